@@ -1,0 +1,117 @@
+"""The command line: what a person or a CI job does without Airflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from switchover import __version__
+from switchover.edge import Edge, environment_connections
+from switchover.errors import BadInput, SwitchoverError
+from switchover.ledger import Ledger
+from switchover.plan import load_plan, plan_schema
+from switchover.report import markdown, rule_table, status_line, summarise
+
+EXIT_OK, EXIT_BAD_INPUT, EXIT_UNMEASURED = 0, 2, 4
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 well, 2 bad input, 4 a server did not answer."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    edge = Edge(connections=environment_connections())
+    try:
+        text, data = options.run(options, edge)
+    except SwitchoverError as error:
+        print(f"switchover: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_UNMEASURED
+    finally:
+        edge.close()
+    print(json.dumps(data, indent=2, default=str) if options.json else text)
+    return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="switchover",
+        description="Blue-green switchovers for retrieval and RAG stacks.",
+        epilog="example: switchover plan check include/plans/docs.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"switchover {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    plan = commands.add_parser("plan", help="check plan files, or print their JSON Schema")
+    plans = plan.add_subparsers(required=True, metavar="VERB")
+    check = _command(plans, "check", _plan_check, "check plan files", "switchover plan check include/plans/docs.yaml")
+    check.add_argument("files", nargs="+", type=Path, metavar="FILE", help="plan files")
+    _command(plans, "schema", _plan_schema, "print the JSON Schema for editors", "switchover plan schema")
+
+    ledger = commands.add_parser("ledger", help="prepare the ledger's database")
+    ledgers = ledger.add_subparsers(required=True, metavar="VERB")
+    init = _command(ledgers, "init", _ledger_init, "create the tables that are missing", "switchover ledger init")
+    _ledger_option(init)
+
+    status = _command(commands, "status", _status, "list switchovers, newest first", "switchover status --service docs")
+    status.add_argument("--service", help="only this service")
+    status.add_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")
+    _ledger_option(status)
+
+    report = _command(
+        commands, "report", _report, "everything about one switchover", "switchover report docs:manual__2026"
+    )
+    report.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
+    _ledger_option(report)
+    return parser
+
+
+def _command(parsers: Any, name: str, run: Any, text: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = parsers.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=f"example: {example}"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _ledger_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
+
+
+def _plan_check(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+    plans = {str(path): load_plan(path) for path in options.files}
+    lines = [f"{path}: ok: service {plan.service}, digest {plan.digest[:12]}" for path, plan in plans.items()]
+    return "\n".join(lines), {path: {"service": plan.service, "digest": plan.digest} for path, plan in plans.items()}
+
+
+def _plan_schema(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+    schema = plan_schema()
+    return json.dumps(schema, indent=2), schema
+
+
+def _ledger_init(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+    Ledger(engine=edge.sql(options.ledger)).create_tables()
+    return f"ledger {options.ledger!r}: tables are there", {"ledger": options.ledger, "ready": True}
+
+
+def _status(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+    ledger = Ledger(engine=edge.sql(options.ledger))
+    now = ledger.now()
+    rows = ledger.runs.latest(service=options.service, limit=options.last)
+    lines = [f"{row.id}  {status_line(row, now)}" for row in rows]
+    data = [{"id": row.id, "service": row.service, "state": row.state.value, "reason": row.reason} for row in rows]
+    return "\n".join(lines) or "no switchovers yet", data
+
+
+def _report(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+    summary = summarise(Ledger(engine=edge.sql(options.ledger)), options.run)
+    return f"{markdown(summary)}\n{rule_table(summary['verdicts'])}" if summary["verdicts"] else markdown(
+        summary
+    ), summary
+
+
+if __name__ == "__main__":
+    sys.exit(main())

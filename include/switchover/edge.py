@@ -1,0 +1,205 @@
+"""The edge: connection ids become clients here and nowhere else.
+
+Inside Airflow the connections come from Airflow; outside (command line, watchdog) from the same
+``AIRFLOW_CONN_<ID>`` environment variables that Airflow itself understands, so that one setting serves
+both. Passwords never appear in ``repr`` or in an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import httpx
+import sqlalchemy as sa
+
+from switchover.errors import BadInput, ConnectionMissing, Unreachable
+
+CONNECT_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """One server and how to log in, in the words that Airflow uses."""
+
+    id: str
+    conn_type: str
+    host: str = ""
+    port: int | None = None
+    login: str = ""
+    password: str = field(default="", repr=False)
+    schema: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Host, port and database for messages, without credentials."""
+        port = f":{self.port}" if self.port else ""
+        schema = f"/{self.schema}" if self.schema else ""
+        return f"{self.host or 'localhost'}{port}{schema}"
+
+
+Connections = Callable[[str], Connection]
+
+
+def environment_connections(environ: Mapping[str, str] = os.environ) -> Connections:
+    """Connections from ``AIRFLOW_CONN_<ID>``, as JSON or as a URI."""
+
+    def get(conn_id: str) -> Connection:
+        name = f"AIRFLOW_CONN_{conn_id.upper()}"
+        text = environ.get(name)
+        if not text:
+            raise ConnectionMissing(f"connection {conn_id!r}: not found; set {name} (JSON or URI, as for Airflow)")
+        return parse_connection(conn_id, text)
+
+    return get
+
+
+def parse_connection(conn_id: str, text: str) -> Connection:
+    """Read a connection in either of Airflow's two text forms."""
+    try:
+        if text.lstrip().startswith("{"):
+            data = json.loads(text)
+            extra = data.get("extra") or {}
+            return Connection(
+                id=conn_id,
+                conn_type=data["conn_type"],
+                host=data.get("host") or "",
+                port=int(data["port"]) if data.get("port") else None,
+                login=data.get("login") or "",
+                password=data.get("password") or "",
+                schema=data.get("schema") or "",
+                extra=json.loads(extra) if isinstance(extra, str) else extra,
+            )
+        parts = urlsplit(text)
+        return Connection(
+            id=conn_id,
+            conn_type=parts.scheme.replace("postgresql", "postgres"),
+            host=unquote(parts.hostname or ""),
+            port=parts.port,
+            login=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            schema=unquote(parts.path.lstrip("/")),
+            extra=dict(parse_qsl(parts.query)),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConnectionMissing(
+            f"connection {conn_id!r}: cannot be read as JSON or URI ({type(error).__name__})"
+        ) from None
+
+
+class Edge:
+    """Builds clients from connections and closes what it built."""
+
+    def __init__(self, *, connections: Connections) -> None:
+        self._connections = connections
+        self._engines: dict[str, sa.Engine] = {}
+        self._clients: list[httpx.Client] = []
+
+    def connection(self, conn_id: str, *, kind: str) -> Connection:
+        """The connection, refused unless it is of the kind that its use needs."""
+        found = self._connections(conn_id)
+        accepted = {"postgres": ("postgres", "postgresql"), "http": ("http", "https")}[kind]
+        if found.conn_type not in accepted:
+            raise BadInput(f"connection {conn_id!r}: is of type {found.conn_type!r}; allowed: {kind}")
+        return found
+
+    def sql(self, conn_id: str) -> sa.Engine:
+        """An engine on a PostgreSQL connection; one for each id."""
+        if conn_id not in self._engines:
+            self._engines[conn_id] = engine_for(self.connection(conn_id, kind="postgres"))
+        return self._engines[conn_id]
+
+    def http_options(self, conn_id: str) -> dict[str, Any]:
+        """Keyword arguments for an httpx client on an HTTP connection, without its login."""
+        found = self.connection(conn_id, kind="http")
+        scheme = found.schema or ("https" if found.conn_type == "https" else "http")
+        host = found.host.split("://", 1)[-1].rstrip("/")
+        if "://" in found.host:
+            scheme = found.host.split("://", 1)[0]
+        port = f":{found.port}" if found.port else ""
+        return {"base_url": f"{scheme}://{host}{port}"}
+
+    def airflow(self, conn_id: str) -> httpx.Client:
+        """A client of an Airflow REST API that logs in with the connection's login when first used."""
+        found = self.connection(conn_id, kind="http")
+        client = httpx.Client(
+            **self.http_options(conn_id),
+            auth=AirflowToken(login=found.login, password=found.password),
+            timeout=CONNECT_TIMEOUT_S,
+        )
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """Close every client and engine."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
+
+class AirflowToken(httpx.Auth):
+    """Logs in at ``/auth/token`` and sends the token; asks for a new one when it is refused."""
+
+    requires_response_body = True
+
+    def __init__(self, *, login: str, password: str) -> None:
+        self._body = {"username": login, "password": password}
+        self._token = ""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """See ``httpx.Auth``."""
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+            response = yield request
+            if response.status_code != httpx.codes.UNAUTHORIZED:
+                return
+        login = yield httpx.Request("POST", request.url.join("/auth/token"), json=self._body)
+        if login.is_error:
+            raise BadInput(f"Airflow at {request.url.host}: login refused with {login.status_code}")
+        self._token = login.json()["access_token"]
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+def engine_for(connection: Connection) -> sa.Engine:
+    """An engine that gives up connecting after a few seconds and checks a connection before its use."""
+    url = sa.URL.create(
+        "postgresql+psycopg",
+        username=connection.login or None,
+        password=connection.password or None,
+        host=connection.host or None,
+        port=connection.port,
+        database=connection.schema or None,
+    )
+    return sa.create_engine(
+        url,
+        pool_size=2,
+        max_overflow=4,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "switchover"},
+    )
+
+
+@contextlib.contextmanager
+def reaching(what: str, error_type: type[Unreachable] = Unreachable) -> Iterator[None]:
+    """Turn a client's connection errors into one line that names the server."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise error_type(f"{what}: did not answer: {_first_line(error.orig)}") from error
+    except httpx.TransportError as error:
+        raise error_type(f"{what}: did not answer: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException | None) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,112 @@
+"""Encoders by name: text in, L2-normalised float32 vectors out.
+
+The judge encoder that measures both arms and the query encoder of the encoder check come from here.
+The weights of ``wordllama`` lie inside its package: nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from switchover.errors import BadInput
+from switchover.pins import embed_schema
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors and says exactly which encoder it is."""
+
+    name: str
+    revision: str
+    dimension: int
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of shape (len(texts), dimension); a text without known tokens gives the zero vector."""
+        ...
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        """Character offsets (start, end) of the text's tokens, in order."""
+        ...
+
+
+class WordLlamaEncoder:
+    """The ``wordllama`` static embedding, cut to its leading ``dimension`` components.
+
+    Revision ``rotated`` turns the space by a fixed orthogonal matrix: cosines within it stay the same,
+    cosines to the plain revision become noise. It is an honest second encoder of the same dimension.
+    """
+
+    name = "wordllama-l2-supercat"
+
+    def __init__(self, *, dimension: int = 256, revision: str = "256.1") -> None:
+        if not 1 <= dimension <= 256:
+            raise BadInput(f"encoder {self.name}: dimension {dimension} is not in 1..256")
+        if revision not in ("256.1", "256.1-rotated"):
+            raise BadInput(f"encoder {self.name}: revision {revision!r} is not one of 256.1, 256.1-rotated")
+        self.dimension = dimension
+        self.revision = revision
+        self._rotation = _rotation(dimension) if revision.endswith("-rotated") else None
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See :class:`Encoder`."""
+        if not texts:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        raw = np.asarray(_model().embed(list(texts)), dtype=np.float64)[:, : self.dimension]
+        if self._rotation is not None:
+            raw = raw @ self._rotation
+        norms = np.linalg.norm(raw, axis=1, keepdims=True)
+        unit = np.divide(raw, norms, out=np.zeros_like(raw), where=norms > 0)
+        return unit.astype(np.float32)
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        """See :class:`Encoder`."""
+        offsets = _model().tokenizer.encode(text, add_special_tokens=False).offsets
+        return [(start, end) for start, end in offsets if end > start]
+
+    def digest(self) -> str:
+        """SHA-256 of the weights file and the rotation: the bytes that decide every vector."""
+        return hashlib.sha256(f"{_weights_digest()}:{self.dimension}:{self.revision}".encode()).hexdigest()
+
+    def schema(self, metric: str = "cosine") -> str:
+        """The EMBED_SCHEMA pin of this encoder."""
+        return embed_schema(
+            name=self.name, revision=self.revision, dimension=self.dimension, normalised=True, metric=metric
+        )
+
+
+def encoder_from(spec: Mapping[str, Any]) -> WordLlamaEncoder:
+    """The encoder that a manifest or a plan describes by name, revision and dimension."""
+    if spec.get("name") != WordLlamaEncoder.name:
+        raise BadInput(f"encoder {spec.get('name')!r} is not known; allowed: {WordLlamaEncoder.name}")
+    return WordLlamaEncoder(dimension=int(spec["dimension"]), revision=str(spec["revision"]))
+
+
+@functools.cache
+def _model() -> Any:
+    import wordllama  # 0.6 s: only when something is encoded
+
+    # Two levels: the package keeps weights/ and tokenizers/ beside its code.
+    return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+
+
+@functools.cache
+def _weights_digest() -> str:
+    import wordllama
+
+    weights = Path(wordllama.__file__).parent / "weights" / "l2_supercat_256.safetensors"
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+@functools.cache
+def _rotation(dimension: int) -> npt.NDArray[np.float64]:
+    gaussian = np.random.default_rng(20261124).standard_normal((dimension, dimension))
+    orthogonal, _ = np.linalg.qr(gaussian)
+    return np.asarray(orthogonal, dtype=np.float64)

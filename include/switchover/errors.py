@@ -1,0 +1,82 @@
+"""Every error that Switchover raises on purpose.
+
+SwitchoverError
+├── BadInput              the caller can mend it; nothing was changed
+│   ├── PlanError         a plan file
+│   ├── GoldError         a gold set
+│   └── ConnectionMissing a connection that a plan names does not exist or lacks a part
+├── Unreachable           a server did not answer; what happened there is not known
+│   └── LedgerUnreachable the ledger's database did not answer
+├── LockBusy              a lock was not granted in time; nothing was changed
+├── InvariantBroken       a check of SPEC section 6 failed; the run must not flip
+├── PointerConflict       the pointer is not where it was expected, or somebody else moved it
+├── TargetRefused         the arm to flip to is absent, empty, unhealthy, or not the approved build
+├── LeaseLost             another holder has the pointer, or this holder's lease ran out
+├── NotConverged          a reader still answers from the other arm after its time
+├── DrainTimeout          a writer still had work in flight after its time
+└── StateConflict         the ledger's record is not in a state from which this step may start
+
+Each message is one line that says what, where, and what is allowed or what to do next.
+"""
+
+from __future__ import annotations
+
+
+class SwitchoverError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class BadInput(SwitchoverError):
+    """The caller can mend it; nothing was changed."""
+
+
+class PlanError(BadInput):
+    """A plan that cannot be used."""
+
+
+class GoldError(BadInput):
+    """A gold set that cannot be used."""
+
+
+class ConnectionMissing(BadInput):
+    """A connection that does not exist or lacks a part that is needed."""
+
+
+class Unreachable(SwitchoverError):
+    """A server did not answer: whether it acted is not known."""
+
+
+class LedgerUnreachable(Unreachable):
+    """The ledger's database did not answer."""
+
+
+class LockBusy(SwitchoverError):
+    """A lock was not granted in time; nothing was changed."""
+
+
+class InvariantBroken(SwitchoverError):
+    """A check failed before the flip."""
+
+
+class PointerConflict(SwitchoverError):
+    """The pointer is not on the arm that was expected; nothing was changed."""
+
+
+class TargetRefused(SwitchoverError):
+    """The arm to flip to may not become live."""
+
+
+class LeaseLost(SwitchoverError):
+    """This holder may not write to the pointer any more."""
+
+
+class NotConverged(SwitchoverError):
+    """A reader did not follow the pointer in time."""
+
+
+class DrainTimeout(SwitchoverError):
+    """A frozen writer did not finish its work in time."""
+
+
+class StateConflict(SwitchoverError):
+    """The step may not start from the state that the ledger holds."""

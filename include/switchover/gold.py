@@ -1,0 +1,206 @@
+"""The gold set: questions, paraphrases and the source spans that answer them (SPEC section 5).
+
+A quote is resolved to offsets against the corpus when the set is loaded. One that no longer resolves is
+invalid: it is named and left out, and fewer valid items than the plan's minimum fail the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from switchover.encoder import Encoder
+from switchover.errors import GoldError
+
+Ints = npt.NDArray[np.int64]
+Corpus = Mapping[str, str]  # document id -> text
+
+
+class Answer(BaseModel):
+    """Where an answer stands: a quote, or offsets, in one document."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    doc: str
+    quote: str | None = None
+    start: int | None = Field(None, ge=0)
+    end: int | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Answer:
+        offsets = (self.start is not None) + (self.end is not None)
+        if (self.quote is None) == (offsets == 0) or offsets == 1:
+            raise ValueError("give either quote, or start and end")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError(f"end {self.end} is not after start {self.start}")
+        return self
+
+
+class Item(BaseModel):
+    """One line of a gold set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    question: Annotated[str, Field(min_length=1)]
+    paraphrases: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=3, max_length=3)]
+    answers: list[Answer] = Field(default_factory=list)
+    decoys: list[str] = Field(default_factory=list)
+    answerable: bool = True
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _answers_fit(self) -> Item:
+        if self.answerable and not self.answers:
+            raise ValueError("an answerable item needs at least one answer")
+        if len(set(self.paraphrases)) < 3:
+            raise ValueError("the three paraphrases must differ")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A piece of a source document in character offsets."""
+
+    doc: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldSet:
+    """A loaded gold set. ``spans`` and ``anchors`` run parallel to ``items``.
+
+    The ``token_*`` arrays hold one entry for each token of the gold spans: the question's position, the
+    document's position in ``docs``, and its character offsets.
+    """
+
+    digest: str
+    items: Sequence[Item]
+    invalid: Mapping[str, str]
+    spans: Sequence[Sequence[Span]]
+    anchors: Sequence[str]
+    docs: Sequence[str]
+    token_question: Ints
+    token_doc: Ints
+    token_start: Ints
+    token_end: Ints
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the valid items, in file order."""
+        return [item.id for item in self.items]
+
+
+def read_items(path: Path) -> tuple[list[Item], str]:
+    """Items and the SHA-256 of the file. ``GoldError`` names file and line."""
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8")
+    except OSError as error:
+        raise GoldError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise GoldError(f"{path}: not UTF-8 at byte {error.start}") from error
+    items: list[Item] = []
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        item = _read_line(f"{path}:{number}", line)
+        if item.id in first_line:
+            raise GoldError(f"{path}:{number}: id {item.id!r} is given twice; first on line {first_line[item.id]}")
+        first_line[item.id] = number
+        items.append(item)
+    if not items:
+        raise GoldError(f"{path}: no items; a gold set is one JSON object a line")
+    return items, hashlib.sha256(raw).hexdigest()
+
+
+def _read_line(where: str, line: str) -> Item:
+    try:
+        return Item.model_validate(json.loads(line))
+    except json.JSONDecodeError as error:
+        raise GoldError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(step) for step in first["loc"])
+        raise GoldError(f"{where}: {key or 'item'}: {first['msg']}; found {str(first['input'])[:80]!r}") from error
+
+
+def load_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus], encoder: Encoder, minimum: int = 20) -> GoldSet:
+    """Read a gold set and resolve it against the corpus.
+
+    ``corpus`` is asked once for the documents that the answers name. Items whose answer does not resolve
+    are left out and named in ``invalid``; ``GoldError`` when fewer than ``minimum`` are left.
+    """
+    items, digest = read_items(path)
+    texts = corpus(sorted({answer.doc for item in items for answer in item.answers}))
+    valid: list[Item] = []
+    spans: list[list[Span]] = []
+    invalid: dict[str, str] = {}
+    for item in items:
+        try:
+            resolved = [_resolve(answer, texts) for answer in item.answers]
+        except GoldError as error:
+            invalid[item.id] = str(error)
+        else:
+            valid.append(item)
+            spans.append(resolved)
+    if len(valid) < minimum:
+        example = next(iter(invalid.items()), None)
+        why = f"; for example {example[0]}: {example[1]}" if example else ""
+        raise GoldError(
+            f"{path}: {len(valid)} valid questions, at least {minimum} are needed; {len(invalid)} invalid{why}"
+        )
+    docs = sorted({span.doc for found in spans for span in found})
+    tokens = _tokens(spans, texts, docs, encoder)
+    return GoldSet(
+        digest=digest,
+        items=valid,
+        invalid=invalid,
+        spans=spans,
+        anchors=["\n".join(texts[s.doc][s.start : s.end] for s in found) for found in spans],
+        docs=docs,
+        token_question=tokens[:, 0],
+        token_doc=tokens[:, 1],
+        token_start=tokens[:, 2],
+        token_end=tokens[:, 3],
+    )
+
+
+def _resolve(answer: Answer, texts: Corpus) -> Span:
+    text = texts.get(answer.doc)
+    if text is None:
+        raise GoldError(f"document {answer.doc!r} is not in the corpus")
+    if answer.quote is None:
+        start, end = answer.start or 0, answer.end or 0
+        if end > len(text):
+            raise GoldError(f"span {start}..{end} is out of range: {answer.doc!r} has {len(text)} characters")
+        return Span(doc=answer.doc, start=start, end=end)
+    start = text.find(answer.quote)
+    if start < 0:
+        raise GoldError(f"quote {answer.quote[:60]!r} does not stand in {answer.doc!r}")
+    return Span(doc=answer.doc, start=start, end=start + len(answer.quote))
+
+
+def _tokens(spans: Sequence[Sequence[Span]], texts: Corpus, docs: Sequence[str], encoder: Encoder) -> Ints:
+    """One row (question, document, start, end) a token; spans of one question that overlap count once."""
+    rows: set[tuple[int, int, int, int]] = set()
+    position = {doc: index for index, doc in enumerate(docs)}
+    for question, found in enumerate(spans):
+        for span in found:
+            piece = texts[span.doc][span.start : span.end]
+            for start, end in encoder.tokens(piece):
+                rows.add((question, position[span.doc], span.start + start, span.start + end))
+    return np.array(sorted(rows), dtype=np.int64).reshape(-1, 4)
+
+
+def gold_json(gold: GoldSet) -> dict[str, Any]:
+    """What is recorded of a gold set with every verdict."""
+    return {"digest": gold.digest, "valid": len(gold.items), "invalid": dict(gold.invalid)}

@@ -1,0 +1,57 @@
+"""What Switchover must know of an index before it may become live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from switchover.pins import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """A quick look: cheap enough to repeat right before every flip."""
+
+    exists: bool
+    empty: bool
+    stored_hash: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A full look: what the manifest says and what the index really holds.
+
+    ``count`` and ``index_hash`` are counted and computed from the rows of the build.
+    """
+
+    manifest: Manifest
+    count: int
+    index_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Some stored texts with their stored vectors, shape (len(texts), dimension)."""
+
+    texts: Sequence[str]
+    vectors: npt.NDArray[np.float64]
+
+
+class Index(Protocol):
+    """The store that holds both arms' indexes."""
+
+    def health(self, target: str) -> Health:
+        """Whether the target exists, holds anything, and which INDEX_HASH is stored beside it."""
+        ...
+
+    def content(self, target: str) -> Content:
+        """Read everything the INDEX_HASH is made of. ``TargetRefused`` when there is no manifest."""
+        ...
+
+    def sample(self, target: str, *, size: int) -> Sample:
+        """Texts and vectors for the encoder check, the same ones at each call."""
+        ...

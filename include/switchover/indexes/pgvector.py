@@ -1,0 +1,96 @@
+"""Indexes that are PostgreSQL tables with a pgvector column.
+
+A target is a table (or view) with ``id``, ``text``, ``revision`` and ``embedding``; its manifest is a row
+of ``switchover_manifest``. Rows with a later revision than the manifest's are live writes and do not
+belong to the build.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import numpy as np
+import sqlalchemy as sa
+
+from switchover import sql
+from switchover.errors import BadInput, TargetRefused
+from switchover.indexes.base import Content, Health, Sample
+from switchover.pins import Manifest, pairs_digest
+
+PAIRS = """SELECT id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest
+           FROM {table} WHERE revision <= :revision ORDER BY id COLLATE "C" """
+SAMPLE = """SELECT text, embedding::text AS vector FROM {table} WHERE revision <= :revision
+            ORDER BY md5(id) LIMIT :size"""
+
+
+class PgvectorIndex:
+    """The index tables of one database."""
+
+    def __init__(self, *, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._place = sql.place(engine)
+
+    def health(self, target: str) -> Health:
+        """See :class:`Index`."""
+        table = _quoted(target)
+        query = sa.text(
+            """SELECT to_regclass(:table) IS NOT NULL AS exists,
+                      (SELECT index_hash FROM switchover_manifest WHERE target = :target) AS stored_hash"""
+        )
+        with self._transaction(target) as connection:
+            row = connection.execute(query, {"table": table, "target": target}).one()
+            if not row.exists:
+                return Health(exists=False, empty=True, stored_hash=row.stored_hash)
+            filled = connection.execute(sa.text(f"SELECT EXISTS (SELECT 1 FROM {table})")).scalar_one()
+        return Health(exists=True, empty=not filled, stored_hash=row.stored_hash)
+
+    def content(self, target: str) -> Content:
+        """See :class:`Index`. Streams the rows: memory does not grow with the index."""
+        manifest = self._manifest(target)
+        statement = sa.text(PAIRS.format(table=_quoted(target)))
+        count = 0
+        with self._transaction(target) as connection:
+            streaming = connection.execution_options(yield_per=5_000)
+            rows = streaming.execute(statement, {"revision": manifest.facts.corpus_revision})
+
+            def pairs() -> Iterator[tuple[str, str]]:
+                nonlocal count
+                for count, row in enumerate(rows, start=1):  # noqa: B007 - the count outlives the loop
+                    yield row.id, row.digest
+
+            digest = pairs_digest(pairs(), in_order=True)
+        facts = dataclasses.replace(manifest.facts, count=count, pairs=digest)
+        return Content(manifest=manifest, count=count, index_hash=facts.index_hash())
+
+    def sample(self, target: str, *, size: int) -> Sample:
+        """See :class:`Index`."""
+        revision = self._manifest(target).facts.corpus_revision
+        statement = sa.text(SAMPLE.format(table=_quoted(target)))
+        with self._transaction(target) as connection:
+            rows = connection.execute(statement, {"revision": revision, "size": size}).all()
+        vectors = [np.fromstring(row.vector.strip("[]"), sep=",") for row in rows]
+        return Sample(texts=[row.text for row in rows], vectors=np.array(vectors, dtype=np.float64))
+
+    def _manifest(self, target: str) -> Manifest:
+        query = sa.text("SELECT manifest FROM switchover_manifest WHERE target = :target")
+        with self._transaction(target) as connection:
+            found = connection.execute(query, {"target": target}).scalar_one_or_none()
+        if found is None:
+            raise TargetRefused(f"index {target!r} in {self._place}: has no manifest; build it again, or write one")
+        try:
+            return Manifest.from_json(found)
+        except (KeyError, TypeError) as error:
+            raise TargetRefused(f"index {target!r} in {self._place}: its manifest lacks {error}") from error
+
+    def _transaction(self, target: str) -> AbstractContextManager[sa.Connection]:
+        return sql.transaction(self._engine, f"index {target!r} in {self._place}")
+
+
+def _quoted(target: str) -> str:
+    """The target as a quoted SQL name, with an optional schema before it."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?", target):
+        raise BadInput(f"index {target!r}: not a table name; allowed: letters, digits, _ and one dot")
+    return ".".join(f'"{part}"' for part in target.split("."))

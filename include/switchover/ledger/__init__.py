@@ -1,0 +1,34 @@
+"""The ledger: every switchover's state, intents, evidence and leases, in SQL."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from switchover.ledger.database import Database
+from switchover.ledger.evidence import EvidenceStore
+from switchover.ledger.journal import Journal
+from switchover.ledger.leases import Lease, Leases
+from switchover.ledger.runs import RunRow, Runs
+
+__all__ = ["Lease", "Ledger", "RunRow"]
+
+
+class Ledger:
+    """One ledger and its parts."""
+
+    def __init__(self, *, engine: sa.Engine) -> None:
+        self.database = Database(engine=engine)
+        self.runs = Runs(database=self.database)
+        self.leases = Leases(database=self.database)
+        self.journal = Journal(database=self.database)
+        self.evidence = EvidenceStore(database=self.database)
+
+    def create_tables(self) -> None:
+        """Create the tables that are missing."""
+        self.database.create_tables()
+
+    def now(self) -> datetime:
+        """The ledger's clock, aware UTC."""
+        return self.database.now()

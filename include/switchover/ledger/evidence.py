@@ -1,0 +1,61 @@
+"""Evidence rows: one a probe, written once, read back for the judge without their hits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from switchover.ledger.database import Database
+from switchover.ledger.tables import evidence as table
+
+BATCH = 500
+JUDGED = [column for column in table.c if column.name not in ("id", "run", "hits", "error")]
+
+
+class EvidenceStore:
+    """The evidence of a ledger."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._db = database
+
+    def add(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows; one that is there already stays as it is."""
+        with self._db.transaction() as connection:
+            for start in range(0, len(rows), BATCH):
+                batch = [{"run": run, **row} for row in rows[start : start + BATCH]]
+                connection.execute(postgresql.insert(table).on_conflict_do_nothing(), batch)
+
+    def rows(self, run: str, *, phase: str, since_tick: int = 0) -> list[Mapping[str, Any]]:
+        """What the judge needs of one phase, without hits."""
+        query = sa.select(*JUDGED).where(table.c.run == run, table.c.phase == phase, table.c.tick >= since_tick)
+        with self._db.transaction() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def last_tick(self, run: str, *, phase: str) -> int:
+        """The newest tick with evidence; -1 when there is none."""
+        query = sa.select(sa.func.coalesce(sa.func.max(table.c.tick), -1)).where(
+            table.c.run == run, table.c.phase == phase
+        )
+        with self._db.transaction() as connection:
+            return int(self._db.scalar(connection, query))
+
+    def hits(self, run: str, *, phase: str, questions: Sequence[str]) -> list[Mapping[str, Any]]:
+        """The newest hits of both arms for some questions, for side-by-side reading."""
+        query = (
+            sa.select(
+                table.c.question,
+                table.c.arm,
+                table.c.paraphrase,
+                table.c.coverage,
+                table.c.cited,
+                table.c.hits,
+            )
+            .distinct(table.c.question, table.c.arm)
+            .where(table.c.run == run, table.c.phase == phase, table.c.question.in_(questions))
+            .order_by(table.c.question, table.c.arm, table.c.tick.desc(), table.c.paraphrase)
+        )
+        with self._db.transaction() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,166 @@
+"""One row a switchover: opened once, moved only along the protocol's transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from switchover.errors import BadInput, StateConflict
+from switchover.ledger.database import Database
+from switchover.ledger.tables import NOW
+from switchover.ledger.tables import run as table
+from switchover.plan import Plan
+from switchover.protocol import ENDED, TRANSITIONS, Decision, Record, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One switchover as the ledger holds it. Times are aware UTC from the database's clock."""
+
+    id: str
+    service: str
+    state: State
+    blue: str
+    green: str
+    pointer: str
+    plan: Mapping[str, Any]
+    plan_digest: str
+    gold_digest: str | None
+    approved_hash: str | None
+    blue_hash: str | None
+    hold_minutes: float
+    decision: Decision | None
+    reason: str
+    opened_at: datetime
+    updated_at: datetime
+    flipped_at: datetime | None
+    hold_until: datetime | None
+    first_bad_at: datetime | None
+    judged_at: datetime | None
+    decided_at: datetime | None
+    rollback_started_at: datetime | None
+    rollback_applied_at: datetime | None
+    converged_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def record(self) -> Record:
+        """What the protocol needs to know."""
+        return Record(
+            id=self.id,
+            service=self.service,
+            state=self.state,
+            blue=self.blue,
+            green=self.green,
+            decision=self.decision,
+            hold_until=self.hold_until,
+            reason=self.reason,
+        )
+
+    def read_plan(self) -> Plan:
+        """The plan that the run started with, whatever the file says now."""
+        return Plan.model_validate(self.plan)
+
+
+class Runs:
+    """The switchovers of a ledger."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._db = database
+
+    def open(self, *, id: str, plan: Plan, pointer: str, blue: str, green: str, hold_minutes: float) -> RunRow:
+        """Open a switchover, or return it as it is when it is open already."""
+        values = {
+            "id": id,
+            "service": plan.service,
+            "state": State.PLANNED.value,
+            "blue": blue,
+            "green": green,
+            "pointer": pointer,
+            "plan": plan.model_dump(mode="json"),
+            "plan_digest": plan.digest,
+            "hold_minutes": hold_minutes,
+        }
+        with self._db.transaction() as connection:
+            connection.execute(postgresql.insert(table).values(values).on_conflict_do_nothing())
+        return self.get(id)
+
+    def get(self, id: str) -> RunRow:
+        """One switchover; ``BadInput`` when there is none of this id."""
+        found = self.find(id)
+        if found is None:
+            raise BadInput(f"switchover {id!r}: not in the ledger; `switchover status` lists what is")
+        return found
+
+    def find(self, id: str) -> RunRow | None:
+        """One switchover or ``None``."""
+        with self._db.transaction() as connection:
+            row = connection.execute(sa.select(table).where(table.c.id == id)).mappings().one_or_none()
+        return _run_row(row) if row is not None else None
+
+    def latest(self, *, service: str | None = None, limit: int = 20) -> list[RunRow]:
+        """The newest switchovers first."""
+        query = sa.select(table).order_by(table.c.opened_at.desc()).limit(limit)
+        if service is not None:
+            query = query.where(table.c.service == service)
+        with self._db.transaction() as connection:
+            return [_run_row(row) for row in connection.execute(query).mappings()]
+
+    def open_on(self, pointer: str) -> list[RunRow]:
+        """Switchovers of one pointer that have not ended."""
+        ended = [state.value for state in ENDED]
+        query = sa.select(table).where(table.c.pointer == pointer, table.c.state.not_in(ended))
+        with self._db.transaction() as connection:
+            return [_run_row(row) for row in connection.execute(query).mappings()]
+
+    def move(self, id: str, to: State, **changes: Any) -> RunRow:
+        """Move to a state that the protocol allows from where the run is; moving to the same state is a no-op.
+
+        One conditional update: of two movers, one wins and the other gets ``StateConflict``.
+        """
+        allowed = [state.value for state, targets in TRANSITIONS.items() if to in targets]
+        condition = sa.and_(table.c.id == id, table.c.state.in_(allowed))
+        values = {"state": to.value, "updated_at": NOW, **changes}
+        if to in ENDED:
+            values["ended_at"] = NOW
+        with self._db.transaction() as connection:
+            moved = connection.execute(sa.update(table).where(condition).values(values)).rowcount
+        row = self.get(id)
+        if not moved and row.state is not to:
+            raise StateConflict(f"switchover {id!r}: is {row.state.value}; cannot become {to.value} from there")
+        return row
+
+    def decide(self, id: str, decision: Decision, *, reason: str, **changes: Any) -> RunRow:
+        """Write the decision down once; the first one stands."""
+        condition = sa.and_(table.c.id == id, table.c.decision.is_(None))
+        values = {
+            "decision": decision.value,
+            "reason": reason,
+            "decided_at": NOW,
+            "updated_at": NOW,
+            **changes,
+        }
+        with self._db.transaction() as connection:
+            connection.execute(sa.update(table).where(condition).values(values))
+        return self.get(id)
+
+    def stamp(self, id: str, *names: str, **changes: Any) -> RunRow:
+        """Write times of the database's clock, each only the first time, and other facts."""
+        values: dict[str, Any] = {name: sa.func.coalesce(table.c[name], NOW) for name in names}
+        with self._db.transaction() as connection:
+            connection.execute(
+                sa.update(table).where(table.c.id == id).values({**values, **changes, "updated_at": NOW})
+            )
+        return self.get(id)
+
+
+def _run_row(row: Mapping[Any, Any]) -> RunRow:
+    values = {field.name: row[field.name] for field in fields(RunRow)}
+    values["state"] = State(values["state"])
+    values["decision"] = Decision(values["decision"]) if values["decision"] else None
+    return RunRow(**values)

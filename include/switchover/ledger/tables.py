@@ -1,0 +1,181 @@
+"""The ledger's tables. PostgreSQL; every time is ``timestamptz``; one prefix so that a database can be shared."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = sa.MetaData()
+NOW = sa.func.clock_timestamp()
+
+
+def _at(name: str, *, required: bool = False) -> sa.Column[object]:
+    default = NOW if required else None
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=not required, server_default=default)
+
+
+def _run() -> sa.Column[str]:
+    return sa.Column("run", sa.Text, sa.ForeignKey("switchover_run.id", ondelete="CASCADE"), nullable=False)
+
+
+run = sa.Table(
+    "switchover_run",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("service", sa.Text, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("blue", sa.Text, nullable=False),
+    sa.Column("green", sa.Text, nullable=False),
+    sa.Column("pointer", sa.Text, nullable=False),
+    sa.Column("plan", JSONB, nullable=False),
+    sa.Column("plan_digest", sa.Text, nullable=False),
+    sa.Column("gold_digest", sa.Text),
+    sa.Column("approved_hash", sa.Text),
+    sa.Column("blue_hash", sa.Text),
+    sa.Column("hold_minutes", sa.Float, nullable=False),
+    sa.Column("decision", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    _at("opened_at", required=True),
+    _at("updated_at", required=True),
+    _at("flipped_at"),
+    _at("hold_until"),
+    _at("first_bad_at"),
+    _at("judged_at"),
+    _at("decided_at"),
+    _at("rollback_started_at"),
+    _at("rollback_applied_at"),
+    _at("converged_at"),
+    _at("ended_at"),
+)
+
+lease = sa.Table(
+    "switchover_lease",
+    metadata,
+    sa.Column("pointer", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    _at("taken_at", required=True),
+    _at("expires_at", required=True),
+)
+
+flip = sa.Table(
+    "switchover_flip",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _run(),
+    sa.Column("pointer", sa.Text, nullable=False),
+    sa.Column("before", sa.Text, nullable=False),
+    sa.Column("after", sa.Text, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("rehearsal", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("changed", sa.Boolean),
+    sa.Column("version", sa.BigInteger),
+    sa.Column("readers", JSONB),
+    sa.Column("seconds", sa.Float),
+    _at("planned_at", required=True),
+    _at("applied_at"),
+    _at("read_back_at"),
+)
+
+writer = sa.Table(
+    "switchover_writer",
+    metadata,
+    _run(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("found", JSONB, nullable=False),
+    sa.Column("proof", sa.Text),
+    _at("frozen_at", required=True),
+    _at("drained_at"),
+    _at("resumed_at"),
+    sa.Column("resumed_on", sa.Text),
+    sa.PrimaryKeyConstraint("run", "name"),
+)
+
+check = sa.Table(
+    "switchover_check",
+    metadata,
+    _run(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("ok", sa.Boolean, nullable=False),
+    sa.Column("found", sa.Text, nullable=False),
+    sa.Column("expected", sa.Text, nullable=False),
+    _at("at", required=True),
+    sa.PrimaryKeyConstraint("run", "name"),
+)
+
+evidence = sa.Table(
+    "switchover_evidence",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _run(),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("tick", sa.Integer, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("paraphrase", sa.SmallInteger, nullable=False),
+    sa.Column("seed", sa.SmallInteger, nullable=False),
+    sa.Column("ds_question", sa.Float, nullable=False),
+    sa.Column("ds_anchor", sa.Float, nullable=False),
+    sa.Column("coverage", sa.Float),
+    sa.Column("cited", sa.Text),
+    sa.Column("status", sa.SmallInteger, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("ms_retrieve", sa.Float),
+    sa.Column("ms_rerank", sa.Float),
+    sa.Column("ms_reason", sa.Float),
+    sa.Column("ms_total", sa.Float),
+    sa.Column("tool_loop", sa.Boolean, nullable=False),
+    sa.Column("hits", JSONB, nullable=False),
+    _at("at", required=True),
+    # A tick that is asked again after a crash replaces nothing and doubles nothing.
+    sa.UniqueConstraint("run", "phase", "tick", "arm", "question", "paraphrase", "seed"),
+)
+
+signal = sa.Table(
+    "switchover_signal",
+    metadata,
+    _run(),
+    sa.Column("tick", sa.Integer, nullable=False),
+    sa.Column("sample", JSONB),
+    _at("at", required=True),
+    sa.PrimaryKeyConstraint("run", "tick"),
+)
+
+verdict = sa.Table(
+    "switchover_verdict",
+    metadata,
+    _run(),
+    sa.Column("gate", sa.Text, nullable=False),
+    sa.Column("tick", sa.Integer, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("body", JSONB, nullable=False),
+    _at("at", required=True),
+    sa.PrimaryKeyConstraint("run", "gate", "tick", "rule"),
+)
+
+step = sa.Table(
+    "switchover_step",
+    metadata,
+    _run(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("ok", sa.Boolean),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    _at("started_at", required=True),
+    _at("ended_at"),
+    sa.PrimaryKeyConstraint("run", "name"),
+)
+
+event = sa.Table(
+    "switchover_event",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _run(),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    _at("at", required=True),
+)
+sa.Index("switchover_event_run", event.c.run, event.c.id)
+sa.Index("switchover_flip_run", flip.c.run, flip.c.id)

@@ -1,0 +1,287 @@
+"""The measures of SPEC section 3 as numpy kernels: arrays in, arrays out, no loop over rows.
+
+Shapes: ``n`` rows of evidence, ``h`` hits, ``d`` dimensions, ``t`` gold tokens, ``s`` retrieved spans.
+Arrays that belong together and differ in length are a ``ValueError``. What an edge case gives stands in
+each docstring; where something could not be measured, the worst value stands in for it, never the best.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Mode = Literal["joined", "top1", "mean"]
+
+CONVERGENT, SPLIT, DIVERGENT, CHAOTIC = 0, 1, 2, 3
+STATE_SYMBOLS = ("→", "<>", "←", "×")
+STABLE, TRANSITIONAL, RISK = 0, 1, 2
+BAND_NAMES = ("stable", "transitional", "risk")
+STAGES = ("retrieve", "rerank", "reason", "total")
+
+_CHUNK = 4096  # rows of vectors that are widened to float64 at a time: stays in the processor's cache
+
+
+def delta_s(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
+    """ΔS = clip(1 - cos(a, b), 0, 1) of each row of ``a`` (n, d) and ``b`` (n, d); sums in float64.
+
+    ``b`` may also be one vector (d,). The vectors need not be normalised. A zero vector, and a vector with
+    NaN or infinity, gives 1: nothing was retrieved that could be near.
+    """
+    left, right = np.atleast_2d(np.asarray(a)), np.atleast_2d(np.asarray(b))
+    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1] or len(right) not in (1, len(left)):
+        raise ValueError(f"delta_s: shapes {left.shape} and {right.shape} do not belong together")
+    out = np.empty(len(left))
+    for start in range(0, len(left), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        x = left[part].astype(np.float64)
+        y = right.astype(np.float64) if len(right) == 1 else right[part].astype(np.float64)
+        with np.errstate(all="ignore"):
+            cosine = np.einsum("ij,ij->i", x, np.broadcast_to(y, x.shape))
+            cosine /= np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
+        bad = np.flatnonzero(~np.isfinite(cosine))
+        if len(bad):
+            cosine[bad] = _careful_cosine(x[bad], np.broadcast_to(y, x.shape)[bad])
+        out[part] = 1.0 - cosine
+    return np.clip(out, 0.0, 1.0, out=out)
+
+
+def _careful_cosine(x: Floats, y: Floats) -> Floats:
+    """Cosines of rows whose plain sums overflowed, underflowed or were not numbers; 0 where undefined."""
+    with np.errstate(all="ignore"):
+        x = x / np.max(np.abs(x), axis=1, keepdims=True)
+        y = y / np.max(np.abs(y), axis=1, keepdims=True)
+        cosine = np.einsum("ij,ij->i", x, y) / np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
+    return np.where(np.isfinite(cosine), cosine, 0.0)
+
+
+def bands(ds: npt.ArrayLike) -> npt.NDArray[np.int8]:
+    """Band of each ΔS (n,): 0 stable below 0.40, 1 transitional from 0.40, 2 risk from 0.60; NaN is risk."""
+    values = np.asarray(ds, dtype=np.float64)
+    return np.where(values < 0.40, STABLE, np.where(values < 0.60, TRANSITIONAL, RISK)).astype(np.int8)
+
+
+def context_vectors(
+    vectors: npt.ArrayLike, tokens: npt.ArrayLike, row: npt.ArrayLike, n_rows: int, mode: Mode = "joined"
+) -> Floats:
+    """The vector (n_rows, d) of what each row retrieved, from its hits' vectors (h, d).
+
+    ``row`` (h,) says whose hit it is; within a row the hits come in rank order. Each hit's vector is
+    normalised, then ``joined`` sums them weighted by ``tokens`` (h,), ``mean`` sums them alike, ``top1``
+    takes the first; the result is normalised. A row without hits, or whose hits cancel out or have no
+    tokens, gets the zero vector, so that its ΔS is 1.
+    """
+    hits, weights, owner = np.asarray(vectors, dtype=np.float64), np.asarray(tokens, dtype=np.float64), _ints(row)
+    _same_length(vectors=hits, tokens=weights, row=owner)
+    if hits.ndim != 2:
+        raise ValueError(f"context_vectors: vectors of shape {hits.shape}; allowed: (hits, dimensions)")
+    if len(owner) and (owner.min() < 0 or owner.max() >= n_rows):
+        raise ValueError(f"context_vectors: a row outside 0..{n_rows - 1}")
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0):
+        raise ValueError("context_vectors: a token count is negative or not a number")
+    out = np.zeros((n_rows, hits.shape[1]))
+    if not len(owner):
+        return out
+    order = np.argsort(owner, kind="stable")
+    owner, unit = owner[order], _normalised(hits[order])
+    first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+    if mode == "top1":
+        out[owner[first]] = unit[first]
+    else:
+        weighted = unit * weights[order][:, None] if mode == "joined" else unit
+        out[owner[first]] = np.add.reduceat(weighted, first, axis=0)
+    return _normalised(out)
+
+
+def _normalised(vectors: Floats) -> Floats:
+    """Rows at length 1; zero rows and rows that are not numbers become zero."""
+    with np.errstate(all="ignore"):
+        scaled = vectors / np.max(np.abs(vectors), axis=1, keepdims=True, initial=0.0)
+        unit = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.where(np.isfinite(unit).all(axis=1, keepdims=True), unit, 0.0)
+
+
+def coverage(
+    gold_tokens_question: npt.ArrayLike,
+    gold_tokens_doc: npt.ArrayLike,
+    gold_tokens_start: npt.ArrayLike,
+    gold_tokens_end: npt.ArrayLike,
+    span_row: npt.ArrayLike,
+    span_doc: npt.ArrayLike,
+    span_start: npt.ArrayLike,
+    span_end: npt.ArrayLike,
+    row_question: npt.ArrayLike,
+    n_questions: int,
+) -> Floats:
+    """Covered gold tokens ÷ gold tokens of each row's question: (n,), in 0..1.
+
+    The gold tokens (t,) and the retrieved spans (s,) are half-open source offsets [start, end) in a
+    document code. A token is covered when it lies wholly inside the union of its row's spans of the same
+    document; spans that overlap or touch are one, so overlapping hits count once. A gold token that is
+    given twice counts once. A row whose question has no gold tokens (unanswerable) is NaN; a row without
+    spans is 0.
+    """
+    tq, td = _ints(gold_tokens_question), _ints(gold_tokens_doc)
+    ts, te = _ints(gold_tokens_start), _ints(gold_tokens_end)
+    sr, sd, ss, se = _ints(span_row), _ints(span_doc), _ints(span_start), _ints(span_end)
+    asked = _ints(row_question)
+    _same_length(gold_tokens_question=tq, gold_tokens_doc=td, gold_tokens_start=ts, gold_tokens_end=te)
+    _same_length(span_row=sr, span_doc=sd, span_start=ss, span_end=se)
+    tq, td, ts, te = np.unique(np.stack([tq, td, ts, te]), axis=1)
+    per_question = np.bincount(tq, minlength=n_questions)
+    wanted = per_question[asked]
+    # Every gold token once for every row that asks its question.
+    row_of = np.repeat(np.arange(len(asked)), wanted)
+    within = np.arange(len(row_of)) - np.repeat(np.cumsum(wanted) - wanted, wanted)
+    token = np.repeat((np.cumsum(per_question) - per_question)[asked], wanted) + within
+
+    documents = int(max(td.max(initial=0), sd.max(initial=0))) + 1
+    reach = int(max(te.max(initial=0), se.max(initial=0))) + 1
+    group, start, end = _merged(sr * documents + sd, ss, se, reach)
+    token_group = row_of * documents + td[token]
+    at = np.searchsorted(group * reach + start, token_group * reach + ts[token], side="right") - 1
+    inside = at >= 0
+    inside[inside] = (group[at] == token_group)[inside] & (end[at] >= te[token])[inside]
+    covered = np.bincount(row_of[inside], minlength=len(asked))
+    return np.where(wanted > 0, covered / np.maximum(wanted, 1), np.nan)
+
+
+def _merged(group: Ints, start: Ints, end: Ints, reach: int) -> tuple[Ints, Ints, Ints]:
+    """Spans of each group with overlapping and touching ones made one, ordered by group and start."""
+    order = np.lexsort((start, group))
+    group, start, end = group[order], start[order], end[order]
+    if not len(group):
+        return group, start, end
+    far = np.maximum.accumulate(group * reach + end)  # the groups lie apart, so no end reaches into the next
+    opens = np.r_[True, group[1:] * reach + start[1:] > far[:-1]] | np.r_[True, group[1:] != group[:-1]]
+    first = np.flatnonzero(opens)
+    last = np.r_[first[1:] - 1, len(group) - 1]
+    return group[first], start[first], far[last] - group[first] * reach
+
+
+def inert_seeds(question: npt.ArrayLike, paraphrase: npt.ArrayLike, seed: npt.ArrayLike, cited: npt.ArrayLike) -> Ints:
+    """The seeds that changed nothing: every citation is as with the lowest seed, for every paraphrase (n,)."""
+    seeds, q, p, c = _ints(seed), _ints(question), _ints(paraphrase), _ints(cited)
+    _same_length(question=q, paraphrase=p, seed=seeds, cited=c)
+    which = np.unique(seeds)
+    key = (q * (int(p.max(initial=0)) + 1) + p) * (int(c.max(initial=-1)) + 2) + c + 1
+    runs = [np.sort(key[seeds == one]) for one in which] if len(which) > 1 else []
+    return (
+        which[1:][np.array([np.array_equal(runs[0], other) for other in runs[1:]], dtype=np.bool_)]
+        if runs
+        else which[:0]
+    )
+
+
+def lambda_states(
+    question: npt.ArrayLike, paraphrase: npt.ArrayLike, seed: npt.ArrayLike, cited: npt.ArrayLike, n_questions: int
+) -> npt.NDArray[np.int8]:
+    """λ state of each question (n_questions,) on one arm: 0 ``→``, 1 ``<>``, 2 ``←``, 3 ``×``.
+
+    Each of the n rows is a run; ``cited`` (n,) is the code of the cited section, -1 when the run failed or
+    cited none. m = runs that cite the most cited section ÷ runs. ``→`` m ≥ 0.8, ``<>`` m ≥ 0.5, ``←`` below,
+    ``×`` when no section is cited for two of the paraphrases (or for none at all). A question without
+    runs is ``×``. Inert seeds are not counted as runs (with two seeds that leaves every m as it was).
+    """
+    q, p, s, c = _ints(question), _ints(paraphrase), _ints(seed), _ints(cited)
+    _same_length(question=q, paraphrase=p, seed=s, cited=c)
+    if len(s) and s.max() - s.min() > 1:
+        counts = ~np.isin(s, inert_seeds(q, p, s, c))
+        q, p, c = q[counts], p[counts], c[counts]
+    runs = np.bincount(q, minlength=n_questions)
+    asked = _distinct_paraphrases(q, p, n_questions)
+    some = c >= 0
+    q, p, c = q[some], p[some], c[some]
+    width, depth = int(c.max(initial=0)) + 1, int(p.max(initial=0)) + 1
+    key = np.sort((q * width + c) * depth + p)
+    top, wide = np.zeros(n_questions, np.int64), np.zeros(n_questions, np.int64)
+    if len(key):
+        section = key // depth
+        first = np.flatnonzero(np.r_[True, section[1:] != section[:-1]])
+        owner = section[first] // width
+        opens = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+        there = owner[opens]
+        top[there] = np.maximum.reduceat(np.diff(np.r_[first, len(key)]), opens)
+        new_pair = np.r_[True, key[1:] != key[:-1]].astype(np.int64)
+        wide[there] = np.maximum.reduceat(np.add.reduceat(new_pair, first), opens)
+    states = np.full(n_questions, DIVERGENT, np.int8)
+    states[2 * top >= runs] = SPLIT
+    states[5 * top >= 4 * runs] = CONVERGENT
+    states[(top == 0) | ((asked >= 2) & (wide < 2))] = CHAOTIC
+    return states
+
+
+def _distinct_paraphrases(q: Ints, p: Ints, n_questions: int) -> Ints:
+    depth = int(p.max(initial=0)) + 1
+    seen = np.zeros(n_questions * depth, np.bool_)
+    seen[q * depth + p] = True
+    return seen.reshape(n_questions, depth).sum(axis=1)
+
+
+def flip_rate(states: npt.ArrayLike) -> float:
+    """Share of the questions that are not ``→``; NaN without questions."""
+    values = np.asarray(states)
+    return float(np.mean(values != CONVERGENT)) if len(values) else float("nan")
+
+
+def quantile(values: npt.ArrayLike, q: float | npt.ArrayLike) -> Floats:
+    """Quantiles of ``values`` (n,) at ``q`` in 0..1, by linear interpolation; shape of ``q``.
+
+    Infinity is a value like others (a request that never ended). NaN anywhere, or no values, gives NaN.
+    """
+    data, at = np.asarray(values, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    if not len(data):
+        return np.full(at.shape, np.nan)
+    place = np.clip(at, 0.0, 1.0) * (len(data) - 1)
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, len(data) - 1)
+    ranked = np.partition(data, np.unique(np.concatenate([np.ravel(low), np.ravel(high), [len(data) - 1]])))
+    below, above, share = ranked[low], ranked[high], place - low
+    with np.errstate(invalid="ignore"):
+        between = below + (above - below) * share
+    exact = np.where((share == 0) | (below == above), below, between)
+    return np.where(np.isnan(ranked[-1]), np.nan, exact)
+
+
+def quantile_drift(green: npt.ArrayLike, blue: npt.ArrayLike, q: float = 0.95) -> float:
+    """q(Green) - q(Blue), signed; NaN when an arm has no values, or when both are infinite."""
+    with np.errstate(invalid="ignore"):
+        return float(quantile(green, q) - quantile(blue, q))
+
+
+def latency(ms: npt.ArrayLike) -> tuple[float, float]:
+    """(p50, p95) in the unit of ``ms`` (n,); a failed request counts as infinitely slow, not as absent."""
+    p50, p95 = quantile(ms, [0.5, 0.95])
+    return float(p50), float(p95)
+
+
+def failed(status: npt.ArrayLike) -> Bools:
+    """Which HTTP statuses (n,) are no success: everything outside 200..299, and 0 for no answer."""
+    codes = np.asarray(status)
+    return (codes < 200) | (codes > 299)
+
+
+def server_errors(status: npt.ArrayLike) -> Bools:
+    """Which HTTP statuses (n,) are 5xx."""
+    codes = np.asarray(status)
+    return (codes >= 500) & (codes <= 599)
+
+
+def share(mask: npt.ArrayLike) -> float:
+    """Share of true values; NaN of nothing."""
+    values = np.asarray(mask)
+    return float(np.count_nonzero(values) / values.size) if values.size else float("nan")
+
+
+def _ints(values: npt.ArrayLike) -> Ints:
+    return np.asarray(values, dtype=np.int64).reshape(-1)
+
+
+def _same_length(**arrays: npt.NDArray[np.generic]) -> None:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError("unequal lengths: " + ", ".join(f"{name} {length}" for name, length in lengths.items()))

@@ -1,0 +1,127 @@
+"""What an arm is: its pins, its manifest and the digests that bind them (SPEC section 6)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PIN_NAMES = (
+    "INDEX_HASH",
+    "EMBED_SCHEMA",
+    "RERANK_CONF",
+    "PROMPT_VER",
+    "MODEL_VER",
+    "TOK_VER",
+    "ANALYZER_CONF",
+    "CHUNK_SCHEMA_VER",
+    "CONSUMER_VER",
+    "BUILD_ID",
+    "GIT_SHA",
+)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces and no NaN: the same value always gives the same text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 in hex over the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def content_digest(text: str) -> str:
+    """SHA-256 in hex of one stored text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def pairs_digest(pairs: Iterable[tuple[str, str]], *, in_order: bool = False) -> str:
+    """Digest of all (id, content digest) pairs: one line ``id<TAB>digest`` each, by id in code-point order.
+
+    ``in_order`` says that they come so already; then any number of them is read in constant memory.
+    """
+    hasher = hashlib.sha256()
+    for identifier, content in pairs if in_order else sorted(pairs):
+        hasher.update(f"{identifier}\t{content}\n".encode())
+    return hasher.hexdigest()
+
+
+def embed_schema(*, name: str, revision: str, dimension: int, normalised: bool, metric: str) -> str:
+    """The EMBED_SCHEMA pin of an encoder."""
+    return digest(
+        {
+            "name": name,
+            "revision": revision,
+            "dimension": dimension,
+            "normalised": normalised,
+            "metric": metric,
+        }
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexFacts:
+    """What INDEX_HASH is made of; ``pairs`` is the digest of all (id, content digest) pairs."""
+
+    embed_schema: str
+    tok_ver: str
+    chunk_schema_ver: str
+    analyzer_conf: str
+    metric: str
+    store: Mapping[str, Any]
+    corpus_revision: int
+    count: int
+    pairs: str
+
+    def index_hash(self) -> str:
+        """The INDEX_HASH pin: SHA-256 over the canonical JSON of these facts."""
+        return digest({**asdict(self), "store": dict(self.store)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One arm's manifest as it is stored beside its index.
+
+    ``encoder`` is what a reader needs to build the query encoder:
+    ``{"name", "revision", "dimension", "normalised", "metric"}``.
+    """
+
+    target: str
+    pins: Mapping[str, str]
+    facts: IndexFacts
+    encoder: Mapping[str, Any]
+    secrets: tuple[str, ...] = field(default=())
+
+    @property
+    def index_hash(self) -> str:
+        """The INDEX_HASH this manifest claims."""
+        return self.pins["INDEX_HASH"]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form; ``from_json`` reads it back."""
+        return {
+            "target": self.target,
+            "pins": dict(self.pins),
+            "facts": {**asdict(self.facts), "store": dict(self.facts.store)},
+            "encoder": dict(self.encoder),
+            "secrets": list(self.secrets),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        """Read a manifest that ``to_json`` wrote."""
+        return cls(
+            target=data["target"],
+            pins=dict(data["pins"]),
+            facts=IndexFacts(**data["facts"]),
+            encoder=dict(data["encoder"]),
+            secrets=tuple(data.get("secrets", ())),
+        )
+
+
+def changed_pins(blue: Mapping[str, str], green: Mapping[str, str]) -> list[str]:
+    """Names of the pins whose values differ, in the order of ``PIN_NAMES``; a missing pin differs."""
+    return [name for name in PIN_NAMES if blue.get(name) != green.get(name)]

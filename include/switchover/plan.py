@@ -1,0 +1,260 @@
+"""The plan: everything that is particular to one service's switchover.
+
+A plan is one YAML file. It names connections, never hosts or credentials. Unknown keys are refused,
+and every error names file, line, key, what was found and what is allowed (see ``plan_errors``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from switchover.encoder import WordLlamaEncoder
+from switchover.errors import PlanError
+from switchover.pins import PIN_NAMES, canonical_json, digest
+from switchover.rules import Rules
+from switchover.yaml_lines import LinedYaml
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+Path_ = Annotated[str, Field(pattern=r"^/")]
+
+
+class Part(BaseModel):
+    """Base of every part of a plan: unknown keys are errors, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reader(Part):
+    """Something that follows the pointer and can be asked which arm it would serve now."""
+
+    name: str = Field(description="How the reader is called in tables and errors.")
+    connection: ConnectionId = Field(description="HTTP connection of the reader.")
+    path: Path_ = Field("/version", description="Answers JSON with `arm` and `pins.INDEX_HASH`.")
+
+
+class PgvectorPointer(Part):
+    """An alias row in PostgreSQL that names the live index."""
+
+    kind: Literal["pgvector"]
+    connection: ConnectionId = Field(description="PostgreSQL connection with the alias table.")
+    alias: str = Field(min_length=1, max_length=200, description="Name of the alias row.")
+
+
+class PgvectorIndex(Part):
+    """Indexes that are tables with a pgvector column, each with its manifest row."""
+
+    kind: Literal["pgvector"]
+    connection: ConnectionId = Field(description="PostgreSQL connection with the index tables.")
+
+
+class Arm(Part):
+    """How one complete stack is asked, whether it is live or not."""
+
+    connection: ConnectionId = Field(description="HTTP connection of the retrieval service.")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Headers that address this arm instead of the live one."
+    )
+    ask: Path_ = Field("/ask", description="Path that answers one question.")
+    version: Path_ = Field("/version", description="Path that reports the arm's own pins.")
+
+
+class AirflowDagWriter(Part):
+    """An Airflow DAG that writes: frozen by pausing it, drained when no run of it is active."""
+
+    kind: Literal["airflow_dag"]
+    name: str = Field(description="How the writer is called in tables and errors.")
+    connection: ConnectionId = Field(description="HTTP connection of the Airflow REST API.")
+    dag_id: str = Field(min_length=1, description="The DAG that writes.")
+    drain_s: float = Field(300, gt=0, description="Seconds until an undrained writer aborts the run.")
+
+
+class SqlFenceWriter(Part):
+    """A process that takes a shared lock on a fence row inside each of its write transactions."""
+
+    kind: Literal["sql_fence"]
+    name: str = Field(description="How the writer is called in tables and errors.")
+    connection: ConnectionId = Field(description="PostgreSQL connection with the fence table.")
+    fence: str = Field(min_length=1, description="Name of the fence row.")
+    drain_s: float = Field(60, gt=0, description="Seconds until an undrained writer aborts the run.")
+
+
+Writer = Annotated[AirflowDagWriter | SqlFenceWriter, Field(discriminator="kind")]
+
+
+class SqlSignals(Part):
+    """Figures of live traffic, counted from a request log table."""
+
+    kind: Literal["sql"]
+    connection: ConnectionId = Field(description="PostgreSQL connection with the request log.")
+    table: Identifier = Field("request_log", description="The request log; its columns are in docs/signals.md.")
+    stale_s: float = Field(30, gt=0, description="A log without any row this young counts as dead.")
+
+
+class Gold(Part):
+    """The gold set and the corpus its quotes point into."""
+
+    path: str = Field(description="JSON lines file, relative to the plan.")
+    corpus: ConnectionId = Field(description="PostgreSQL connection with the source texts.")
+    table: Identifier = Field("documents", description="Table with `doc` and `text` columns.")
+    minimum: int = Field(20, ge=1, description="Fewer valid questions than this fail the run.")
+
+
+class Judge(Part):
+    """The one encoder that measures both arms."""
+
+    name: Literal["wordllama-l2-supercat"] = Field(WordLlamaEncoder.name, description="Encoder name.")
+    revision: Literal["256.1"] = Field("256.1", description="Encoder revision.")
+    dimension: int = Field(256, ge=1, le=256, description="Leading dimensions that are used.")
+    context: Literal["joined", "top1", "mean"] = Field(
+        "joined", description="How the vectors of the hits become one context vector."
+    )
+
+
+class Probes(Part):
+    """How the arms are asked."""
+
+    k: int = Field(5, ge=1, le=100, description="Hits per question, as production uses.")
+    seeds: int = Field(2, ge=1, le=8, description="Seeds per paraphrase in the warm phase.")
+    concurrency: int = Field(4, ge=1, le=64, description="Questions in flight; each is asked of both arms.")
+    timeout_s: float = Field(10, gt=0, description="A probe without an answer by then has failed.")
+    max_tool_depth: int = Field(4, ge=1, description="More tool calls than this in one request are a loop.")
+
+
+class Warm(Part):
+    """The smoke over the gold set before the flip."""
+
+    min_rounds: int = Field(3, ge=1, description="Rounds over the whole gold set, at least.")
+    max_rounds: int = Field(6, ge=1, description="Rounds after which the warm phase ends anyway.")
+    steady: float = Field(0.10, gt=0, description="Steady when p95 moved by less than this share.")
+
+
+class Hold(Part):
+    """The watch after the flip."""
+
+    minutes: float = Field(20, gt=0, description="Length; 15 to 30 unless the plan is a sandbox plan.")
+    max_minutes: float = Field(30, gt=0, description="Length with every extension.")
+    tick_s: float = Field(15, gt=0, description="Seconds between two looks.")
+    on_unaccepted: Literal["rollback", "extend"] = Field(
+        "rollback", description="What follows when the end is neither accepted nor a stop."
+    )
+
+
+class Rollback(Part):
+    """What the way back must prove."""
+
+    ttr_s: float = Field(120, gt=0, description="Budget for the time to restore.")
+
+
+class Plan(Part):
+    """One service's switchover."""
+
+    service: Identifier = Field(description="Names the DAG switchover__<service>.")
+    description: str = Field("", description="One line for people; shown in Airflow.")
+    owner: str = Field("switchover", description="Owner shown in Airflow.")
+    sandbox: bool = Field(False, description="Allows holds outside 15 to 30 minutes. Never in production.")
+    schedule: str | None = Field(None, description="Cron expression for scheduled runs.")
+    asset: str | None = Field(None, description="Asset whose event starts a run, instead of a schedule.")
+    ledger: ConnectionId = Field("switchover_ledger", description="PostgreSQL connection of the ledger.")
+    lease_s: float = Field(60, ge=2, description="Life of the lease on the pointer between renewals.")
+    pointer: PgvectorPointer
+    readers: list[Reader] = Field(min_length=1, description="Every reader that must follow the pointer.")
+    converge_s: float = Field(30, gt=0, description="Seconds until every reader must have followed.")
+    index: PgvectorIndex
+    arms: dict[str, Arm] = Field(min_length=2, description="The arms by target name.")
+    green: str = Field(description="The candidate; must be one of the arms.")
+    changes: list[str] = Field(default_factory=list, description="Pins that may differ between the arms.")
+    secrets: list[str] = Field(default_factory=list, description="Secrets that each arm must report present.")
+    writers: list[Writer] = Field(default_factory=list, description="What is frozen while the pointer moves.")
+    signals: SqlSignals
+    gold: Gold
+    judge: Judge = Field(default_factory=Judge)
+    probes: Probes = Field(default_factory=Probes)
+    warm: Warm = Field(default_factory=Warm)
+    hold: Hold = Field(default_factory=Hold)
+    rollback: Rollback = Field(default_factory=Rollback)
+    rules: Rules = Field(default_factory=Rules)
+    evidence: str = Field("evidence", description="Folder or object prefix for evidence bundles.")
+
+    @field_validator("changes")
+    @classmethod
+    def _known_pins(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in PIN_NAMES:
+                raise ValueError(f"{name!r} is not a pin; allowed: {', '.join(PIN_NAMES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Plan:
+        if self.green not in self.arms:
+            raise ValueError(f"green: {self.green!r} is not an arm; allowed: {', '.join(self.arms)}")
+        if self.schedule and self.asset:
+            raise ValueError("schedule and asset: only one of the two may start runs")
+        names = [writer.name for writer in self.writers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"writers: names must differ; found {', '.join(names)}")
+        if self.warm.max_rounds < self.warm.min_rounds:
+            raise ValueError("warm: max_rounds is below min_rounds")
+        self.check_hold(self.hold.minutes)
+        return self
+
+    def check_hold(self, minutes: float) -> None:
+        """Refuse a hold that only a sandbox may have."""
+        if not self.sandbox and not 15 <= minutes <= 30:
+            raise ValueError(
+                f"hold.minutes: found {minutes:g}; allowed: 15 to 30 (any length only with `sandbox: true`)"
+            )
+        if minutes > self.hold.max_minutes:
+            raise ValueError(f"hold.minutes: found {minutes:g}; allowed: up to max_minutes {self.hold.max_minutes:g}")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the plan's meaning; comments and order do not change it."""
+        return digest(self.model_dump(mode="json"))
+
+    def to_json(self) -> str:
+        """The plan as the ledger keeps it."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def connections(self) -> list[str]:
+        """Every connection id that the plan names, sorted."""
+        ids = {
+            self.ledger,
+            self.pointer.connection,
+            self.index.connection,
+            self.signals.connection,
+            self.gold.corpus,
+        }
+        ids |= {reader.connection for reader in self.readers}
+        ids |= {arm.connection for arm in self.arms.values()}
+        ids |= {writer.connection for writer in self.writers}
+        return sorted(ids)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read and check one plan file; the gold path is made absolute.
+
+    Raises ``PlanError`` with one line per problem.
+    """
+    source = LinedYaml.read(path)
+    data = source.data
+    if not isinstance(data, dict):
+        raise PlanError(f"{path}:1: a plan is a mapping of keys; found {type(data).__name__}")
+    plan = source.validate(Plan)
+    gold = (path.parent / plan.gold.path).resolve()
+    if not gold.is_file():
+        line = source.line(("gold", "path"))
+        raise PlanError(f"{path}:{line}: gold.path: no such file: {plan.gold.path}; allowed: a JSON lines file")
+    return plan.model_copy(update={"gold": plan.gold.model_copy(update={"path": str(gold)})})
+
+
+def plan_schema() -> dict[str, Any]:
+    """JSON Schema of a plan file, for editors."""
+    schema = Plan.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Switchover plan"
+    return schema

@@ -1,0 +1,49 @@
+"""Transactions on PostgreSQL whose errors are one line that names the server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+import sqlalchemy as sa
+
+from switchover.edge import reaching
+from switchover.errors import BadInput, LockBusy, Unreachable
+
+REFUSALS = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+
+
+def place(engine: sa.Engine) -> str:
+    """Host, port and database for messages, without credentials."""
+    port = f":{engine.url.port}" if engine.url.port else ""
+    return f"{engine.url.host or 'localhost'}{port}/{engine.url.database}"
+
+
+@contextlib.contextmanager
+def transaction(
+    engine: sa.Engine, what: str, *, unreachable: type[Unreachable] = Unreachable, hint: str = ""
+) -> Iterator[sa.Connection]:
+    """One transaction: commits at the end, rolls back on any error.
+
+    A server that does not answer raises ``unreachable``; an absent table, a missing right or a read-only
+    server raises ``BadInput``, with ``hint`` as the next step.
+    """
+    with reaching(what, unreachable):
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except (sa.exc.ProgrammingError, sa.exc.InternalError) as error:
+            if isinstance(error.orig, REFUSALS):
+                first = str(error.orig).splitlines()[0]
+                raise BadInput(f"{what}: {first}{'; ' + hint if hint else ''}") from error
+            raise
+        except sa.exc.OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise LockBusy(f"{what}: a lock was not granted in time; nothing was changed") from error
+            raise

@@ -1,0 +1,227 @@
+"""The one actor: carries out what :func:`switchover.protocol.decide` says, one action at a time.
+
+Intent, act, read back, record. After any failure the next call decides again from what the pointer says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+import httpx
+
+from switchover.arms import read_report
+from switchover.errors import (
+    BadInput,
+    NotConverged,
+    PointerConflict,
+    SwitchoverError,
+    TargetRefused,
+    Unreachable,
+)
+from switchover.pointers import Change
+from switchover.protocol import Action, Kind, Observation, State, decide
+from switchover.steps.switch import Switch
+
+READER_PAUSE_S = 0.05
+RETRIES = 6
+
+
+def observe(switch: Switch, *, run_ended: bool = False) -> Observation:
+    """What the pointer and the lease say now."""
+    try:
+        target = switch.pointer.read().target
+    except Unreachable as error:
+        switch.say(f"cannot read the pointer: {error}")
+        return Observation(target=None, run_ended=run_ended)
+    return Observation(target=target or "nothing", lease_alive=switch.lease_alive(), run_ended=run_ended)
+
+
+def advance(switch: Switch, *, run_ended: bool = False) -> Action:
+    """Decide and carry out one action; returns it. Errors leave the ledger at the last proven state."""
+    action = decide(switch.row.record, observe(switch, run_ended=run_ended), switch.ledger.now())
+    carry_out = {
+        Kind.FLIP: _flip,
+        Kind.CONFIRM_FLIP: _confirm_flip,
+        Kind.PROMOTE: _promote,
+        Kind.ROLL_BACK: _roll_back,
+        Kind.CONFIRM_ROLLBACK: _confirm_rollback,
+        Kind.ABORT: _abort,
+        Kind.STOP: _stop,
+    }.get(action.kind)
+    if carry_out is not None:
+        carry_out(switch, action)
+    return action
+
+
+def settle(switch: Switch, *, run_ended: bool = False) -> Action:
+    """Advance until the run has ended, or nothing more can be done now. A store that does not answer is asked again."""
+    pause = 0.2
+    for attempt in range(RETRIES):
+        try:
+            action = advance(switch, run_ended=run_ended)
+        except Unreachable as error:
+            if attempt == RETRIES - 1:
+                raise
+            switch.say(f"no answer, whether it acted is not known; reading back: {error}")
+            time.sleep(pause)
+            pause *= 2
+            continue
+        if action.kind in (Kind.NOTHING, Kind.WATCH, Kind.PROCEED) or switch.row.state.ended:
+            return action
+        if action.kind is Kind.RETRY:
+            time.sleep(pause)
+            pause *= 2
+    raise Unreachable(
+        f"switchover {switch.id!r}: not settled after {RETRIES} tries; `switchover status` shows where it is"
+    )
+
+
+def prove_live(switch: Switch, target: str, *, index_hash: str) -> dict[str, str]:
+    """Prove that ``target`` is what the pointer and every reader serve, in the build that was approved.
+
+    Returns reader -> INDEX_HASH. Raises ``NotConverged`` naming the readers that do not follow.
+    """
+    if not switch.pointer.verify(target):
+        raise NotConverged(f"{switch.pointer.key}: does not read {target!r}")
+    return asyncio.run(_converge(switch, target, index_hash))
+
+
+async def _converge(switch: Switch, target: str, index_hash: str) -> dict[str, str]:
+    deadline = time.monotonic() + switch.plan.converge_s
+    readers = {reader.name: reader for reader in switch.plan.readers}
+    followed: dict[str, str] = {}
+    behind: dict[str, str] = {}
+    while True:
+        for name in [name for name in readers if name not in followed]:
+            options = switch.edge.http_options(readers[name].connection)
+            try:
+                async with httpx.AsyncClient(**options, timeout=5) as client:
+                    report = await read_report(client, readers[name].path, name=name)
+            except Unreachable as error:
+                behind[name] = str(error)
+                continue
+            if report.arm == target and report.index_hash == index_hash:
+                followed[name] = report.index_hash
+            else:
+                behind[name] = f"{name} serves {report.arm!r} with INDEX_HASH {report.index_hash[:12]}"
+        if len(followed) == len(readers):
+            return followed
+        if time.monotonic() >= deadline:
+            missing = "; ".join(text for name, text in behind.items() if name not in followed)
+            raise NotConverged(f"after {switch.plan.converge_s:g} s not every reader serves {target!r}: {missing}")
+        await asyncio.sleep(READER_PAUSE_S)
+
+
+def check_target(switch: Switch, target: str, *, index_hash: str) -> None:
+    """A pointer never points at nothing: the target exists, is not empty and is the approved build."""
+    health = switch.index.health(target)
+    if not health.exists:
+        raise TargetRefused(f"index {target!r}: does not exist; nothing was changed")
+    if health.empty:
+        raise TargetRefused(f"index {target!r}: is empty; nothing was changed")
+    if health.stored_hash != index_hash:
+        raise TargetRefused(
+            f"index {target!r}: carries INDEX_HASH {health.stored_hash or 'none'}, approved is {index_hash};"
+            " nothing was changed"
+        )
+
+
+def _flip(switch: Switch, action: Action) -> None:
+    row = switch.row
+    lease = switch.renew_lease()
+    _move_pointer(switch, row.blue, row.green, approved=row.approved_hash, epoch=lease.epoch)
+
+
+def _roll_back(switch: Switch, action: Action) -> None:
+    row = switch.row
+    if row.state is not State.ROLLING_BACK:
+        switch.ledger.runs.move(switch.id, State.ROLLING_BACK, reason=row.reason or action.why)
+    switch.ledger.runs.stamp(switch.id, "rollback_started_at")
+    lease = switch.keep_lease()
+    switch.pointer.fence(lease.epoch)
+    _move_pointer(switch, row.green, row.blue, approved=row.blue_hash, epoch=lease.epoch)
+    switch.ledger.runs.stamp(switch.id, "rollback_applied_at")
+
+
+def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | None, epoch: int) -> None:
+    if approved is None:
+        raise TargetRefused(f"index {after!r}: verify has approved no build of it; nothing was changed")
+    check_target(switch, after, index_hash=approved)
+    change = Change(before=before, after=after, epoch=epoch, actor=switch.actor, approved_hash=approved)
+    intent = switch.ledger.journal.intend_flip(
+        switch.id, pointer=switch.pointer.key, before=before, after=after, epoch=epoch, actor=switch.actor
+    )
+    applied = switch.pointer.apply(change)
+    switch.ledger.journal.applied_flip(intent, changed=applied.changed, version=applied.version)
+    switch.say(f"pointer moved from {before!r} to {after!r} (epoch {epoch}, version {applied.version})")
+
+
+def _read_back(switch: Switch, target: str, *, index_hash: str | None) -> None:
+    began = time.monotonic()
+    readers = prove_live(switch, target, index_hash=index_hash or "")
+    moves = [row for row in switch.ledger.journal.flips(switch.id) if row["after"] == target and not row["rehearsal"]]
+    if moves:
+        seconds = time.monotonic() - began
+        switch.ledger.journal.read_back(moves[-1]["id"], readers=readers, seconds=seconds)
+
+
+def _confirm_flip(switch: Switch, action: Action) -> None:
+    row = switch.row
+    _read_back(switch, row.green, index_hash=row.approved_hash)
+    now = switch.ledger.now()
+    hold_until = now + timedelta(minutes=row.hold_minutes)
+    switch.ledger.runs.move(switch.id, State.HOLDING, flipped_at=now, hold_until=hold_until)
+    switch.say(f"every reader serves Green {row.green!r}; holding until {hold_until:%H:%M:%S} UTC")
+
+
+def _promote(switch: Switch, action: Action) -> None:
+    switch.ledger.runs.move(switch.id, State.PROMOTED)
+    switch.say(f"promoted: {switch.row.green!r} stays live")
+
+
+def _confirm_rollback(switch: Switch, action: Action) -> None:
+    row = switch.row
+    _read_back(switch, row.blue, index_hash=row.blue_hash)
+    switch.ledger.runs.stamp(switch.id, "converged_at")
+    switch.ledger.runs.move(switch.id, State.ROLLED_BACK, reason=row.reason or action.why)
+    switch.say(f"rolled back: every reader serves Blue {row.blue!r}")
+
+
+def _abort(switch: Switch, action: Action) -> None:
+    row = switch.row
+    switch.ledger.runs.move(switch.id, State.ABORTED, reason=row.reason or action.why)
+    switch.say(f"aborted: {row.reason or action.why}; the pointer was never moved")
+
+
+def _stop(switch: Switch, action: Action) -> None:
+    switch.ledger.runs.move(switch.id, State.STUCK, reason=action.why)
+    switch.say(f"STUCK: {action.why}; nothing was changed")
+    raise PointerConflict(f"{switch.pointer.key}: {action.why}; nothing was changed. A person must look")
+
+
+def resume_writers(switch: Switch, target: str, *, index_hash: str | None) -> list[str]:
+    """Resume every writer that this run froze, onto an arm that is proven live. Returns their names.
+
+    One writer that cannot be resumed does not keep the others frozen; its error is raised at the end.
+    """
+    frozen = {row["name"]: row for row in switch.ledger.journal.writers(switch.id) if row["resumed_at"] is None}
+    if not frozen:
+        return []
+    prove_live(switch, target, index_hash=index_hash or switch.index.health(target).stored_hash or "")
+    lease = switch.keep_lease()
+    failed: list[str] = []
+    for writer in switch.writers:
+        if writer.name not in frozen:
+            continue
+        try:
+            writer.resume(frozen[writer.name]["found"], epoch=lease.epoch)
+        except SwitchoverError as error:
+            failed.append(f"{writer.name}: {error}")
+            continue
+        switch.ledger.journal.resumed(switch.id, writer.name, on=target)
+        switch.say(f"writer {writer.name!r} resumed on {target!r}")
+    if failed:
+        raise BadInput(f"not every writer could be resumed on {target!r}: {'; '.join(failed)}")
+    return [name for name in frozen]

@@ -1,0 +1,115 @@
+"""Step 6 and the other ends: the hold's gate, unfreeze, rollback, abort, and the teardown's restore."""
+
+from __future__ import annotations
+
+from switchover.errors import StateConflict
+from switchover.protocol import Decision, State
+from switchover.steps.act import observe, resume_writers, settle
+from switchover.steps.flip import accepted
+from switchover.steps.switch import Switch
+
+
+def promote_or_roll_back(switch: Switch) -> Decision | None:
+    """The hold's gate. Believes only verdicts in the ledger; anything missing is a rollback.
+
+    ``None`` when the pointer was never moved: there is nothing to promote and nothing to roll back.
+    """
+    row = switch.row
+    if row.state.before_flip or row.state is State.ABORTED:
+        return None
+    if row.decision is not None:
+        return row.decision
+    passed, why = accepted(switch, "hold")
+    if row.state is State.HOLDING and passed:
+        decision = switch.ledger.runs.decide(switch.id, Decision.PROMOTE, reason="every rule passes").decision
+    else:
+        reason = _why_back(switch, why)
+        decision = switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason=reason).decision
+        switch.ledger.runs.stamp(switch.id, "judged_at")
+    switch.say(f"gate: {switch.row.decision.value if switch.row.decision else 'undecided'}: {switch.row.reason}")
+    return decision
+
+
+def _why_back(switch: Switch, unaccepted: str) -> str:
+    stopped, why = accepted(switch, "stop")
+    if not stopped and "FAIL" in why:
+        return f"stop rule: {why}"
+    hold = next((step for step in switch.ledger.journal.steps(switch.id) if step["name"] == "hold"), None)
+    if hold is not None and hold["ok"] is False:
+        return f"hold: {hold['note']}"
+    return f"hold: {unaccepted}"
+
+
+def unfreeze(switch: Switch) -> list[str]:
+    """Promote, then resume the writers on Green. Returns their names."""
+    with switch.step("unfreeze") as note:
+        row = switch.row
+        if row.decision is not Decision.PROMOTE:
+            raise StateConflict(f"switchover {switch.id!r}: nobody decided to promote; writers stay frozen")
+        settle(switch)
+        if switch.row.state is not State.PROMOTED:
+            raise StateConflict(f"switchover {switch.id!r}: is {switch.row.state.value}; writers stay frozen")
+        names = resume_writers(switch, row.green, index_hash=row.approved_hash)
+        note.text = f"{len(names)} writers resumed on {row.green!r}"
+        return names
+
+
+def rollback(switch: Switch) -> list[str]:
+    """Bring the pointer back to Blue, prove every reader, then resume the writers on Blue."""
+    with switch.step("rollback") as note:
+        row = switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason="asked to roll back")
+        if row.decision is Decision.PROMOTE or row.state is State.PROMOTED:
+            raise StateConflict(f"switchover {switch.id!r}: was promoted; start a switchover the other way")
+        settle(switch)
+        row = switch.row
+        if row.state not in (State.ROLLED_BACK, State.ABORTED):
+            raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; `switchover status` shows why")
+        names = resume_writers(switch, row.blue, index_hash=row.blue_hash)
+        note.text = f"{row.blue!r} is live, read back by every reader; {len(names)} writers resumed"
+        return names
+
+
+def abort(switch: Switch) -> list[str]:
+    """End before the flip: the pointer was never moved; writers resume on Blue."""
+    with switch.step("abort") as note:
+        row = switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason="aborted before the flip")
+        settle(switch)
+        row = switch.row
+        if row.state is not State.ABORTED:
+            raise StateConflict(
+                f"switchover {switch.id!r}: is {row.state.value}; only a run before its flip is aborted"
+            )
+        names = resume_writers(switch, row.blue, index_hash=row.blue_hash)
+        note.text = f"{row.blue!r} was never left; {len(names)} writers resumed"
+        return names
+
+
+def restore(switch: Switch) -> str:
+    """The teardown: whatever happened to the run, leave the pointer decided, the writers right, the lease free.
+
+    Safe to repeat; does nothing to a run that has ended well. Writers are resumed only onto an arm that
+    is proven live.
+    """
+    row = switch.ledger.runs.find(switch.id)
+    if row is None:
+        return "this run opened no switchover"
+    if not row.state.ended:
+        if row.decision is None:
+            switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason="the run ended undecided")
+            switch.ledger.runs.stamp(switch.id, "judged_at")
+        action = settle(switch, run_ended=True)
+        switch.say(f"teardown: {action.kind.value}: {action.why}")
+    row = switch.row
+    live, index_hash = (row.green, row.approved_hash) if row.state is State.PROMOTED else (row.blue, row.blue_hash)
+    names = resume_writers(switch, live, index_hash=index_hash)
+    switch.ledger.leases.release(switch.pointer.key, holder=switch.id)
+    seen = observe(switch)
+    if decided_badly := _not_where_it_should_be(row.state, seen.target, live):
+        raise StateConflict(decided_badly)
+    return f"{row.state.value}; pointer on {seen.target!r}; {len(names)} writers resumed here; lease released"
+
+
+def _not_where_it_should_be(state: State, target: str | None, live: str) -> str | None:
+    if state.ended and target is not None and target != live:
+        return f"the run is {state.value} but the pointer is on {target!r}, not {live!r}: moved by someone else"
+    return None

@@ -1,0 +1,52 @@
+"""Step 4: flip the one pointer, compare-and-set, and read back until every reader follows."""
+
+from __future__ import annotations
+
+from switchover.errors import StateConflict
+from switchover.judge import Outcome
+from switchover.protocol import Decision, Kind, State
+from switchover.steps.act import settle
+from switchover.steps.switch import Switch
+
+
+def accepted(switch: Switch, gate: str) -> tuple[bool, str]:
+    """Whether the newest verdicts of a gate all pass, and which rules do not. No verdict at all is no pass."""
+    verdicts = switch.ledger.journal.verdicts(switch.id, gate=gate, latest=True)
+    if not verdicts:
+        return False, f"no verdict at the {gate} gate"
+    bad = [row for row in verdicts if row["outcome"] != Outcome.PASS.value]
+    return not bad, "; ".join(f"{row['rule']} {row['outcome']}: {row['body']['detail']}" for row in bad)
+
+
+def flip_or_abort(switch: Switch) -> bool:
+    """The acceptance gate: true when the flip may go ahead. Fails closed; a refusal is written down."""
+    row = switch.row
+    if row.state in (State.FLIPPING, State.HOLDING):
+        return True
+    passed, why = accepted(switch, "acceptance")
+    if row.state is State.WARMED and passed:
+        switch.say("acceptance gate: every rule passes")
+        return True
+    broken = next((step for step in switch.ledger.journal.steps(switch.id) if step["ok"] is False), None)
+    reason = f"{broken['name']}: {broken['note']}" if broken else f"acceptance gate: {why}"
+    switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason=reason)
+    switch.say(f"not flipped: {reason}")
+    return False
+
+
+def flip(switch: Switch) -> str:
+    """Move the pointer to Green and prove every reader. A repeat after a crash goes on from what the pointer says."""
+    with switch.step("flip") as note:
+        row = switch.row
+        if row.state is State.WARMED:
+            if not accepted(switch, "acceptance")[0]:
+                raise StateConflict(f"switchover {switch.id!r}: the acceptance gate has not passed; not flipped")
+            switch.renew_lease()
+            switch.ledger.runs.move(switch.id, State.FLIPPING)
+        elif row.state not in (State.FLIPPING, State.HOLDING):
+            raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; flip needs warmed")
+        action = settle(switch)
+        if action.kind is not Kind.WATCH:
+            raise StateConflict(f"switchover {switch.id!r}: not flipped: {action.why}")
+        note.text = f"{row.green!r} is live, read back by {len(switch.plan.readers)} readers"
+        return note.text

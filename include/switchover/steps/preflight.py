@@ -1,0 +1,122 @@
+"""Preflight: read the pointer, take its lease, open the ledger record. Or: nothing to do, or only a dry run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from switchover.edge import Edge
+from switchover.errors import BadInput, PointerConflict, StateConflict
+from switchover.ledger import Ledger
+from switchover.plan import Plan
+from switchover.pointers import Change, build_pointer
+from switchover.steps.switch import Switch
+
+
+class Route(str, Enum):
+    """Where a run goes after preflight."""
+
+    GO = "go"
+    NOTHING_TO_DO = "nothing_to_do"
+    DRY_RUN = "dry_run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """What preflight found. ``lines`` are for people."""
+
+    route: Route
+    blue: str
+    green: str
+    hold_minutes: float
+    lines: tuple[str, ...]
+
+
+def preflight(
+    *,
+    plan: Plan,
+    edge: Edge,
+    id: str,
+    actor: str,
+    green: str | None = None,
+    hold_minutes: float | None = None,
+    dry_run: bool = False,
+) -> Preflight:
+    """Decide whether there is anything to do, and open the run when there is.
+
+    ``green`` and ``hold_minutes`` override the plan for this run. A repeat of the same id goes on with
+    the run that is open; one that has ended is refused.
+    """
+    green = green or plan.green
+    minutes = plan.hold.minutes if hold_minutes is None else hold_minutes
+    if green not in plan.arms:
+        raise BadInput(f"green: {green!r} is not an arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")
+    try:
+        plan.check_hold(minutes)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    pointer = build_pointer(plan, edge)
+    live = pointer.read().target
+    ledger = Ledger(engine=edge.sql(plan.ledger))
+    known = ledger.runs.find(id)
+    if known is not None and known.state.ended:
+        raise StateConflict(f"switchover {id!r}: has ended as {known.state.value}; trigger a new run")
+    if known is not None:
+        return Preflight(
+            route=Route.GO, blue=known.blue, green=known.green, hold_minutes=known.hold_minutes, lines=("resumed",)
+        )
+    if live == green:
+        line = f"{pointer.key}: Green {green!r} is live already; nothing to do"
+        return Preflight(route=Route.NOTHING_TO_DO, blue=green, green=green, hold_minutes=minutes, lines=(line,))
+    if live not in plan.arms:
+        raise PointerConflict(
+            f"{pointer.key}: is on {live or 'nothing'!r}, none of the plan's arms ({', '.join(plan.arms)});"
+            " nothing was changed"
+        )
+    if dry_run:
+        lines = _rehearsed_lines(plan, edge, ledger, id, live, green, minutes)
+        return Preflight(route=Route.DRY_RUN, blue=live, green=green, hold_minutes=minutes, lines=lines)
+    lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.lease_s)
+    others = [row for row in ledger.runs.open_on(pointer.key) if row.id != id]
+    if others:
+        ledger.leases.release(pointer.key, holder=id)
+        raise StateConflict(
+            f"{pointer.key}: switchover {others[0].id!r} is still {others[0].state.value}"
+            f" (since {others[0].updated_at:%Y-%m-%d %H:%M:%S} UTC); bring it to an end first"
+        )
+    ledger.runs.open(id=id, plan=plan, pointer=pointer.key, blue=live, green=green, hold_minutes=minutes)
+    pointer.fence(lease.epoch)
+    switch = Switch(edge=edge, ledger=ledger, id=id, actor=actor, plan=plan)
+    line = f"Blue {live!r} is live, Green is {green!r}; lease of {pointer.key} taken, epoch {lease.epoch}"
+    switch.say(line)
+    return Preflight(route=Route.GO, blue=live, green=green, hold_minutes=minutes, lines=(line,))
+
+
+def _rehearsed_lines(
+    plan: Plan, edge: Edge, ledger: Ledger, id: str, blue: str, green: str, minutes: float
+) -> tuple[str, ...]:
+    """Every read and every intended change, in order; changes nothing."""
+    switch = Switch(edge=edge, ledger=ledger, id=id, actor="dry run", plan=plan)
+    health = switch.index.health(green)
+    lease = ledger.leases.get(switch.pointer.key)
+    change = Change(
+        before=blue, after=green, epoch=(lease.epoch if lease else 0) + 1, actor="dry run", approved_hash=""
+    )
+    lines = [
+        f"read    pointer {switch.pointer.key}: {blue!r} is live",
+        f"read    index {green!r}: exists {health.exists}, empty {health.empty}, INDEX_HASH {health.stored_hash or 'none'}",
+        f"read    gold set: {len(switch.gold.items)} valid questions, {len(switch.gold.invalid)} invalid",
+        f"read    signals: {switch.signals.is_online() or 'online'}",
+        f"read    lease: {f'{lease.holder}, epoch {lease.epoch}' if lease and lease.alive else 'free'}",
+    ]
+    lines += [
+        f"would   freeze writer {w.name!r} (found {dict(w.find())}), drain in {w.drain_s:g} s" for w in switch.writers
+    ]
+    lines += [
+        f"would   verify {green!r} against its manifest and rehearse the rollback on a shadow pointer",
+        f"would   ask {len(switch.gold.items)} questions x 3 paraphrases x {plan.probes.seeds} seeds of both arms",
+        f"would   {switch.pointer.plan(change)}",
+        f"would   hold and watch for {minutes:g} min, a look every {plan.hold.tick_s:g} s",
+    ]
+    lines += [f"would   resume writer {writer.name!r}" for writer in switch.writers]
+    return tuple(lines)

@@ -1,0 +1,44 @@
+"""The way back, walked before it is needed: there and back on a shadow pointer of the same backend."""
+
+from __future__ import annotations
+
+import time
+
+from switchover.errors import NotConverged
+from switchover.pointers import Change, Pointer
+from switchover.steps.switch import Switch
+
+
+def rehearse(switch: Switch) -> float:
+    """Flip a shadow pointer to Green and back; returns the seconds that the way back took.
+
+    No reader follows the shadow, so this is the store's share of the time to restore.
+    """
+    row = switch.row
+    lease = switch.keep_lease()
+    with switch.pointer.shadow(row.blue) as shadow:
+        _move(switch, shadow, row.blue, row.green, approved=row.approved_hash or "", epoch=lease.epoch)
+        seconds = _move(switch, shadow, row.green, row.blue, approved=row.blue_hash or "", epoch=lease.epoch)
+    switch.say(f"rollback rehearsed on {shadow.key} in {seconds:.3f} s")
+    return seconds
+
+
+def _move(switch: Switch, shadow: Pointer, before: str, after: str, *, approved: str, epoch: int) -> float:
+    intent = switch.ledger.journal.intend_flip(
+        switch.id, pointer=shadow.key, before=before, after=after, epoch=epoch, actor=switch.actor, rehearsal=True
+    )
+    began = time.monotonic()
+    applied = shadow.apply(Change(before=before, after=after, epoch=epoch, actor=switch.actor, approved_hash=approved))
+    if not shadow.verify(after):
+        raise NotConverged(f"{shadow.key}: does not read {after!r} after its move")
+    seconds = time.monotonic() - began
+    switch.ledger.journal.applied_flip(intent, changed=applied.changed, version=applied.version)
+    switch.ledger.journal.read_back(intent, readers={}, seconds=seconds)
+    return seconds
+
+
+def rehearsed_seconds(switch: Switch) -> float | None:
+    """Seconds of this run's last rehearsed way back; ``None`` when there was none."""
+    blue = switch.row.blue
+    backs = [row for row in switch.ledger.journal.flips(switch.id) if row["rehearsal"] and row["after"] == blue]
+    return backs[-1]["seconds"] if backs else None

@@ -1,0 +1,201 @@
+"""Step 2: the invariants (SPEC section 2). Every check runs, so that one look shows all that is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from switchover.arms import Report
+from switchover.encoder import encoder_from
+from switchover.errors import InvariantBroken, SwitchoverError
+from switchover.gold import gold_json
+from switchover.indexes import Content
+from switchover.pins import PIN_NAMES, changed_pins
+from switchover.protocol import State
+from switchover.steps.rehearse import rehearse
+from switchover.steps.switch import Switch
+
+SAMPLE = 64
+ENCODER_FLOOR = 0.999
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One invariant: what was found, and what was expected."""
+
+    name: str
+    ok: bool
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What both arms' indexes hold and what both arms report, by role."""
+
+    contents: dict[str, Content]
+    reports: dict[str, Report]
+
+
+def verify(switch: Switch) -> list[Check]:
+    """Run every check, record it, and approve Green's build. ``InvariantBroken`` names what failed."""
+    with switch.step("verify") as note:
+        row = switch.row
+        switch.keep_lease()
+        checks = [_index_there(switch, "Blue", row.blue), _index_there(switch, "Green", row.green)]
+        facts: Facts | None = None
+        if all(check.ok for check in checks):
+            facts = Facts(
+                contents={"blue": switch.index.content(row.blue), "green": switch.index.content(row.green)},
+                reports=asyncio.run(_reports(switch)),
+            )
+            checks += _about_arms(switch, facts)
+        checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
+        if facts is not None and all(check.ok for check in checks):
+            approved = facts.contents["green"].index_hash
+            switch.ledger.runs.stamp(
+                switch.id, approved_hash=approved, blue_hash=facts.contents["blue"].manifest.index_hash
+            )
+            checks.append(_guarded("rollback path", _rollback_path, switch))
+        switch.ledger.journal.checked(switch.id, [asdict(check) for check in checks])
+        failed = [check for check in checks if not check.ok]
+        note.text = f"{len(checks) - len(failed)} of {len(checks)} checks hold"
+        switch.say(note.text)
+        if failed:
+            told = "; ".join(f"{check.name}: found {check.found}, expected {check.expected}" for check in failed)
+            raise InvariantBroken(f"{len(failed)} of {len(checks)} checks failed: {told}")
+        switch.ledger.runs.move(switch.id, State.VERIFIED)
+        return checks
+
+
+def _guarded(name: str, check: Callable[[Switch], Check], switch: Switch) -> Check:
+    """A check that cannot be made has failed; it never stops the others."""
+    try:
+        return check(switch)
+    except SwitchoverError as error:
+        return Check(name=name, ok=False, found=str(error), expected="an answer")
+
+
+def _index_there(switch: Switch, role: str, target: str) -> Check:
+    health = switch.index.health(target)
+    found = "absent" if not health.exists else "empty" if health.empty else "filled"
+    if health.stored_hash is None:
+        found += ", without a manifest"
+    return Check(name=f"{role} index {target}", ok=found == "filled", found=found, expected="filled")
+
+
+async def _reports(switch: Switch) -> dict[str, Report]:
+    async with switch.asking(switch.row) as arms:
+        return {role: await client.report_async() for role, client in arms.items()}
+
+
+def _about_arms(switch: Switch, facts: Facts) -> list[Check]:
+    checks = []
+    for role in ("blue", "green"):
+        checks += _one_arm(switch, role, facts.contents[role], facts.reports[role])
+    blue, green = (facts.contents[role].manifest for role in ("blue", "green"))
+    changed = changed_pins(blue.pins, green.pins)
+    undeclared = [name for name in changed if name not in (*switch.plan.changes, "INDEX_HASH", "BUILD_ID")]
+    checks.append(
+        Check(
+            name="only declared pins differ",
+            ok=not undeclared,
+            found=f"undeclared: {', '.join(undeclared)}" if undeclared else f"changed: {', '.join(changed) or 'none'}",
+            expected=f"changes within {', '.join(switch.plan.changes) or 'INDEX_HASH, BUILD_ID'}",
+        )
+    )
+    return checks
+
+
+def _one_arm(switch: Switch, role: str, content: Content, report: Report) -> list[Check]:
+    manifest, label = content.manifest, role.capitalize()
+    checks = [
+        Check(
+            name=f"{label} count",
+            ok=content.count == manifest.facts.count,
+            found=str(content.count),
+            expected=str(manifest.facts.count),
+        ),
+        Check(
+            name=f"{label} INDEX_HASH",
+            ok=content.index_hash == manifest.index_hash,
+            found=content.index_hash[:16],
+            expected=manifest.index_hash[:16],
+        ),
+        _pins_reported(label, dict(manifest.pins), report),
+        _secrets_present(switch, label, report),
+        _encoder_matches(switch, label, content, report),
+    ]
+    return checks
+
+
+def _pins_reported(label: str, pins: dict[str, str], report: Report) -> Check:
+    missing = [name for name in PIN_NAMES if not pins.get(name)]
+    different = [name for name in PIN_NAMES if name not in missing and report.pins.get(name) != pins[name]]
+    wrong = [f"{name} missing in the manifest" for name in missing]
+    wrong += [
+        f"{name} {str(report.pins.get(name))[:16]} reported, {pins[name][:16]} in the manifest" for name in different
+    ]
+    return Check(name=f"{label} pins", ok=not wrong, found="; ".join(wrong) or "all equal", expected="all equal")
+
+
+def _secrets_present(switch: Switch, label: str, report: Report) -> Check:
+    absent = [name for name in switch.plan.secrets if not report.secrets.get(name)]
+    found = f"absent: {', '.join(absent)}" if absent else "all present"
+    return Check(name=f"{label} secrets", ok=not absent, found=found, expected="all present")
+
+
+def _encoder_matches(switch: Switch, label: str, content: Content, report: Report) -> Check:
+    """Stored texts, encoded again with the encoder that the arm queries with, must give the stored vectors."""
+    name = f"{label} encoder"
+    expected = f"cosine >= {ENCODER_FLOOR} on {SAMPLE} stored texts"
+    try:
+        encoder = encoder_from(report.encoder)
+        sample = switch.index.sample(content.manifest.target, size=SAMPLE)
+    except (SwitchoverError, KeyError) as error:
+        return Check(name=name, ok=False, found=f"cannot be checked: {error}", expected=expected)
+    again = encoder.encode(sample.texts).astype(np.float64)
+    if again.shape != sample.vectors.shape:
+        found = f"{again.shape[1]} dimensions queried, {sample.vectors.shape[-1]} stored"
+        return Check(name=name, ok=False, found=found, expected=expected)
+    norms = np.linalg.norm(again, axis=1) * np.linalg.norm(sample.vectors, axis=1)
+    dots = np.einsum("ij,ij->i", again, sample.vectors)
+    cosines = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+    lowest = float(cosines.min()) if len(cosines) else 0.0
+    return Check(name=name, ok=lowest >= ENCODER_FLOOR, found=f"lowest cosine {lowest:.4f}", expected=expected)
+
+
+def _blue_is_live(switch: Switch) -> Check:
+    found, blue = switch.pointer.read().target, switch.row.blue
+    return Check(name="pointer on Blue", ok=found == blue, found=str(found), expected=blue)
+
+
+def _gold_valid(switch: Switch) -> Check:
+    gold = switch.gold
+    switch.ledger.runs.stamp(switch.id, gold_digest=gold.digest)
+    if gold.invalid:
+        switch.say(f"gold set: invalid and left out: {gold_json(gold)['invalid']}")
+    found = f"{len(gold.items)} valid, {len(gold.invalid)} invalid"
+    return Check(name="gold set", ok=True, found=found, expected=f">= {switch.plan.gold.minimum} valid")
+
+
+def _signals_answer(switch: Switch) -> Check:
+    wrong = switch.signals.is_online()
+    return Check(name="signals answer", ok=wrong is None, found=wrong or "fresh data", expected="fresh data")
+
+
+def _rollback_path(switch: Switch) -> Check:
+    seconds, budget = rehearse(switch), switch.plan.rollback.ttr_s
+    return Check(
+        name="rollback path", ok=seconds <= budget, found=f"rehearsed in {seconds:.2f} s", expected=f"<= {budget:g} s"
+    )
+
+
+STANDALONE: dict[str, Callable[[Switch], Check]] = {
+    "pointer on Blue": _blue_is_live,
+    "gold set": _gold_valid,
+    "signals answer": _signals_answer,
+}

@@ -1,0 +1,91 @@
+"""Step 3: warm Green. Both arms are asked the whole gold set at once, round by round, until latency is steady."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from switchover.errors import StateConflict
+from switchover.evidence import Evidence
+from switchover.judge import Outcome, Verdict, judge_acceptance, worst
+from switchover.probe import Round, ask_round, evidence_rows
+from switchover.protocol import State
+from switchover.steps.rehearse import rehearsed_seconds
+from switchover.steps.switch import Switch
+
+PHASE = "warm"
+
+
+def warm(switch: Switch) -> list[Verdict]:
+    """Ask, measure, record and judge. The verdicts are in the ledger; the gate acts on them, not this step."""
+    with switch.step(PHASE) as note:
+        if switch.row.state not in (State.VERIFIED, State.WARMED):
+            raise StateConflict(f"switchover {switch.id!r}: is {switch.row.state.value}; warm needs verified")
+        rounds = asyncio.run(_rounds(switch))
+        rows = switch.ledger.evidence.rows(switch.id, phase=PHASE)
+        verdicts = judge_acceptance(
+            Evidence.from_rows(rows, switch.gold.ids),
+            rules=switch.plan.rules,
+            rehearsal_ttr_s=rehearsed_seconds(switch),
+            traffic=False,
+        )
+        switch.ledger.journal.judged(
+            switch.id, gate="acceptance", tick=rounds - 1, verdicts=[verdict.to_json() for verdict in verdicts]
+        )
+        outcome = worst(verdicts)
+        note.text = f"{len(rows)} probes in {rounds} rounds: {outcome.value}{_failed(verdicts)}"
+        switch.say(note.text)
+        switch.ledger.runs.move(switch.id, State.WARMED)
+        return verdicts
+
+
+def _failed(verdicts: list[Verdict]) -> str:
+    rules = [verdict.rule for verdict in verdicts if verdict.outcome is not Outcome.PASS]
+    return f" ({', '.join(rules)})" if rules else ""
+
+
+async def _rounds(switch: Switch) -> int:
+    """Ask rounds until Green's p95 is steady; returns how many were asked."""
+    plan, previous = switch.plan, float("inf")
+    async with switch.asking(switch.row) as arms:
+        for tick in range(plan.warm.max_rounds):
+            switch.keep_lease()
+            round = Round(phase=PHASE, tick=tick, seeds=range(plan.probes.seeds))
+            asked = await ask_round(
+                round, arms=arms, gold=switch.gold, spec=plan.probes, on_progress=_progress(switch, tick)
+            )
+            rows = evidence_rows(
+                asked,
+                round,
+                gold=switch.gold,
+                encoder=switch.encoder,
+                judge=plan.judge,
+                max_tool_depth=plan.probes.max_tool_depth,
+            )
+            switch.ledger.evidence.add(switch.id, rows)
+            latest = _green_p95(rows)
+            if tick + 1 >= plan.warm.min_rounds and abs(latest - previous) <= plan.warm.steady * previous:
+                return tick + 1
+            previous = latest
+    return plan.warm.max_rounds
+
+
+def _green_p95(rows: list[dict[str, Any]]) -> float:
+    totals = [row["ms_total"] for row in rows if row["arm"] == "green" and row["ms_total"] is not None]
+    return float(np.percentile(totals, 95)) if totals else float("inf")
+
+
+def _progress(switch: Switch, tick: int) -> Callable[[int, int], None]:
+    """A line at each half of a round."""
+    halves_told = 0
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal halves_told
+        if 2 * done // total > halves_told:
+            halves_told = 2 * done // total
+            switch.say(f"warm round {tick + 1}: {done} of {total} probes")
+
+    return on_progress

@@ -1,0 +1,81 @@
+"""A writing process that takes a shared lock on a fence row inside each of its write transactions.
+
+Freezing is an UPDATE of that row: PostgreSQL grants it only when every transaction that shares the row
+has ended, so that success *is* the proof that nothing is in flight. See docs/writers.md for the three
+lines a writer needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import sqlalchemy as sa
+
+from switchover import sql
+from switchover.errors import BadInput, LeaseLost, LockBusy
+from switchover.writers.base import Drain
+
+TABLE = """CREATE TABLE IF NOT EXISTS switchover_fence (
+    fence text PRIMARY KEY, frozen boolean NOT NULL DEFAULT false, epoch bigint NOT NULL DEFAULT 0,
+    changed_at timestamptz NOT NULL DEFAULT now())"""
+
+SET = sa.text(
+    """UPDATE switchover_fence SET frozen = :frozen, epoch = :epoch, changed_at = clock_timestamp()
+       WHERE fence = :fence AND epoch <= :epoch"""
+)
+
+
+def create_table(engine: sa.Engine) -> None:
+    """Create the fence table where it is missing."""
+    with engine.begin() as connection:
+        connection.execute(sa.text(TABLE))
+
+
+class SqlFenceWriter:
+    """The writer behind one row of the fence table."""
+
+    def __init__(self, *, engine: sa.Engine, name: str, fence: str, drain_s: float) -> None:
+        self._engine = engine
+        self._fence = fence
+        self.name = name
+        self.drain_s = drain_s
+        self._epoch = 0
+
+    def find(self) -> Mapping[str, Any]:
+        """See :class:`Writer`."""
+        query = sa.text("SELECT frozen FROM switchover_fence WHERE fence = :fence")
+        with self._transaction() as connection:
+            row = connection.execute(query, {"fence": self._fence}).one_or_none()
+        if row is None:
+            raise BadInput(
+                f"writer {self.name!r}: no fence row {self._fence!r} in {sql.place(self._engine)}; insert it"
+            )
+        return {"frozen": row.frozen}
+
+    def freeze(self, *, epoch: int) -> None:
+        """See :class:`Writer`. The lock is asked for in ``drained``, in short waits."""
+        self._epoch = epoch
+
+    def drained(self) -> Drain:
+        """See :class:`Writer`. Each call waits at most one second for the transactions in flight."""
+        try:
+            self._set(frozen=True, epoch=self._epoch, lock_timeout="1s")
+        except LockBusy:
+            return Drain(done=False, proof="a write transaction still shares the fence row")
+        return Drain(done=True, proof="exclusive lock on the fence row was granted: no write transaction is open")
+
+    def resume(self, found: Mapping[str, Any], *, epoch: int) -> None:
+        """See :class:`Writer`."""
+        self._set(frozen=bool(found["frozen"]), epoch=epoch, lock_timeout="10s")
+
+    def _set(self, *, frozen: bool, epoch: int, lock_timeout: str) -> None:
+        values = {"fence": self._fence, "frozen": frozen, "epoch": epoch}
+        with self._transaction() as connection:
+            connection.execute(sa.text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": lock_timeout})
+            if not connection.execute(SET, values).rowcount:
+                raise LeaseLost(f"writer {self.name!r}: a newer epoch than {epoch} has set fence {self._fence!r}")
+
+    def _transaction(self) -> AbstractContextManager[sa.Connection]:
+        return sql.transaction(self._engine, f"writer {self.name!r}")

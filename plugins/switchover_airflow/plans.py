@@ -1,0 +1,37 @@
+"""A plan that cannot be read, shown by Airflow as an import error of that plan alone.
+
+Airflow keeps one import error a file and takes every DAG of that file out of the scheduler, so a plain
+exception in ``dags/switchover.py`` would stop every service. A broken plan becomes a DAG instead that
+refuses to be serialised: Airflow reports it under its own ``relative_fileloc``, here the plan's path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG
+
+from switchover.errors import PlanError
+
+
+class BrokenPlan(DAG):
+    """Stands where the plan's DAG would be. Has no tasks and is never serialised."""
+
+    def __init__(self, *, path: Path, error: PlanError) -> None:
+        self._path = f"{path.parent.name}/{path.name}"
+        self._error = error
+        super().__init__(dag_id=f"broken_plan__{path.stem}", schedule=None)
+
+    @property
+    def relative_fileloc(self) -> str:
+        """Under which name Airflow lists the import error."""
+        return self._path
+
+    @relative_fileloc.setter
+    def relative_fileloc(self, value: str | None) -> None:
+        """Airflow sets the DAG file's name here; the plan's stays."""
+
+    def get_serialized_fields(self) -> Any:
+        """Called when Airflow serialises the DAG: the moment at which an error is kept under its own name."""
+        raise self._error

@@ -1,0 +1,48 @@
+"""The hold as a deferrable sensor: no worker slot is taken while it watches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseSensorOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
+
+from switchover.steps.hold import End
+from switchover_airflow.operators.steps import SwitchoverMixin
+from switchover_airflow.triggers.hold import HoldTrigger
+
+SLACK = timedelta(minutes=5)
+
+
+class HoldSensor(SwitchoverMixin, BaseSensorOperator):
+    """Watches Green until the hold is over. Succeeds only when Green was accepted.
+
+    Whatever the end is, the gate behind it decides from the ledger; this task only shows it.
+    """
+
+    template_fields: Sequence[str] = SwitchoverMixin.template_fields
+    ui_color = "#e6f4ea"
+
+    def __init__(self, *, ledger_conn_id: str, switchover_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ledger_conn_id = ledger_conn_id
+        self.switchover_id = switchover_id
+
+    def execute(self, context: Context) -> None:
+        """Defer until the end of the hold, with every extension and some slack."""
+        with self.switch() as switch:
+            longest = timedelta(minutes=max(switch.plan.hold.max_minutes, switch.row.hold_minutes))
+            trigger = HoldTrigger(
+                ledger_conn_id=self.ledger_conn_id,
+                switchover_id=self.switchover_id,
+                connection_ids=switch.plan.connections,
+            )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=longest + SLACK)
+
+    def execute_complete(self, context: Context, event: dict[str, str]) -> str:
+        """Returns the last look's line, or fails with it."""
+        if event["end"] != End.ACCEPTED.value:
+            raise AirflowFailException(f"Green did not hold ({event['end']}): {event['line']}")
+        return event["line"]

@@ -1,0 +1,124 @@
+"""The plan: every error names file, line, key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from switchover.errors import PlanError
+from switchover.plan import load_plan, plan_schema
+
+ROOT = Path(__file__).parents[2]
+PLANS = sorted((ROOT / "include" / "plans").glob("*.yaml"))
+
+GOOD = """\
+service: docs
+sandbox: true
+pointer:
+  kind: pgvector
+  connection: docs_db
+  alias: docs
+readers:
+  - name: r1
+    connection: docs_service
+index:
+  kind: pgvector
+  connection: docs_db
+arms:
+  v1: {connection: docs_service}
+  v2: {connection: docs_service}
+green: v2
+writers:
+  - kind: sql_fence
+    name: w1
+    connection: docs_db
+    fence: f1
+signals:
+  kind: sql
+  connection: docs_db
+gold:
+  path: gold.jsonl
+  corpus: docs_db
+"""
+
+
+def write(folder: Path, text: str = GOOD) -> Path:
+    (folder / "gold.jsonl").write_text("{}\n")
+    path = folder / "docs.yaml"
+    path.write_text(text)
+    return path
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(PlanError) as raised:
+        load_plan(write(folder, text))
+    return str(raised.value)
+
+
+def test_a_good_plan_loads_with_defaults(tmp_path: Path) -> None:
+    plan = load_plan(write(tmp_path))
+    assert (plan.hold.minutes, plan.hold.max_minutes, plan.rollback.ttr_s) == (20, 30, 120)
+    assert plan.gold.path == str(tmp_path / "gold.jsonl")
+    assert plan.connections == ["docs_db", "docs_service", "switchover_ledger"]
+
+
+def test_the_digest_follows_the_meaning_not_the_text(tmp_path: Path) -> None:
+    first = load_plan(write(tmp_path))
+    commented = load_plan(write(tmp_path, "# a comment\n" + GOOD))
+    changed = load_plan(write(tmp_path, GOOD.replace("fence: f1", "fence: f2")))
+    assert first.digest == commented.digest != changed.digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("green: v2", "grene: v2", "docs.yaml:16: grene: unknown key (did you mean 'green'?); allowed: service,"),
+        ("    fence: f1", "    fense: f1", "docs.yaml:21: writers.0.fense: unknown key (did you mean 'fence'?); allowed: kind,"),
+        ("green: v2\n", "", "docs.yaml:1: green: missing"),
+        ("sandbox: true", "sandbox: perhaps", "docs.yaml:2: sandbox: found 'perhaps'; allowed: a valid boolean"),
+        ("  kind: sql\n", "  kind: graphite\n", "signals.kind: found 'graphite'; allowed: 'sql'"),
+        ("  - kind: sql_fence", "  - kind: carrier_pigeon", "docs.yaml:18: writers.0: found {'kind': 'carrier_pigeon'"),
+        ("green: v2", "green: v3", "green: 'v3' is not an arm; allowed: v1, v2"),
+        ("sandbox: true", "hold: {minutes: 5}", "hold.minutes: found 5; allowed: 15 to 30"),
+        ("green: v2", "green: v2\nchanges: [EMBED]", "docs.yaml:17: changes: 'EMBED' is not a pin; allowed: INDEX_HASH"),
+        ("service: docs", "service: docs\nservice: docs2", "docs.yaml:2: service: given twice; first on line 1"),
+        ("path: gold.jsonl", "path: golden.jsonl", "docs.yaml:26: gold.path: no such file: golden.jsonl"),
+        ("service: docs", "service: [docs", "docs.yaml:"),
+        ("green: v2", "green: v2\nhold: {tick_s: 0}", "docs.yaml:17: hold.tick_s: found 0; allowed: greater than 0"),
+        ("green: v2", "green: v2\nschedule: '@daily'\nasset: a", "schedule and asset: only one of the two"),
+    ],
+)
+def test_bad_plans_are_refused_with_one_clear_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in GOOD
+    message = refusal(tmp_path, GOOD.replace(old, new, 1))
+    assert expected in message
+    assert all(line.startswith(str(tmp_path)) for line in message.splitlines())
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    message = refusal(tmp_path, GOOD.replace("service: docs", "service: 7").replace("alias: docs", "alias: ''"))
+    assert len(message.splitlines()) == 2
+
+
+def test_a_list_is_no_plan(tmp_path: Path) -> None:
+    assert ":1: a plan is a mapping of keys; found list" in refusal(tmp_path, "- a\n- b\n")
+
+
+def test_the_published_schema_is_the_code_s() -> None:
+    published = json.loads((ROOT / "include" / "plans" / "plan.schema.json").read_text())
+    assert published == plan_schema(), "run `switchover plan schema > include/plans/plan.schema.json`"
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.name)
+def test_plans_in_the_repository_load_and_fit_the_schema(path: Path) -> None:
+    assert load_plan(path).service
+    jsonschema.validate(yaml.safe_load(path.read_text()), plan_schema())
+
+
+def test_the_schema_refuses_what_the_code_refuses() -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(GOOD + "unknown: 1\n"), plan_schema())
