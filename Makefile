@@ -1,20 +1,58 @@
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
-export UV_LINK_MODE = copy
+PYTHON   ?= python3
+SCENARIO ?= good
+HOLD     ?= 60
+VENV     := .venv
+BIN      := $(VENV)/bin
+READY    := $(VENV)/.ready
+SOURCES  := dags docs include plugins tests
 
-.PHONY: install lock check format test test-fast test-matrix demo stop clean
+.DEFAULT_GOAL := help
+.PHONY: help install demo stop test test-fast test-matrix check format docs lock clean
 
-install: $(READY)
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(READY) ## make .venv from the lock
 $(READY): requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else "Python 3.10-3.13 is needed; this is %d.%d. Try: make PYTHON=python3.12 ..." % v)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else "Python 3.10 to 3.13 is needed, this is %d.%d; try: make PYTHON=python3.12 ..." % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+demo: $(READY) ## one switchover for real (SCENARIO=good|bad-green|regression|encoder-mismatch|already-live HOLD=60 KEEP=1)
+	@$(BIN)/python -m sandbox.demo --scenario $(SCENARIO) --hold $(HOLD) $(if $(KEEP),--keep)
+
+stop: $(READY) ## end a demo that KEEP=1 left running
+	@$(BIN)/python -m sandbox.demo --stop
+
+test: check ## everything, with real servers and two real demos
+	$(BIN)/pytest -q
+
+test-fast: $(READY) ## the inner ring alone
+	$(BIN)/pytest -q tests/inner tests/contract
+
+test-matrix: $(READY) ## the inner ring on every Python 3.10 to 3.13 that is found
+	tests/matrix $(BIN)/uv
+
+check: $(READY) ## lint, format, types, and that the made pages are up to date
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python docs/make.py --check
+
+format: $(READY) ## format the code and write the made pages
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/python docs/make.py
+
+docs: $(READY) ## write the pages that are made from the code
+	$(BIN)/python docs/make.py
 
 lock: ## resolve requirements*.txt again, for every supported Python at once
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis evidence

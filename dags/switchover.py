@@ -14,16 +14,14 @@ from airflow.sdk import DAG, Asset, Param, chain
 
 from switchover.errors import PlanError
 from switchover.plan import Plan, load_plan
+from switchover_airflow.operators.base import RETRY_POLICY
+from switchover_airflow.operators.gates import AcceptanceGateOperator, HoldGateOperator, PreflightOperator
 from switchover_airflow.operators.steps import (
-    RETRY_POLICY,
     AbortOperator,
-    AcceptanceGateOperator,
     EvidenceOperator,
     FlipOperator,
     FreezeOperator,
-    HoldGateOperator,
     OutcomeOperator,
-    PreflightOperator,
     RestoreOperator,
     RollbackOperator,
     UnfreezeOperator,
@@ -105,7 +103,7 @@ def build_dag(plan: Plan) -> DAG:
             switchover_id=run["switchover_id"],
             green="{{ params.green }}",
             hold_minutes="{{ params.hold_minutes }}",
-            dry_run="{{ params.dry_run }}",
+            dry="{{ params.dry_run }}",
             go="freeze",
             done="outcome",
         )

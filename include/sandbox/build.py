@@ -14,7 +14,7 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from sandbox import analyzer, chunking, corpus, ranking
+from sandbox import analyzer, chunking, corpus, ranking, tables
 from sandbox.vectors import Vector
 from switchover.encoder import Vectors, WordLlamaEncoder
 from switchover.errors import BadInput, SwitchoverError, TargetRefused
@@ -38,11 +38,12 @@ _LOCK = 7_340_002  # advisory lock: one build job at a time
 
 @dataclass(frozen=True, kw_only=True)
 class BuildSpec:
-    """What a build job is told: its target, encoder and chunking; ``variant`` is how the job goes wrong."""
+    """What a build job is told: its target, encoder, chunking and store; ``variant`` is how it goes wrong."""
 
     target: str
     dimension: int
     chunk_schema: str
+    store: Mapping[str, Any]
     encoder_revision: str = "256.1"
     variant: str = "good"
 
@@ -51,8 +52,9 @@ class BuildSpec:
         return WordLlamaEncoder(dimension=self.dimension, revision=self.encoder_revision)
 
 
-DOCS_V1 = BuildSpec(target="docs_v1", dimension=64, chunk_schema="fixed-300/1")
-DOCS_V2 = BuildSpec(target="docs_v2", dimension=256, chunk_schema="sentences-420-overlap-120/1")
+HNSW = {"kind": "hnsw", "m": 16, "ef_construction": 128, "ef_search": ranking.EF_SEARCH}
+DOCS_V1 = BuildSpec(target="docs_v1", dimension=64, chunk_schema="fixed-300/1", store={"kind": "exact"})
+DOCS_V2 = BuildSpec(target="docs_v2", dimension=256, chunk_schema="sentences-420-overlap-120/1", store=HNSW)
 SPECS = {spec.target: spec for spec in (DOCS_V1, DOCS_V2)}
 
 
@@ -117,7 +119,7 @@ def manifest(spec: BuildSpec, rows: Sequence[Chunk]) -> Manifest:
         chunk_schema_ver=spec.chunk_schema,
         analyzer_conf=analyzer.CONF,
         metric=METRIC,
-        store={"kind": "pgvector", "column": f"vector({spec.dimension})", "index": "exact"},
+        store={"database": "pgvector", "column": f"vector({spec.dimension})", "index": dict(spec.store)},
         corpus_revision=corpus.CORPUS_REVISION,
         count=len(rows),
         pairs=pairs_digest((row.id, row.content_digest) for row in rows),
@@ -153,25 +155,24 @@ def build(conn: psycopg.Connection[Any], spec: BuildSpec) -> Manifest:
     rows = chunks(spec)
     built = manifest(spec, rows)
     encoded = vectors(spec, rows)
-    from sandbox import tables  # only where a database is at hand
-
     with conn.transaction():
         tables.create(conn)
         corpus.load(conn)
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        if _is_there(conn, built):
-            return built
-        if conn.execute("SELECT 1 FROM switchover_alias WHERE target = %s", [spec.target]).fetchone():
-            raise TargetRefused(f"build: {spec.target!r} is live and holds another build; build under a free name")
-        _forget_live_writes(conn, spec.target)
-        _replace_table(conn, spec)
-        _insert(conn, spec.target, rows, encoded)
+        if not _is_there(conn, built):
+            if conn.execute("SELECT 1 FROM switchover_alias WHERE target = %s", [spec.target]).fetchone():
+                raise TargetRefused(f"build: {spec.target!r} is live and holds another build; build under a free name")
+            _forget_live_writes(conn, spec.target)
+            _replace_table(conn, spec)
+            _insert(conn, spec.target, rows, encoded)
+            _index(conn, spec)
+        # The index may stay while other pins change, such as the rerank's settings in newer code.
         conn.execute(
             "INSERT INTO switchover_manifest (target, index_hash, manifest) VALUES (%s, %s, %s) ON CONFLICT (target)"
-            " DO UPDATE SET index_hash = excluded.index_hash, manifest = excluded.manifest, built_at = now()",
+            " DO UPDATE SET index_hash = excluded.index_hash, manifest = excluded.manifest, built_at = now()"
+            " WHERE switchover_manifest.manifest <> excluded.manifest",
             [spec.target, built.index_hash, Jsonb(built.to_json())],
         )
-    conn.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(spec.target)))
     if not conn.autocommit:
         conn.commit()
     return built
@@ -258,6 +259,18 @@ def _insert(conn: psycopg.Connection[Any], target: str, rows: Sequence[Chunk], e
                 for row, vector in zip(rows, encoded, strict=True)
             ],
         )
+
+
+def _index(conn: psycopg.Connection[Any], spec: BuildSpec) -> None:
+    table = sql.Identifier(spec.target)
+    if spec.store["kind"] == "hnsw":
+        # Vectors are unit vectors: the inner product is the cosine, at a third of its cost.
+        conn.execute(
+            sql.SQL(
+                "CREATE INDEX ON {} USING hnsw (embedding vector_ip_ops) WITH (m = {}, ef_construction = {})"
+            ).format(table, sql.Literal(spec.store["m"]), sql.Literal(spec.store["ef_construction"]))
+        )
+    conn.execute(sql.SQL("ANALYZE {}").format(table))
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from sandbox import analyzer
 from switchover.pins import digest
 
 CANDIDATES = 24
+EF_SEARCH = 64  # how many neighbours an HNSW index looks at for its 24 best
 TOP_K = 5
 PROMPT_VER = "cite-one-section/1"
 MODEL_VER = "extractive/1"
@@ -28,12 +29,14 @@ NOT_FOUND = "The reference does not answer this."
 _SETTINGS: dict[str, Any] = {
     "kind": "idf-overlap",
     "candidates": CANDIDATES,
-    "cosine_weight": 0.5,  # the rest is the share of the question's IDF mass that the chunk holds
-    "name_weight": 0.5,  # a term that stands only in the topic's name counts this much
+    "cosine_weight": 0.4,  # the rest goes to the share of the question's IDF mass that the chunk holds
+    "name_weight": 0.7,  # a term of the topic's name counts this much on top
     "tf_saturation": 0.6,  # a term's first occurrence counts 1/(1 + this), many count 1
     "analyzer": analyzer.CONF,
 }
 RERANK_CONF = digest(_SETTINGS)
+_VOTE = 6  # a section's vote is the sum of its hits' scores to this power: the best hit weighs most
+_MIN_WORDS = 5  # a shorter piece is a heading, not an answer
 _FLOOR = 0.12  # a best hit below this score answers nothing
 
 
@@ -92,7 +95,7 @@ class Ranker:
             return Reply(text=NOT_FOUND, cited=None)
         votes: dict[str, float] = {}
         for hit in hits:
-            votes[hit.row.section] = votes.get(hit.row.section, 0.0) + hit.score**3
+            votes[hit.row.section] = votes.get(hit.row.section, 0.0) + hit.score**_VOTE
         cited = min(votes, key=lambda section: (-votes[section], section))
         wanted = self._weights(question)
         best, best_score = "", -1.0
@@ -101,7 +104,7 @@ class Ranker:
                 continue
             for sentence, present in _sentences(hit.row.content_digest, hit.row.text):
                 score = sum(weight for term, weight in wanted.items() if term in present) + hit.score
-                if score > best_score and len(present) > 1:
+                if score > best_score and len(sentence.split()) >= _MIN_WORDS:
                     best, best_score = sentence, score
         return Reply(text=best or " ".join(hits[0].row.text.split()), cited=cited)
 
@@ -118,10 +121,9 @@ class Ranker:
         overlap = 0.0
         for term, weight in wanted.items():
             times = present.get(term, 0)
-            if times:
-                overlap += weight * times / (times + saturation)
-            elif term in named:
-                overlap += weight * _SETTINGS["name_weight"] / (1 + saturation)
+            overlap += weight * times / (times + saturation)
+            if term in named:
+                overlap += weight * _SETTINGS["name_weight"]
         share: float = _SETTINGS["cosine_weight"]
         return share * row.cosine + (1 - share) * overlap
 

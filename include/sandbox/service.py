@@ -25,10 +25,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox import ranking
-from sandbox.reader import Arm, NoArm, NotServing, Reader, own_pins
+from sandbox.reader import Arm, NoArm, NotServing, Reader, configure, own_pins
 from sandbox.request_log import RequestLog
 
-READY_QUESTION = "What does the else clause of a while loop do?"
+READY_QUESTION = "What does the nonlocal statement do?"
 _ERROR_EVERY = 20  # the fault ``errors`` fails 5 % of the requests
 _LOOPBACK = ("127.0.0.1", "::1")
 
@@ -195,6 +195,7 @@ def create_app(*, db_url: str, alias: str = "docs") -> FastAPI:
         max_size=8,
         open=False,
         timeout=3,
+        configure=configure,
         kwargs={"autocommit": True, "connect_timeout": 3, "application_name": "docs-service"},
     )
     service = Service(pool=pool, alias=alias)

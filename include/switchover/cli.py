@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import sys
 from collections.abc import Sequence
@@ -15,13 +16,15 @@ from switchover.errors import BadInput, SwitchoverError
 from switchover.ledger import Ledger
 from switchover.plan import load_plan, plan_schema
 from switchover.report import markdown, rule_table, status_line, summarise
+from switchover.steps.finish import restore
+from switchover.steps.switch import Switch
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_UNMEASURED = 0, 2, 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 well, 2 bad input, 4 a server did not answer."""
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(arguments)
     edge = Edge(connections=environment_connections())
     try:
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; the docs are made from it."""
     parser = argparse.ArgumentParser(
         prog="switchover",
         description="Blue-green switchovers for retrieval and RAG stacks.",
@@ -59,6 +63,16 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--service", help="only this service")
     status.add_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")
     _ledger_option(status)
+
+    restore = _command(
+        commands,
+        "restore",
+        _restore,
+        "end a run that nobody drives any more: undecided is rolled back, writers resume",
+        "switchover restore docs:manual__2026",
+    )
+    restore.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
+    _ledger_option(restore)
 
     report = _command(
         commands, "report", _report, "everything about one switchover", "switchover report docs:manual__2026"
@@ -104,6 +118,12 @@ def _status(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
     lines = [f"{row.id}  {status_line(row, now)}" for row in rows]
     data = [{"id": row.id, "service": row.service, "state": row.state.value, "reason": row.reason} for row in rows]
     return "\n".join(lines) or "no switchovers yet", data
+
+
+def _restore(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+    switch = Switch.open(edge=edge, ledger=options.ledger, id=options.run, actor=f"command line, {getpass.getuser()}")
+    line = restore(switch)
+    return f"{options.run}: {line}", {"id": options.run, "state": switch.row.state.value, "result": line}
 
 
 def _report(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:

@@ -64,7 +64,8 @@ class WordLlamaEncoder:
             raw = raw @ self._rotation
         norms = np.linalg.norm(raw, axis=1, keepdims=True)
         unit = np.divide(raw, norms, out=np.zeros_like(raw), where=norms > 0)
-        return unit.astype(np.float32)
+        vectors: Vectors = unit.astype(np.float32)
+        return vectors
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         """See :class:`Encoder`."""

@@ -41,9 +41,9 @@ def delta_s(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
         x = left[part].astype(np.float64)
         y = right.astype(np.float64) if len(right) == 1 else right[part].astype(np.float64)
         with np.errstate(all="ignore"):
-            cosine = np.einsum("ij,ij->i", x, np.broadcast_to(y, x.shape))
-            cosine /= np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
-        bad = np.flatnonzero(~np.isfinite(cosine))
+            square = np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y)
+            cosine = np.einsum("ij,ij->i", x, np.broadcast_to(y, x.shape)) / np.sqrt(square)
+        bad = np.flatnonzero(~(np.isfinite(cosine) & (square > 0) & (square < np.inf)))
         if len(bad):
             cosine[bad] = _careful_cosine(x[bad], np.broadcast_to(y, x.shape)[bad])
         out[part] = 1.0 - cosine
@@ -145,7 +145,7 @@ def coverage(
     token_group = row_of * documents + td[token]
     at = np.searchsorted(group * reach + start, token_group * reach + ts[token], side="right") - 1
     inside = at >= 0
-    inside[inside] = (group[at] == token_group)[inside] & (end[at] >= te[token])[inside]
+    inside[inside] = (group[at[inside]] == token_group[inside]) & (end[at[inside]] >= te[token[inside]])
     covered = np.bincount(row_of[inside], minlength=len(asked))
     return np.where(wanted > 0, covered / np.maximum(wanted, 1), np.nan)
 
@@ -164,17 +164,21 @@ def _merged(group: Ints, start: Ints, end: Ints, reach: int) -> tuple[Ints, Ints
 
 
 def inert_seeds(question: npt.ArrayLike, paraphrase: npt.ArrayLike, seed: npt.ArrayLike, cited: npt.ArrayLike) -> Ints:
-    """The seeds that changed nothing: every citation is as with the lowest seed, for every paraphrase (n,)."""
+    """The seeds (codes) that changed nothing, of n runs.
+
+    A seed is inert when it gave, question by question and paraphrase by paraphrase, the one citation that
+    the lowest seed always gave.
+    """
     seeds, q, p, c = _ints(seed), _ints(question), _ints(paraphrase), _ints(cited)
     _same_length(question=q, paraphrase=p, seed=seeds, cited=c)
-    which = np.unique(seeds)
-    key = (q * (int(p.max(initial=0)) + 1) + p) * (int(c.max(initial=-1)) + 2) + c + 1
-    runs = [np.sort(key[seeds == one]) for one in which] if len(which) > 1 else []
-    return (
-        which[1:][np.array([np.array_equal(runs[0], other) for other in runs[1:]], dtype=np.bool_)]
-        if runs
-        else which[:0]
-    )
+    which, width = np.unique(seeds), int(c.max(initial=-1)) + 2
+    key = (q * (int(p.max(initial=0)) + 1) + p) * width + c + 1
+    runs = [np.unique(key[seeds == one]) for one in which]
+    same = np.zeros(len(which), dtype=np.bool_)
+    if len(which) > 1 and np.all(np.diff(runs[0] // width) > 0):  # the lowest seed never contradicts itself
+        same[1:] = [np.array_equal(runs[0], other) for other in runs[1:]]
+    inert: Ints = which[same]
+    return inert
 
 
 def lambda_states(
@@ -219,7 +223,8 @@ def _distinct_paraphrases(q: Ints, p: Ints, n_questions: int) -> Ints:
     depth = int(p.max(initial=0)) + 1
     seen = np.zeros(n_questions * depth, np.bool_)
     seen[q * depth + p] = True
-    return seen.reshape(n_questions, depth).sum(axis=1)
+    count: Ints = seen.reshape(n_questions, depth).sum(axis=1)
+    return count
 
 
 def flip_rate(states: npt.ArrayLike) -> float:

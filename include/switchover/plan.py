@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from switchover.encoder import WordLlamaEncoder
 from switchover.errors import PlanError
 from switchover.pins import PIN_NAMES, canonical_json, digest
 from switchover.rules import Rules
@@ -106,7 +105,7 @@ class Gold(Part):
 class Judge(Part):
     """The one encoder that measures both arms."""
 
-    name: Literal["wordllama-l2-supercat"] = Field(WordLlamaEncoder.name, description="Encoder name.")
+    name: Literal["wordllama-l2-supercat"] = Field("wordllama-l2-supercat", description="Encoder name.")
     revision: Literal["256.1"] = Field("256.1", description="Encoder revision.")
     dimension: int = Field(256, ge=1, le=256, description="Leading dimensions that are used.")
     context: Literal["joined", "top1", "mean"] = Field(

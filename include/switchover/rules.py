@@ -25,80 +25,80 @@ class Part(BaseModel):
 class DsQuestionRule(Part):
     """Does what Green retrieves lie near the question? Median ΔS on each paraphrase set."""
 
-    accept: Share = Field(0.45, description="Highest accepted median ΔS_question, on each paraphrase set.")
-    minimum: Questions = Field(20, description="Gold questions below which the verdict is INCONCLUSIVE.")
+    accept: Share = Field(default=0.45, description="Highest accepted median ΔS_question, on each paraphrase set.")
+    minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
 
 class DsP95DriftRule(Part):
     """Did the bad tail get worse? q(Green) - q(Blue) of ΔS_question."""
 
-    accept: Share = Field(0.10, description="Highest accepted drift of the quantile.")
-    stop: Share | None = Field(0.15, description="Drift above which the hold stops; null: never.")
-    quantile: Annotated[float, Field(ge=0.5, lt=1)] = Field(0.95, description="The quantile that is compared.")
-    minimum: Questions = Field(20, description="Gold questions below which the verdict is INCONCLUSIVE.")
+    accept: Share = Field(default=0.10, description="Highest accepted drift of the quantile.")
+    stop: Share | None = Field(default=0.15, description="Drift above which the hold stops; null: never.")
+    quantile: Annotated[float, Field(ge=0.5, lt=1)] = Field(default=0.95, description="The quantile that is compared.")
+    minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
 
 class CoverageRule(Part):
     """How much of the gold spans does Green retrieve?"""
 
-    accept: Share = Field(0.70, description="Lowest accepted suite coverage.")
-    stop: Share | None = Field(0.60, description="Coverage below which the hold stops; null: never.")
-    minimum: Questions = Field(20, description="Answerable questions below which the verdict is INCONCLUSIVE.")
+    accept: Share = Field(default=0.70, description="Lowest accepted suite coverage.")
+    stop: Share | None = Field(default=0.60, description="Coverage below which the hold stops; null: never.")
+    minimum: Questions = Field(default=20, description="Answerable questions below which the verdict is INCONCLUSIVE.")
 
 
 class CoverageVsBlueRule(Part):
     """Does Green retrieve as much of the gold spans as Blue, question by question?"""
 
-    margin: Share = Field(0.02, description="How much less coverage than Blue's is still accepted.")
-    minimum: Questions = Field(20, description="Answerable questions below which the verdict is INCONCLUSIVE.")
+    margin: Share = Field(default=0.02, description="How much less coverage than Blue's is still accepted.")
+    minimum: Questions = Field(default=20, description="Answerable questions below which the verdict is INCONCLUSIVE.")
 
 
 class FlipRateRule(Part):
     """Does Green cite the same section however a question is put? Share of questions that are not →."""
 
-    accept: Share = Field(0.20, description="Highest accepted flip rate; with it, no question may be ×.")
-    stop: Share | None = Field(0.20, description="Flip rate above which the hold stops; null: never.")
-    seeds: Annotated[int, Field(ge=1)] = Field(2, description="Seeds that the warm gate must have seen.")
-    minimum: Questions = Field(20, description="Gold questions below which the verdict is INCONCLUSIVE.")
+    accept: Share = Field(default=0.20, description="Highest accepted flip rate; with it, no question may be ×.")
+    stop: Share | None = Field(default=0.20, description="Flip rate above which the hold stops; null: never.")
+    seeds: Annotated[int, Field(ge=1)] = Field(default=2, description="Seeds that the warm gate must have seen.")
+    minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
 
 class FlipsVsBlueRule(Part):
     """Do not more questions flip on Green than on Blue, question by question?"""
 
-    margin: Share = Field(0.0, description="How many more flips, as a share of the questions, are accepted.")
-    minimum: Questions = Field(20, description="Gold questions below which the verdict is INCONCLUSIVE.")
+    margin: Share = Field(default=0.0, description="How many more flips, as a share of the questions, are accepted.")
+    minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
 
 class LatencyP95Rule(Part):
     """Is Green as fast as Blue, asked in the same minutes?"""
 
-    accept: Amount = Field(0.15, description="Accepted rise of the p95 over Blue's, as a share: 0.15 is +15 %.")
-    stop: Amount | None = Field(None, description="Rise above which the hold stops; null: reported only.")
+    accept: Amount = Field(default=0.15, description="Accepted rise of the p95 over Blue's, as a share: 0.15 is +15 %.")
+    stop: Amount | None = Field(default=None, description="Rise above which the hold stops; null: reported only.")
     stage: Literal["retrieve", "rerank", "reason", "total"] = Field(
-        "total", description="The stage that is judged; the others are reported."
+        default="total", description="The stage that is judged; the others are reported."
     )
-    minimum: Questions = Field(200, description="Requests per arm below which the verdict is INCONCLUSIVE.")
+    minimum: Questions = Field(default=200, description="Requests per arm below which the verdict is INCONCLUSIVE.")
 
 
 class ErrorRateRule(Part):
     """Do requests to Green succeed?"""
 
-    accept: Share = Field(0.005, description="Highest accepted share of requests without success.")
+    accept: Share = Field(default=0.005, description="Highest accepted share of requests without success.")
 
 
 class Http5xxRule(Part):
     """Does Green's server fail?"""
 
-    accept: Share = Field(0.005, description="Highest accepted share of 5xx at the end of the hold.")
-    stop: Share | None = Field(0.01, description="Share of 5xx above which the hold stops; null: never.")
+    accept: Share = Field(default=0.005, description="Highest accepted share of 5xx at the end of the hold.")
+    stop: Share | None = Field(default=0.01, description="Share of 5xx above which the hold stops; null: never.")
 
 
 class ToolLoopsRule(Part):
     """Does Green call the same tool with the same arguments again and again?"""
 
-    accept: Annotated[int, Field(ge=0)] = Field(0, description="Tool loops that are accepted.")
+    accept: Annotated[int, Field(ge=0)] = Field(default=0, description="Tool loops that are accepted.")
     stop: Annotated[int, Field(ge=0)] | None = Field(
-        0, description="Tool loops above which the hold stops; null: never."
+        default=0, description="Tool loops above which the hold stops; null: never."
     )
 
 
@@ -106,7 +106,7 @@ class RollbackPathRule(Part):
     """Was the way back tried, and was it quick enough?"""
 
     accept: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        120, description="Highest accepted time to restore, in seconds, as the rehearsal measured it."
+        default=120, description="Highest accepted time to restore, in seconds, as the rehearsal measured it."
     )
 
 
@@ -114,16 +114,16 @@ class Statistics(Part):
     """How sure the judge wants to be. These are not thresholds of a rule."""
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = Field(
-        0.95, description="Confidence of every printed interval and of the error rate's bound."
+        default=0.95, description="Confidence of every printed interval and of the error rate's bound."
     )
     false_stops: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        0.01, description="Highest share of holds of an acceptable Green that may be stopped, over all looks."
+        default=0.01, description="Highest share of holds of an acceptable Green that may be stopped, over all looks."
     )
     window: Annotated[int, Field(ge=1, le=20)] = Field(
-        3, description="Ticks of the hold that make the figure which is held against a stop bound."
+        default=3, description="Ticks of the hold that make the figure which is held against a stop bound."
     )
     horizon: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        120, description="Ticks over which the hold watches for a change that begins later (30 min at 15 s)."
+        default=120, description="Ticks over which the hold watches for a change that begins later (30 min at 15 s)."
     )
 
 

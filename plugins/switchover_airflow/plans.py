@@ -32,6 +32,6 @@ class BrokenPlan(DAG):
     def relative_fileloc(self, value: str | None) -> None:
         """Airflow sets the DAG file's name here; the plan's stays."""
 
-    def get_serialized_fields(self) -> Any:
+    def get_serialized_fields(self) -> Any:  # type: ignore[override]
         """Called when Airflow serialises the DAG: the moment at which an error is kept under its own name."""
         raise self._error

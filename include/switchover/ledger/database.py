@@ -36,7 +36,8 @@ class Database:
     def now(self) -> datetime:
         """The database's clock: the one clock that every host shares."""
         with self.transaction() as connection:
-            return self.scalar(connection, sa.select(tables.NOW))
+            now: datetime = self.scalar(connection, sa.select(tables.NOW))
+            return now
 
     @staticmethod
     def scalar(connection: sa.Connection, statement: sa.Executable) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +42,15 @@ class EvidenceStore:
         )
         with self._db.transaction() as connection:
             return int(self._db.scalar(connection, query))
+
+    def began(self, run: str, *, phase: str, tick: int) -> datetime | None:
+        """When the first probe of a tick was sent."""
+        query = sa.select(sa.func.min(table.c.at)).where(
+            table.c.run == run, table.c.phase == phase, table.c.tick == tick
+        )
+        with self._db.transaction() as connection:
+            found: datetime | None = self._db.scalar(connection, query)
+        return found
 
     def hits(self, run: str, *, phase: str, questions: Sequence[str]) -> list[Mapping[str, Any]]:
         """The newest hits of both arms for some questions, for side-by-side reading."""

@@ -52,9 +52,9 @@ class Leases:
             where=sa.or_(table.c.holder == holder, table.c.expires_at <= NOW),
         )
         with self._db.transaction() as connection:
-            taken = connection.execute(statement).rowcount
+            taken = connection.execute(statement.returning(table.c.epoch)).scalar_one_or_none()
         lease = self.get(pointer)
-        if not taken or lease is None:
+        if taken is None or lease is None:
             raise LeaseLost(_held(pointer, lease))
         return lease
 
@@ -87,4 +87,5 @@ def _held(pointer: str, lease: Lease | None) -> str:
     if lease is None:
         return f"pointer {pointer}: nobody holds its lease"
     state = f"until {lease.expires_at:%H:%M:%S} UTC" if lease.alive else f"ran out at {lease.expires_at:%H:%M:%S} UTC"
-    return f"pointer {pointer}: its lease is held by {lease.holder!r} since {lease.taken_at:%Y-%m-%d %H:%M:%S} UTC, {state}"
+    since = f"{lease.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"pointer {pointer}: its lease is held by {lease.holder!r} since {since}, {state}"

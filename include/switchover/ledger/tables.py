@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -9,7 +11,7 @@ metadata = sa.MetaData()
 NOW = sa.func.clock_timestamp()
 
 
-def _at(name: str, *, required: bool = False) -> sa.Column[object]:
+def _at(name: str, *, required: bool = False) -> sa.Column[datetime]:
     default = NOW if required else None
     return sa.Column(name, sa.DateTime(timezone=True), nullable=not required, server_default=default)
 

@@ -224,4 +224,4 @@ def resume_writers(switch: Switch, target: str, *, index_hash: str | None) -> li
         switch.say(f"writer {writer.name!r} resumed on {target!r}")
     if failed:
         raise BadInput(f"not every writer could be resumed on {target!r}: {'; '.join(failed)}")
-    return [name for name in frozen]
+    return list(frozen)

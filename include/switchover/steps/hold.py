@@ -7,24 +7,24 @@ on where the other stopped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TypeVar
+from typing import Any
 
 from switchover.errors import LeaseLost, SwitchoverError
 from switchover.evidence import Evidence, SignalSample
 from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop, worst
 from switchover.ledger import RunRow
-from switchover.probe import Round, ask_round, evidence_rows
+from switchover.probe import Asked, Round, ask_round, evidence_rows
 from switchover.protocol import Kind, decide
 from switchover.steps.act import observe
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
 PHASE = "hold"
-Value = TypeVar("Value")
 
 
 class End(str, Enum):
@@ -49,72 +49,86 @@ class Tick:
 
 async def watch(switch: Switch) -> AsyncIterator[Tick]:
     """Look every ``tick_s`` until a stop rule fires or the hold is over. Yields each look; the last has ``end``."""
-    await _thread(lambda: switch.ledger.journal.step_started(switch.id, PHASE, actor=switch.actor))
-    row = await _thread(lambda: switch.row)
-    number = await _thread(lambda: switch.ledger.evidence.last_tick(switch.id, phase=PHASE)) + 1
+    number = await asyncio.to_thread(_begin, switch)
     while True:
-        began = asyncio.get_running_loop().time()
-        tick = await _look(switch, row, number)
+        began = time.monotonic()
+        tick = await _look(switch, number)
         if tick.end is not None:
-            ok = tick.end is End.ACCEPTED
-            await _thread(lambda: switch.ledger.journal.step_ended(switch.id, PHASE, ok=ok, note=tick.line))
+            await asyncio.to_thread(_finish, switch, tick)
         yield tick
         if tick.end is not None:
             return
         number += 1
-        row = await _thread(lambda: switch.row)
-        spent = asyncio.get_running_loop().time() - began
-        left = await _thread(lambda: _seconds_left(switch, row))
-        await asyncio.sleep(max(0.0, min(switch.plan.hold.tick_s - spent, left)))
+        left = await asyncio.to_thread(_seconds_left, switch)
+        await asyncio.sleep(max(0.0, min(switch.plan.hold.tick_s - (time.monotonic() - began), left)))
 
 
-async def _look(switch: Switch, row: RunRow, number: int) -> Tick:
+async def _look(switch: Switch, number: int) -> Tick:
+    before = await asyncio.to_thread(_may_watch, switch, number)
+    if isinstance(before, Tick):
+        return before
+    round = Round(phase=PHASE, tick=number, seeds=[number % switch.plan.probes.seeds])
+    gold = await asyncio.to_thread(lambda: switch.gold)
+    async with switch.asking(before.row) as arms:
+        asked = await ask_round(round, arms=arms, gold=gold, spec=switch.plan.probes)
+    return await asyncio.to_thread(_judge, switch, before, round, asked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What a look starts from."""
+
+    row: RunRow
+    began: datetime
+
+
+def _begin(switch: Switch) -> int:
+    switch.ledger.journal.step_started(switch.id, PHASE, actor=switch.actor)
+    return switch.ledger.evidence.last_tick(switch.id, phase=PHASE) + 1
+
+
+def _finish(switch: Switch, tick: Tick) -> None:
+    switch.ledger.journal.step_ended(switch.id, PHASE, ok=tick.end is End.ACCEPTED, note=tick.line)
+
+
+def _may_watch(switch: Switch, number: int) -> Before | Tick:
+    """Renew the lease and look at the pointer; a tick that ends the hold when either is lost."""
     try:
-        await _thread(switch.renew_lease)
+        switch.renew_lease()
     except LeaseLost as error:
         return Tick(number=number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
-    seen = await _thread(lambda: observe(switch))
-    action = decide(row.record, seen, row.flipped_at or row.opened_at)
+    row, now = switch.row, switch.ledger.now()
+    # The hold's own end is judged below, so this asks as if it were not over yet.
+    action = decide(replace(row.record, hold_until=None), observe(switch), now)
     if action.kind not in (Kind.WATCH, Kind.RETRY):
         return Tick(number=number, outcome=Outcome.ERROR, line=action.why, end=End.MOVED)
-    began = await _thread(switch.ledger.now)
-    await _probe(switch, row, number)
-    samples = await _thread(lambda: _sample(switch, row, number))
-    stop = await _thread(lambda: _judge_stop(switch, number, samples))
-    outcome = worst(stop)
-    line = _line(number, stop, samples)
+    return Before(row=row, began=now)
+
+
+def _judge(switch: Switch, before: Before, round: Round, asked: Sequence[Asked]) -> Tick:
+    """Measure the round, judge the stop side, and at the end of the hold the acceptance side."""
+    rows = evidence_rows(
+        asked,
+        round,
+        gold=switch.gold,
+        encoder=switch.encoder,
+        judge=switch.plan.judge,
+        max_tool_depth=switch.plan.probes.max_tool_depth,
+    )
+    switch.ledger.evidence.add(switch.id, rows)
+    samples = _sample(switch, before.row, round.tick)
+    stop = _judge_stop(switch, round.tick, samples)
+    outcome, line = worst(stop), _line(round.tick, stop, samples)
     if outcome is Outcome.FAIL:
-        await _thread(lambda: _mark_bad(switch, row, began))
-        return Tick(number=number, outcome=outcome, line=line, end=End.STOPPED)
-    if await _thread(lambda: _seconds_left(switch, row)) > 0:
-        return Tick(number=number, outcome=outcome, line=line)
-    return await _thread(lambda: _judge_end(switch, row, number, samples))
-
-
-async def _probe(switch: Switch, row: RunRow, number: int) -> None:
-    """One seed a tick, in turn; every question and paraphrase."""
-    plan = switch.plan
-    gold = await _thread(lambda: switch.gold)
-    round = Round(phase=PHASE, tick=number, seeds=[number % plan.probes.seeds])
-    async with switch.asking(row) as arms:
-        asked = await ask_round(round, arms=arms, gold=gold, spec=plan.probes)
-
-    def store() -> None:
-        rows = evidence_rows(
-            asked,
-            round,
-            gold=gold,
-            encoder=switch.encoder,
-            judge=plan.judge,
-            max_tool_depth=plan.probes.max_tool_depth,
-        )
-        switch.ledger.evidence.add(switch.id, rows)
-
-    await _thread(store)
+        _mark_bad(switch, before)
+        return Tick(number=round.tick, outcome=outcome, line=line, end=End.STOPPED)
+    if _seconds_left(switch) > 0:
+        return Tick(number=round.tick, outcome=outcome, line=line)
+    return _judge_end(switch, before.row, round.tick, samples)
 
 
 def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | None]:
-    """Live traffic on Green since the flip: one figure over the whole hold. ``None`` when the store is dead."""
+    """Live traffic on Green from the flip to each look so far; ``None`` where the store was dead."""
     since = row.flipped_at or row.opened_at
     try:
         sample = switch.signals.query(arm=row.green, since=since, until=switch.ledger.now())
@@ -122,7 +136,8 @@ def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | Non
         switch.say(f"signals: {error}")
         sample = None
     switch.ledger.journal.sampled(switch.id, number, sample.to_json() if sample is not None else None)
-    return [sample]
+    stored = [entry["sample"] for entry in switch.ledger.journal.signals(switch.id)]
+    return [SignalSample.from_json(body) if body is not None else None for body in stored]
 
 
 def _judge_stop(switch: Switch, number: int, samples: list[SignalSample | None]) -> list[Verdict]:
@@ -164,15 +179,26 @@ def _record(switch: Switch, gate: str, number: int, verdicts: list[Verdict]) -> 
     )
 
 
-def _mark_bad(switch: Switch, row: RunRow, tick_began: datetime) -> None:
-    """When the first bad answer was given: a 5xx in the log, or the first probe of the tick that fired."""
-    since = row.flipped_at or row.opened_at
-    first_error = switch.signals.first_error(arm=row.green, since=since)
-    switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=min(filter(None, (first_error, tick_began))))
+def _mark_bad(switch: Switch, before: Before) -> None:
+    """When the first bad answer was given: a 5xx in the log, or the first probe of the streak of bad looks."""
+    since = before.row.flipped_at or before.row.opened_at
+    first_error = switch.signals.first_error(arm=before.row.green, since=since)
+    streak = _first_bad_tick(switch.ledger.journal.verdicts(switch.id, gate="stop"))
+    first_probe = switch.ledger.evidence.began(switch.id, phase=PHASE, tick=streak)
+    found = [at for at in (first_error, first_probe) if at is not None]
+    switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=min(found, default=before.began))
 
 
-def _seconds_left(switch: Switch, row: RunRow) -> float:
-    until = row.hold_until
+def _first_bad_tick(verdicts: Sequence[Mapping[str, Any]]) -> int:
+    """The tick at which the rules that stop the hold now began to be anything but PASS."""
+    newest = max(row["tick"] for row in verdicts)
+    fired = {row["rule"] for row in verdicts if row["tick"] == newest and row["outcome"] == Outcome.FAIL.value}
+    good = [row["tick"] for row in verdicts if row["rule"] in fired and row["outcome"] == Outcome.PASS.value]
+    return max(good, default=-1) + 1
+
+
+def _seconds_left(switch: Switch) -> float:
+    until = switch.row.hold_until
     return (until - switch.ledger.now()).total_seconds() if until is not None else 0.0
 
 
@@ -182,8 +208,3 @@ def _line(number: int, verdicts: list[Verdict], samples: list[SignalSample | Non
     traffic = f"{sample.requests} requests, {sample.errors_5xx} 5xx" if sample is not None else "signals dead"
     bad = [f"{v.rule} {v.outcome.value} ({v.detail})" for v in verdicts if v.outcome is not Outcome.PASS]
     return f"tick {number}: {'; '.join(bad) if bad else f'all {len(verdicts)} rules pass'}; {traffic}"
-
-
-async def _thread(function: Callable[[], Value]) -> Value:
-    """The ledger and the judge are synchronous: never on the triggerer's loop."""
-    return await asyncio.to_thread(function)

@@ -82,7 +82,8 @@ def preflight(
         ledger.leases.release(pointer.key, holder=id)
         raise StateConflict(
             f"{pointer.key}: switchover {others[0].id!r} is still {others[0].state.value}"
-            f" (since {others[0].updated_at:%Y-%m-%d %H:%M:%S} UTC); bring it to an end first"
+            f" (since {others[0].updated_at:%Y-%m-%d %H:%M:%S} UTC); if nobody drives it any more,"
+            f" `switchover restore '{others[0].id}'` ends it"
         )
     ledger.runs.open(id=id, plan=plan, pointer=pointer.key, blue=live, green=green, hold_minutes=minutes)
     pointer.fence(lease.epoch)
@@ -104,7 +105,7 @@ def _rehearsed_lines(
     )
     lines = [
         f"read    pointer {switch.pointer.key}: {blue!r} is live",
-        f"read    index {green!r}: exists {health.exists}, empty {health.empty}, INDEX_HASH {health.stored_hash or 'none'}",
+        f"read    index {green!r}: exists {health.exists}, empty {health.empty}, INDEX_HASH {health.stored_hash}",
         f"read    gold set: {len(switch.gold.items)} valid questions, {len(switch.gold.invalid)} invalid",
         f"read    signals: {switch.signals.is_online() or 'online'}",
         f"read    lease: {f'{lease.holder}, epoch {lease.epoch}' if lease and lease.alive else 'free'}",

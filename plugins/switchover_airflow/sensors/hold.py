@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -10,19 +10,19 @@ from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from switchover.steps.hold import End
-from switchover_airflow.operators.steps import SwitchoverMixin
+from switchover_airflow.operators.base import open_switch
 from switchover_airflow.triggers.hold import HoldTrigger
 
 SLACK = timedelta(minutes=5)
 
 
-class HoldSensor(SwitchoverMixin, BaseSensorOperator):
+class HoldSensor(BaseSensorOperator):
     """Watches Green until the hold is over. Succeeds only when Green was accepted.
 
     Whatever the end is, the gate behind it decides from the ledger; this task only shows it.
     """
 
-    template_fields: Sequence[str] = SwitchoverMixin.template_fields
+    template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
     ui_color = "#e6f4ea"
 
     def __init__(self, *, ledger_conn_id: str, switchover_id: str, **kwargs: Any) -> None:
@@ -32,7 +32,7 @@ class HoldSensor(SwitchoverMixin, BaseSensorOperator):
 
     def execute(self, context: Context) -> None:
         """Defer until the end of the hold, with every extension and some slack."""
-        with self.switch() as switch:
+        with open_switch(self) as switch:
             longest = timedelta(minutes=max(switch.plan.hold.max_minutes, switch.row.hold_minutes))
             trigger = HoldTrigger(
                 ledger_conn_id=self.ledger_conn_id,

@@ -25,7 +25,7 @@ class HoldTrigger(BaseTrigger):
     """
 
     def __init__(self, *, ledger_conn_id: str, switchover_id: str, connection_ids: list[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.ledger_conn_id = ledger_conn_id
         self.switchover_id = switchover_id
         self.connection_ids = connection_ids
@@ -46,7 +46,7 @@ class HoldTrigger(BaseTrigger):
         try:
             edge = await airflow_edge_async(self.connection_ids)
         except SwitchoverError as error:
-            yield TriggerEvent({"end": "error", "line": str(error)})
+            yield _event("error", str(error))
             return
         try:
             switch = Switch.open(
@@ -55,9 +55,13 @@ class HoldTrigger(BaseTrigger):
             async for tick in watch(switch):
                 self.log.info("%s", tick.line)
                 if tick.end is not None:
-                    yield TriggerEvent({"end": tick.end.value, "line": tick.line})
+                    yield _event(tick.end.value, tick.line)
                     return
         except SwitchoverError as error:
-            yield TriggerEvent({"end": "error", "line": f"{type(error).__name__}: {error}"})
+            yield _event("error", f"{type(error).__name__}: {error}")
         finally:
             edge.close()
+
+
+def _event(end: str, line: str) -> TriggerEvent:
+    return TriggerEvent({"end": end, "line": line})  # type: ignore[no-untyped-call]

@@ -1,0 +1,132 @@
+"""Write the reference pages that are made from the code: docs/plan.md, docs/commands.md, the plan's schema.
+
+``python docs/make.py`` writes them; ``python docs/make.py --check`` fails when one is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from switchover.cli import build_parser
+from switchover.plan import Plan, plan_schema
+from switchover.protocol import TRANSITIONS, State
+
+ROOT = Path(__file__).parents[1]
+os.environ["COLUMNS"] = "100"  # help texts do not depend on the terminal
+
+PLAN_INTRO = """# The plan
+
+Made by `python docs/make.py` from `include/switchover/plan.py`. One YAML file a service in
+`include/plans/`; connections are named by id, never written out. Unknown keys are refused. Check a plan with
+`switchover plan check FILE`; editors complete it with `include/plans/plan.schema.json`.
+"""
+
+COMMANDS_INTRO = """# Commands
+
+Made by `python docs/make.py` from the commands' own help. Connections come from the same `AIRFLOW_CONN_<ID>`
+variables that Airflow reads. Exit codes: 0 well, 2 bad input (nothing was changed), 4 a server did not answer.
+"""
+
+STATES_INTRO = """# States
+
+Made by `python docs/make.py` from `include/switchover/protocol.py`. What each means is in
+[protocol.md](protocol.md).
+"""
+
+
+def main() -> int:
+    """Write or check every page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail when a page is out of date")
+    options = parser.parse_args()
+    stale = [path for path, text in pages().items() if not path.exists() or path.read_text() != text]
+    for path in stale:
+        print(f"{path.relative_to(ROOT)}: {'out of date; run `make docs`' if options.check else 'written'}")
+        if not options.check:
+            path.write_text(pages()[path])
+    return 1 if stale and options.check else 0
+
+
+def pages() -> dict[Path, str]:
+    """Every page that is made from the code."""
+    return {
+        ROOT / "docs" / "plan.md": PLAN_INTRO + "\n" + "\n\n".join(_sections(Plan, "")) + "\n",
+        ROOT / "docs" / "commands.md": COMMANDS_INTRO + "\n" + "\n\n".join(_helps(build_parser())) + "\n",
+        ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states(),
+        ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
+    }
+
+
+def _sections(model: type[BaseModel], prefix: str) -> list[str]:
+    """One table a part of the plan, then the parts below it."""
+    title = f"## `{prefix}`" if prefix else "## Top level"
+    lines = [title, "", _docline(model), "", "| key | default | meaning |", "| --- | --- | --- |"]
+    below: list[str] = []
+    for name, field in model.model_fields.items():
+        lines.append(f"| `{name}` | {_default(field)} | {_meaning(field)} |")
+        for part in _parts(field.annotation):
+            kind = part.model_fields.get("kind")
+            tag = f" ({get_args(kind.annotation)[0]})" if kind is not None else ""
+            below += _sections(part, f"{prefix}.{name}{tag}".lstrip("."))
+    return ["\n".join(lines), *below]
+
+
+def _docline(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value: Any = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, BaseModel):
+        return "see below"
+    return f"`{json.dumps(value)}`"
+
+
+def _meaning(field: FieldInfo) -> str:
+    text = field.description or "; ".join(_docline(part) for part in _parts(field.annotation)) or "names the kind"
+    return text.replace("|", "\\|")
+
+
+def _parts(annotation: Any) -> list[type[BaseModel]]:
+    """The models inside an annotation, each once."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    found: list[type[BaseModel]] = []
+    for argument in get_args(annotation):
+        found += [part for part in _parts(argument) if part not in found]
+    return found
+
+
+def _helps(parser: argparse.ArgumentParser) -> list[str]:
+    """The help of a command and of every command below it."""
+    parts = [f"## `{parser.prog}`\n\n```text\n{parser.format_help().rstrip()}\n```"]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                parts += _helps(sub)
+    return parts
+
+
+def _states() -> str:
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> planned"]
+    for state in State:
+        for target in State:
+            if target in TRANSITIONS[state]:
+                lines.append(f"    {state.value} --> {target.value}")
+        if state.ended:
+            lines.append(f"    {state.value} --> [*]")
+    return "\n".join([*lines, "```"]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

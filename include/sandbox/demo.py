@@ -1,0 +1,222 @@
+"""``make demo``: one switchover for real, on a running Airflow, under live traffic.
+
+Exit 0 only if the outcome is the scenario's; 1 if it is not; 2 if the demo could not be started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import sqlalchemy as sa
+
+from sandbox import ingest
+from sandbox.errors import SandboxError
+from sandbox.follow import Follower
+from sandbox.postgres import DOCS_DB, LEDGER_DB
+from sandbox.scenarios import BLUE, GREEN, SCENARIOS, Scenario
+from sandbox.stack import AIRFLOW_PORT, SERVICE_PORT, Stack, answers, python
+from switchover.errors import SwitchoverError
+from switchover.ledger import Ledger
+from switchover.report import rule_table
+
+ROOT = Path(__file__).parents[2]
+GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"
+RATE = 20
+FAULT_AFTER_S = 8.0
+CATCH_UP_S = 60.0
+MADE = ("pg", "airflow", "logs", "evidence", "result.json", "traffic.json")
+
+
+class Demo:
+    """One run of one scenario in one state directory."""
+
+    def __init__(self, *, scenario: Scenario, hold_s: float, stack: Stack) -> None:
+        self.scenario = scenario
+        self.hold_s = hold_s
+        self.stack = stack
+        self.began = time.monotonic()
+        self._fault_set = False
+
+    def say(self, text: str) -> None:
+        """One line with the seconds since the start."""
+        print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
+
+    def start(self) -> None:
+        """Servers, indexes, service, load, writers and Airflow."""
+        self.stack.start_postgres()
+        self.stack.together(self.stack.start_airflow, self._data_plane)
+        self.stack.wait_for_dags(["switchover__docs", "docs_ingest"])
+
+    def _data_plane(self) -> None:
+        stack, alias = self.stack, ("--alias", "docs")
+        Ledger(engine=sa.create_engine(stack.postgres.sqlalchemy_url(LEDGER_DB))).create_tables()
+        for target, variant in ((BLUE, "good"), (GREEN, self.scenario.variant)):
+            here = alias if target == self.scenario.live else ()
+            stack.run(f"build {target}", python("sandbox.build", "--target", target, "--variant", variant, *here))
+        port = ("--port", str(stack.service_port))
+        stack.start_service(
+            "service", python("sandbox.service", *port), ready=answers(f"{stack.service_url}/healthz/ready")
+        )
+        load = ("--url", stack.service_url, "--rate", str(RATE), "--gold", str(GOLD))
+        stack.start_service("load", python("sandbox.load", *load, "--out", str(stack.state / "traffic.json")))
+        stack.start_service("ingest", python("sandbox.ingest", "--stream", "process"))
+
+    def run(self) -> dict[str, Any]:
+        """Trigger the DAG, follow it, and gather the result."""
+        before = self._pointer()
+        conf = {"hold_minutes": self.hold_s / 60}
+        run = self.stack.api.post("dags/switchover__docs/dagRuns", {"logical_date": None, "conf": conf})
+        self.say(f"triggered switchover__docs, hold {self.hold_s:g} s: {self.scenario.told}")
+        ledger = Ledger(engine=sa.create_engine(self.stack.postgres.sqlalchemy_url(LEDGER_DB)))
+        follower = Follower(stack=self.stack, ledger=ledger, dag_run=run["dag_run_id"], say=self.say)
+        state = follower.until_done(timeout=self.hold_s + 300, on_hold=self._break_green)
+        summary = follower.summary()
+        self.stack.keeper.stop("load")
+        effects = self._effects()
+        traffic = json.loads((self.stack.state / "traffic.json").read_text())
+        return {
+            "scenario": self.scenario.name,
+            "outcome": summary["state"] if summary else "nothing_to_do" if state == "success" else "not_opened",
+            "expected": self.scenario.outcome,
+            "reason": summary["reason"] if summary else "",
+            "run_state": state,
+            "run_id": follower.id,
+            "pointer": {"before": before, "after": self._pointer()},
+            "ttr_s": summary["ttr_s"] if summary else None,
+            "traffic": {name: traffic[name] for name in ("requests", "failed", "mixed")},
+            "effects": effects,
+            "writers_resumed": all(writer["resumed_at"] for writer in summary["writers"]) if summary else True,
+            "steps": [{"name": s["name"], "seconds": s["seconds"]} for s in summary["steps"]] if summary else [],
+            "verdicts": summary["verdicts"] if summary else [],
+            "seconds": round(time.monotonic() - self.began, 1),
+            "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+
+    def _break_green(self, seconds_since_flip: float) -> None:
+        if self.scenario.fault is None or self._fault_set or seconds_since_flip < FAULT_AFTER_S:
+            return
+        self._fault_set = True
+        body = {"target": GREEN, "kind": self.scenario.fault}
+        httpx.post(f"{self.stack.service_url}/sandbox/fault", json=body, timeout=10).raise_for_status()
+        self.say(f"     (the demo breaks Green now: {self.scenario.fault})")
+
+    def _pointer(self) -> str:
+        with self._docs() as connection:
+            row = connection.execute("SELECT target FROM switchover_alias WHERE alias = 'docs'").fetchone()
+        return str(row[0]) if row else "nothing"
+
+    def _effects(self) -> dict[str, int]:
+        """Counted once the resumed writers have caught up with what arrived while they were frozen."""
+        deadline = time.monotonic() + CATCH_UP_S
+        with self._docs() as connection:
+            while time.monotonic() < deadline and ingest.lag(connection):
+                time.sleep(0.5)
+            return ingest.count_effects(connection)
+
+    def _docs(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.stack.postgres.url(DOCS_DB), autocommit=True, connect_timeout=5)
+
+
+def problems(result: dict[str, Any], scenario: Scenario) -> list[str]:
+    """What is not as the scenario says; empty when all of it is."""
+    facts = {
+        "outcome": (result["outcome"], scenario.outcome),
+        "run_state": (result["run_state"], scenario.run_state),
+        "pointer after": (result["pointer"]["after"], scenario.after),
+        "failed requests": (result["traffic"]["failed"], 0),
+        "mixed answers": (result["traffic"]["mixed"], 0),
+        "duplicated effects": (result["effects"]["duplicated"], 0),
+        "lost effects": (result["effects"]["lost"], 0),
+        "writers resumed": (result["writers_resumed"], True),
+    }
+    wrong = [f"{name}: {found!r}, expected {wanted!r}" for name, (found, wanted) in facts.items() if found != wanted]
+    if scenario.because and not result["reason"].startswith(scenario.because):
+        wrong.append(f"reason: {result['reason']!r}, expected to begin with {scenario.because!r}")
+    return wrong
+
+
+def tell(result: dict[str, Any], wrong: Sequence[str], stack: Stack) -> None:
+    """The end of the story: verdicts, time to restore, figures, where to look."""
+    if result["verdicts"]:
+        gate = result["verdicts"][-1]["gate"]
+        print(f"\nVerdicts ({gate}):\n{rule_table([v for v in result['verdicts'] if v['gate'] == gate])}")
+    if result["ttr_s"]:
+        parts = "  ".join(f"{name} {seconds}" for name, seconds in result["ttr_s"].items())
+        print(f"\nTime to restore (seconds): {parts}")
+    for name in ("pointer", "traffic", "effects"):
+        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in result[name].items()))
+    if result["reason"]:
+        print(f"reason: {result['reason']}")
+    print(f"\n{result['outcome'].upper()} in {result['seconds']} s; the run is {result['run_state']}")
+    for problem in wrong:
+        print(f"NOT AS EXPECTED: {problem}")
+    print(f"result: {stack.state / 'result.json'}; evidence: {stack.state / 'evidence'}; logs: {stack.state / 'logs'}")
+
+
+def main() -> int:
+    """Run one scenario, or end what KEEP=1 left running."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.demo",
+        description="One switchover for real.",
+        epilog="example: python -m sandbox.demo --scenario regression --hold 40",
+    )
+    parser.add_argument("--scenario", choices=tuple(SCENARIOS), default="good", help="the story (default: good)")
+    parser.add_argument("--hold", type=float, default=60, metavar="SECONDS", help="length of the hold (default: 60)")
+    parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
+    parser.add_argument("--stop", action="store_true", help="end what --keep left running, then exit")
+    parser.add_argument("--state", type=Path, default=ROOT / ".demo", help="folder for all that is made")
+    options = parser.parse_args()
+    if not 10 <= options.hold <= 1800:
+        parser.error(f"--hold {options.hold:g}: allowed: 10 to 1800 seconds")
+    if options.stop:
+        return subprocess.run(
+            [*python("sandbox.keeper"), "--state", str(options.state), "--end"], check=False
+        ).returncode
+    try:
+        return _run(SCENARIOS[options.scenario], options)
+    except (SandboxError, SwitchoverError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("demo: interrupted; everything that was started is ended", file=sys.stderr)
+        return 130
+
+
+def _run(scenario: Scenario, options: argparse.Namespace) -> int:
+    stack = Stack(
+        state=options.state,
+        airflow_port=int(os.environ.get("AIRFLOW_PORT", AIRFLOW_PORT)),
+        service_port=int(os.environ.get("SERVICE_PORT", SERVICE_PORT)),
+        progress=lambda what, seconds: demo.say(f"up   {what} ({seconds:.1f} s)"),
+        env={"SWITCHOVER_EVIDENCE": str(options.state.resolve() / "evidence")},
+    )
+    demo = Demo(scenario=scenario, hold_s=options.hold, stack=stack)
+    with stack:
+        for name in MADE:
+            path = stack.state / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        demo.start()
+        result = demo.run()
+        (stack.state / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+        wrong = problems(result, scenario)
+        tell(result, wrong, stack)
+        if options.keep:
+            stack.keep()
+            print(f"Airflow is up: {stack.url} (admin / {stack.password}); `make stop` ends it")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

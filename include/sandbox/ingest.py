@@ -1,0 +1,269 @@
+"""Log-based writers: what arrives in ``ingest_source`` is applied to the live index, once per index.
+
+Each index keeps its own position in each stream (``ingest_position``). After a promotion the writer finds
+Green at Green's position and catches it up, so that a switchover loses no write. The side effect (a
+notification) belongs to the source row, not to an index: its position is that of target ``*``.
+
+Every batch is one transaction that shares the fence row: freezing the fence waits for it, and nothing is
+written while the fence is frozen. Effects are counted in ``ingest_effect``, which would hold a duplicate.
+
+``python -m sandbox.ingest --stream process`` runs the process writer; the DAG ``docs_ingest`` is the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+from psycopg import sql
+
+from sandbox import tables
+from sandbox.vectors import Vector
+from switchover.encoder import WordLlamaEncoder, encoder_from
+from switchover.errors import BadInput
+from switchover.pins import Manifest, content_digest
+
+Stream = Literal["process", "dag"]
+STREAMS: tuple[Stream, ...] = ("process", "dag")
+ONCE = "*"  # the position of effects that happen once, whatever index is live
+BATCH = 50
+_APPEND_LOCK = 7_340_003
+
+_LIVE = """SELECT m.target, m.manifest FROM switchover_alias a JOIN switchover_manifest m ON m.target = a.target
+    WHERE a.alias = %s"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What one batch did. ``frozen``: the fence was closed, or was just being closed; nothing was written."""
+
+    rows: int = 0
+    notified: int = 0
+    target: str | None = None
+    frozen: bool = False
+
+
+def append(conn: psycopg.Connection[Any], *, stream: Stream, key: str, text: str) -> int:
+    """Add one row to the source in a transaction of its own; gives its ``seq``.
+
+    The lock makes commits come in the order of ``seq``: a reader that is past a seq has missed none before.
+    """
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", [_APPEND_LOCK])
+        row = conn.execute(
+            "INSERT INTO ingest_source (stream, key, text) VALUES (%s, %s, %s) RETURNING seq", [stream, key, text]
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def apply_batch(
+    conn: psycopg.Connection[Any],
+    *,
+    stream: Stream,
+    alias: str = "docs",
+    fence: str = tables.FENCE,
+    limit: int = BATCH,
+) -> Applied:
+    """Apply up to ``limit`` source rows to the live index and notify once for each, in one transaction."""
+    try:
+        with conn.transaction():
+            conn.execute("SET LOCAL lock_timeout = '2s'")
+            row = conn.execute("SELECT frozen FROM switchover_fence WHERE fence = %s FOR SHARE", [fence]).fetchone()
+            if row is None or row[0]:
+                return Applied(frozen=True)  # a fence that is not there cannot be proven open
+            live = conn.execute(_LIVE, [alias]).fetchone()
+            if live is None:
+                return Applied()
+            manifest = Manifest.from_json(live[1])
+            rows = _index(conn, manifest, stream, limit)
+            notified = _notify(conn, stream, limit)
+            return Applied(rows=rows, notified=notified, target=manifest.target)
+    except psycopg.errors.LockNotAvailable:
+        return Applied(frozen=True)
+
+
+def count_effects(conn: psycopg.Connection[Any], alias: str = "docs") -> dict[str, int]:
+    """``{"written", "duplicated", "lost"}`` of everything the writers have taken in so far.
+
+    written: source rows that stand in the live index with their effect. duplicated: effects beyond one per
+    (row, effect, index), and beyond one notification per row. lost: rows up to the head of their stream
+    that the live index lacks or that were never notified; a live index that is still catching up counts
+    as lost until it is there, so wait for ``lag`` to be 0 first.
+    """
+    live = conn.execute(_LIVE, [alias]).fetchone()
+    if live is None:
+        raise BadInput(f"ingest: alias {alias!r} points at no index that has a manifest; nothing to count against")
+    query = sql.SQL(
+        """SELECT count(*) FILTER (WHERE indexed), count(*) FILTER (WHERE seq <= head AND NOT (indexed AND notified))
+        FROM (SELECT s.seq,
+                     EXISTS (SELECT 1 FROM ingest_effect e WHERE e.seq = s.seq AND e.effect = 'index'
+                             AND e.target = %(target)s)
+                     AND EXISTS (SELECT 1 FROM {} i
+                                 WHERE i.id = 'ingest/' || s.seq || ':0-' || length(s.text)) AS indexed,
+                     EXISTS (SELECT 1 FROM ingest_effect e WHERE e.seq = s.seq AND e.effect = 'notify') AS notified,
+                     (SELECT coalesce(max(p.seq), 0) FROM ingest_position p WHERE p.stream = s.stream) AS head
+              FROM ingest_source s) AS rows"""
+    ).format(sql.Identifier(live[0]))
+    row = conn.execute(query, {"target": live[0]}).fetchone()
+    assert row is not None
+    return {"written": int(row[0]), "duplicated": _duplicated(conn), "lost": int(row[1])}
+
+
+def lag(conn: psycopg.Connection[Any], alias: str = "docs") -> int:
+    """Source rows that the live index has still to take in, or that are not notified yet, over both streams."""
+    return _one(
+        conn,
+        """SELECT count(*) FROM ingest_source s WHERE s.seq > least(
+            coalesce((SELECT p.seq FROM ingest_position p JOIN switchover_alias a ON a.target = p.target
+                      WHERE a.alias = %(alias)s AND p.stream = s.stream), 0),
+            coalesce((SELECT p.seq FROM ingest_position p WHERE p.target = %(once)s AND p.stream = s.stream), 0))""",
+        {"alias": alias, "once": ONCE},
+    )
+
+
+def apply_all(conn: psycopg.Connection[Any], *, stream: Stream, alias: str = "docs", batches: int = 100) -> Applied:
+    """Apply batches until the stream is empty, the fence closes, or ``batches`` are done."""
+    rows = notified = 0
+    done = Applied()
+    for _ in range(batches):
+        done = apply_batch(conn, stream=stream, alias=alias)
+        rows, notified = rows + done.rows, notified + done.notified
+        if done.frozen or max(done.rows, done.notified) < BATCH:
+            break
+    return Applied(rows=rows, notified=notified, target=done.target, frozen=done.frozen)
+
+
+def run(db_url: str, *, stream: Stream, alias: str, stop: threading.Event, pause_s: float = 0.2) -> None:
+    """Apply batches until ``stop``; a lost database is tried again. A batch that began is ended first."""
+    while not stop.is_set():
+        try:
+            with psycopg.connect(db_url, autocommit=True, connect_timeout=3, application_name="docs-ingest") as conn:
+                while not stop.is_set():
+                    done = apply_batch(conn, stream=stream, alias=alias)
+                    if max(done.rows, done.notified) < BATCH:  # a full batch: there is more
+                        stop.wait(pause_s)
+        except psycopg.OperationalError as error:
+            print(f"ingest: database: {str(error).splitlines()[0]}; trying again", file=sys.stderr, flush=True)
+            stop.wait(1.0)
+
+
+def _index(conn: psycopg.Connection[Any], manifest: Manifest, stream: Stream, limit: int) -> int:
+    """Insert the next source rows into the index of ``manifest`` and move its position."""
+    pending = _pending(conn, manifest.target, stream, limit)
+    if not pending:
+        return 0
+    encoder = _encoder(*(manifest.encoder[part] for part in ("name", "revision", "dimension")))
+    vectors = encoder.encode([text for _, _, text in pending])
+    first = manifest.facts.corpus_revision
+    rows, sources, effects = [], [], []
+    for (seq, key, text), vector in zip(pending, vectors, strict=True):
+        doc = f"ingest/{seq}"
+        tokens = len(encoder.tokens(text))
+        rows.append(
+            (
+                f"{doc}:0-{len(text)}",
+                doc,
+                "ingest",
+                len(text),
+                tokens,
+                text,
+                content_digest(text),
+                first + seq,
+                Vector(vector),
+            )
+        )
+        sources.append((doc, key, text, first + seq))
+        effects.append((seq, manifest.target))
+    statement = sql.SQL(
+        "INSERT INTO {} (id, doc, section, start_char, end_char, tokens, text, content_digest, revision, embedding)"
+        " VALUES (%s, %s, %s, 0, %s, %s, %s, %s, %s, %s::vector) ON CONFLICT (id) DO NOTHING"
+    ).format(sql.Identifier(manifest.target))
+    with conn.cursor() as cursor:
+        cursor.executemany(statement, rows)
+        cursor.executemany(
+            "INSERT INTO documents (doc, title, text, revision) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            sources,
+        )
+        cursor.executemany("INSERT INTO ingest_effect (seq, effect, target) VALUES (%s, 'index', %s)", effects)
+    _move(conn, manifest.target, stream, pending[-1][0])
+    return len(pending)
+
+
+def _notify(conn: psycopg.Connection[Any], stream: Stream, limit: int) -> int:
+    """The side effect of the next source rows, once over all indexes."""
+    pending = _pending(conn, ONCE, stream, limit)
+    if pending:
+        with conn.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO ingest_effect (seq, effect, target) VALUES (%s, 'notify', %s)",
+                [(seq, ONCE) for seq, _, _ in pending],
+            )
+        _move(conn, ONCE, stream, pending[-1][0])
+    return len(pending)
+
+
+def _pending(conn: psycopg.Connection[Any], target: str, stream: Stream, limit: int) -> Sequence[tuple[int, str, str]]:
+    """The source rows after a target's position, whose row stays locked to the end of the transaction."""
+    conn.execute(
+        "INSERT INTO ingest_position (target, stream) VALUES (%s, %s) ON CONFLICT DO NOTHING", [target, stream]
+    )
+    position = _one(
+        conn, "SELECT seq FROM ingest_position WHERE target = %s AND stream = %s FOR UPDATE", [target, stream]
+    )
+    return conn.execute(
+        "SELECT seq, key, text FROM ingest_source WHERE stream = %s AND seq > %s ORDER BY seq LIMIT %s",
+        [stream, position, limit],
+    ).fetchall()
+
+
+def _move(conn: psycopg.Connection[Any], target: str, stream: Stream, seq: int) -> None:
+    conn.execute(
+        "UPDATE ingest_position SET seq = %s WHERE target = %s AND stream = %s AND seq < %s",
+        [seq, target, stream, seq],
+    )
+
+
+def _duplicated(conn: psycopg.Connection[Any]) -> int:
+    return _one(
+        conn,
+        """SELECT coalesce(sum(n - 1), 0)::bigint FROM (
+            SELECT count(*) AS n FROM ingest_effect
+            GROUP BY seq, effect, CASE WHEN effect = 'index' THEN target END) AS effects""",
+    )
+
+
+def _one(conn: psycopg.Connection[Any], query: Any, values: Any = None) -> int:
+    row = conn.execute(query, values).fetchone()
+    return int(row[0]) if row else 0
+
+
+@functools.lru_cache(maxsize=4)
+def _encoder(name: str, revision: str, dimension: int) -> WordLlamaEncoder:
+    return encoder_from({"name": name, "revision": revision, "dimension": dimension})
+
+
+def main() -> None:
+    """The process writer: runs until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.ingest", description="Apply one stream of the source.")
+    parser.add_argument("--stream", choices=STREAMS, default="process")
+    args = parser.parse_args()
+    db_url = os.environ.get("DOCS_DB_URL", "")
+    if not db_url:
+        sys.exit("ingest: DOCS_DB_URL is not set; give the libpq URL of the retrieval database")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(db_url, stream=args.stream, alias=os.environ.get("DOCS_ALIAS", "docs"), stop=stop)
+
+
+if __name__ == "__main__":
+    main()

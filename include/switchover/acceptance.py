@@ -1,0 +1,251 @@
+"""Acceptance: may Green go live (warm gate), may it stay (end of the hold)? One function a rule.
+
+Absolute rules are literal: the gold set is what was agreed on, so its figure decides and the interval is
+printed beside it. Rules that compare with Blue pass when the difference is within its margin, fail when
+the interval lies wholly beyond, and are open in between. Shares of failures pass only when the evidence
+proves the bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from switchover import measure
+from switchover.evidence import GREEN, Floats
+from switchover.figures import mean_of, p95_rise, rise
+from switchover.intervals import (
+    binomial_lower,
+    binomial_upper,
+    mean_interval,
+    quantile_interval,
+    requests_needed,
+    wilson,
+    z_of,
+)
+from switchover.paired import compare
+from switchover.rules import RuleSpec
+from switchover.settle import Case, Finding, settle, unmeasured
+from switchover.verdict import Outcome, Verdict, figure, percent
+
+
+def _ds_question(case: Case) -> Finding:
+    plain = case.readings.plain
+    medians = plain.medians()
+    worst = int(np.argmax(medians))
+    of_worst = plain.green["ds_question"][plain.green["paraphrase"] == worst]
+    return Finding(
+        value=float(medians[worst]),
+        strict=float(case.readings.strict.medians().max()),
+        n=plain.asked,
+        interval=quantile_interval(of_worst, 0.5, plain.asked, z_of(case.confidence)),
+        note="medians " + ", ".join(figure(median) for median in medians),
+    )
+
+
+def _ds_p95_drift(case: Case) -> Finding:
+    q = case.rules.ds_p95_drift.quantile
+    (green, blue), z = case.readings.plain.ds(), z_of(case.confidence) / math.sqrt(2)
+    n = int(np.count_nonzero(case.readings.plain.comparable))
+    g, b = (quantile_interval(values, q, n, z) for values in (green, blue))
+    at = f"p{100 * q:g}"
+    return Finding(
+        value=measure.quantile_drift(green, blue, q),
+        strict=measure.quantile_drift(*case.readings.strict.ds(), q),
+        n=min(n, case.readings.plain.asked),
+        interval=(g[0] - b[1], g[1] - b[0]),
+        relative=True,
+        note=f"{at} Green {figure(float(measure.quantile(green, q)))}, Blue {figure(float(measure.quantile(blue, q)))}",
+    )
+
+
+def _coverage(case: Case) -> Finding:
+    plain, strict = case.readings.plain.green_coverage, case.readings.strict.green_coverage
+    answerable = plain[~np.isnan(plain)]
+    left_out = len(plain) - len(answerable)
+    return Finding(
+        value=mean_of(plain),
+        strict=mean_of(strict),
+        n=case.readings.plain.answerable_asked,
+        interval=mean_interval(answerable, case.confidence),
+        note=f"{left_out} unanswerable left out" if left_out else "",
+    )
+
+
+def _coverage_vs_blue(case: Case) -> Finding:
+    plain, strict, margin = case.readings.plain, case.readings.strict, case.rules.coverage_vs_blue.margin
+    result = compare(
+        plain.green_coverage,
+        plain.blue_coverage,
+        questions=plain.questions,
+        higher_is_better=True,
+        confidence=case.confidence,
+    )
+    return Finding(
+        value=result.effect,
+        strict=mean_of(strict.green_coverage - strict.blue_coverage),
+        n=result.n,
+        interval=result.interval,
+        beyond=result.interval[1] < -margin,
+        relative=True,
+        open_needs=_decides(result.questions_to_decide(-margin)),
+        note=result.summary,
+    )
+
+
+def _flip_rate(case: Case) -> Finding:
+    plain = case.readings.plain
+    states = plain.green_states
+    chaotic = [plain.questions[i] for i in np.flatnonzero(states == measure.CHAOTIC)]
+    seeds, inert = plain.inert_seeds()
+    needed = case.rules.flip_rate.seeds if case.traffic is None else 1
+    flips = int(np.count_nonzero(states != measure.CONVERGENT))
+    value = measure.flip_rate(states)
+    strict = case.readings.strict.green_states
+    return Finding(
+        value=value,
+        strict=math.inf if np.any(strict == measure.CHAOTIC) else measure.flip_rate(strict),
+        n=plain.asked,
+        interval=wilson(flips, len(states), z_of(case.confidence)),
+        blocked=f"needs {needed} seeds; {seeds} so far" if seeds < needed else "",
+        note=f"{flips} flip" + (f"; {inert} of {seeds} seeds inert" if inert else ""),
+        also_fails=f"{len(chaotic)} × ({', '.join(chaotic[:3])})" if chaotic else "",
+    )
+
+
+def _flips_vs_blue(case: Case) -> Finding:
+    plain, margin = case.readings.plain, case.rules.flips_vs_blue.margin
+    green, blue = plain.flips()
+    result = compare(green, blue, questions=plain.questions, higher_is_better=False, confidence=case.confidence)
+    green, blue = case.readings.strict.flips()
+    return Finding(
+        value=result.effect,
+        strict=mean_of(green - blue),
+        n=result.n,
+        interval=result.interval,
+        beyond=result.interval[0] > margin,
+        relative=True,
+        open_needs=_decides(result.questions_to_decide(margin)),
+        note=result.summary,
+    )
+
+
+def _latency_p95(case: Case) -> Finding:
+    rule, z = case.rules.latency_p95, z_of(case.confidence) / math.sqrt(2)
+    plain = case.readings.plain
+    green, blue = plain.ms(rule.stage)
+    g, b = (quantile_interval(values, 0.95, len(values), z) for values in (green, blue))
+    value, interval = p95_rise(plain, rule.stage), (rise(g[0], b[1]), rise(g[1], b[0]))
+    n = min(len(green), len(blue))
+    off = abs(value - rule.accept)
+    more = math.ceil(n * ((value - interval[0]) / off) ** 2) if 0 < off < math.inf else None
+    others = ", ".join(f"{other} {percent(p95_rise(plain, other))}" for other in measure.STAGES if other != rule.stage)
+    return Finding(
+        value=value,
+        strict=p95_rise(case.readings.strict, rule.stage),
+        n=n,
+        interval=interval,
+        beyond=interval[0] > rule.accept,
+        relative=True,
+        open_needs=f"needs about {more} requests per arm; {n} so far" if more else "needs more requests",
+        note=f"p95 of {rule.stage} {_p95(green)} ms, Blue {_p95(blue)} ms; others: {others}",
+    )
+
+
+def _failures(case: Case, bound: float, probes: tuple[int, int], live: int) -> Finding:
+    """A share of failures: those of probes (as seen; with missing ones too) and of live requests.
+
+    Passes when the exact upper bound of both together is within the bound, fails when the lower bound of
+    either alone, or of both, is beyond it.
+    """
+    alpha = 1 - case.confidence
+    n_probes, n_live = case.readings.plain.green.n, case.traffic.requests if case.traffic else 0
+    n, bad, strict_bad = n_probes + n_live, probes[0] + live, probes[1] + live
+    streams = ((probes[0], n_probes), (live, n_live), (bad, n))
+    need = requests_needed(strict_bad, bound, alpha)
+    clean = "clean requests" if not strict_bad else f"requests with these {strict_bad} failures and no more"
+    needs = f"{percent(bound)} at {percent(case.confidence)} needs {need or 'endless'} {clean}; {n} so far"
+    return Finding(
+        value=bad / n,
+        strict=binomial_upper(strict_bad, case.readings.strict.green.n + n_live, alpha),
+        n=n,
+        interval=(binomial_lower(bad, n, alpha), binomial_upper(bad, n, alpha)),
+        beyond=any(binomial_lower(few, of, alpha) > bound for few, of in streams),
+        blocked=case.traffic.blocked if case.traffic else "",
+        open_needs=needs,
+        strict_needs=needs,
+        note=f"{bad} of {n}" + (f", {live} of {n_live} live" if n_live else ""),
+    )
+
+
+def _error_rate(case: Case) -> Finding:
+    plain, strict = (figures.green_failures for figures in (case.readings.plain, case.readings.strict))
+    return _failures(case, case.rules.error_rate.accept, (plain, strict), case.traffic.failures if case.traffic else 0)
+
+
+def _http_5xx(case: Case) -> Finding:
+    seen = case.readings.plain.green_5xx
+    return _failures(case, case.rules.http_5xx.accept, (seen, seen), case.traffic.errors_5xx if case.traffic else 0)
+
+
+def _tool_loops(case: Case) -> Finding:
+    probes, live = case.readings.plain.green_tool_loops, case.traffic.tool_loops if case.traffic else 0
+    return Finding(
+        value=probes + live,
+        strict=probes + live,
+        n=case.readings.observed[GREEN] + (case.traffic.requests if case.traffic else 0),
+        blocked=case.traffic.blocked if case.traffic else "",
+        note=f"{probes} in probes, {live} in live traffic" if probes + live else "",
+    )
+
+
+ASKED: dict[str, Callable[[Case], Finding]] = {
+    "ds_question": _ds_question,
+    "ds_p95_drift": _ds_p95_drift,
+    "coverage": _coverage,
+    "coverage_vs_blue": _coverage_vs_blue,
+    "flip_rate": _flip_rate,
+    "flips_vs_blue": _flips_vs_blue,
+    "latency_p95": _latency_p95,
+    "error_rate": _error_rate,
+    "http_5xx": _http_5xx,
+    "tool_loops": _tool_loops,
+}
+RELATIVE = frozenset({"ds_p95_drift", "coverage_vs_blue", "flips_vs_blue", "latency_p95"})
+LIVE = frozenset({"error_rate", "http_5xx", "tool_loops"})
+
+
+def accept(case: Case, spec: RuleSpec) -> Verdict:
+    """The verdict of one acceptance rule."""
+    if spec.name == "rollback_path":
+        return _rollback_path(case, spec)
+    if not case.readings.observed[GREEN]:
+        return unmeasured(spec, "Green was not asked")
+    if spec.name in RELATIVE and not case.readings.plain.blue_answered:
+        return unmeasured(spec, "Blue did not answer: nothing to compare with")
+    verdict = settle(spec, ASKED[spec.name](case), case.readings)
+    dead = case.traffic.dead if case.traffic and spec.name in LIVE else ""
+    if dead and verdict.outcome is not Outcome.FAIL:
+        return replace(verdict, outcome=Outcome.ERROR, needs=dead)
+    return verdict
+
+
+def _rollback_path(case: Case, spec: RuleSpec) -> Verdict:
+    seconds = case.rehearsal_ttr_s
+    if seconds is None:
+        missing = unmeasured(spec, "needs a rehearsal of the way back")
+        return replace(missing, outcome=Outcome.INCONCLUSIVE)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        return unmeasured(spec, f"the rehearsal measured {seconds} s")
+    return settle(spec, Finding(value=seconds, strict=seconds, n=1), case.readings)
+
+
+def _p95(ms: Floats) -> str:
+    return figure(measure.latency(ms)[1])
+
+
+def _decides(questions: int | None) -> str:
+    return f"needs about {questions} questions of this kind" if questions else "lies on the bound"

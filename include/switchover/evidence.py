@@ -1,0 +1,286 @@
+"""What the judge judges: evidence rows as columns, and figures of live traffic.
+
+Everything that can be wrong with a row is put right here, in one direction only: what is missing, not a
+number or out of range becomes the worst value, so that no gap can improve a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from switchover import measure
+from switchover.errors import BadInput
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+BLUE, GREEN = 0, 1
+ARMS = ("blue", "green")
+PARAPHRASES = 3
+NO_CITATION = "(no citation)"  # what an unanswerable question should cite
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalSample:
+    """Live traffic on Green in [since, until): probes are not in it, they are judged from their rows.
+
+    Samples of one hold either follow each other, or all begin at the flip and grow; see ``increments``.
+    """
+
+    requests: int
+    errors_5xx: int
+    failures: int
+    tool_loops: int
+    p95_ms: Mapping[str, float]
+    since: datetime
+    until: datetime
+
+    @property
+    def problem(self) -> str | None:
+        """What cannot be true about these figures, or ``None``."""
+        counts = {"errors_5xx": self.errors_5xx, "failures": self.failures, "tool_loops": self.tool_loops}
+        for name, count in {"requests": self.requests, **counts}.items():
+            if count < 0:
+                return f"{name} is {count}"
+        for name, count in counts.items():
+            if count > self.requests:
+                return f"{name} {count} of {self.requests} requests"
+        return "until is before since" if self.until < self.since else None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form; ``from_json`` reads it back."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        p95 = {stage: ms for stage, ms in self.p95_ms.items() if np.isfinite(ms)}
+        return {**plain, "p95_ms": p95, "since": self.since.isoformat(), "until": self.until.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SignalSample:
+        """Read a sample that ``to_json`` wrote."""
+        times = {name: datetime.fromisoformat(data[name]) for name in ("since", "until")}
+        return cls(**{**data, **times, "p95_ms": dict(data["p95_ms"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a run was to ask: ``runs`` probes of each (arm, question, paraphrase), that is rounds × seeds."""
+
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Evidence rows as columns (n,). Codes point into ``questions`` and ``sections``.
+
+    ``arm`` 0 Blue, 1 Green; ``cited`` -1 where a run failed or cited nothing; ``coverage`` NaN for an
+    unanswerable question; ``ms_*`` infinite for a failed probe; ``observed`` is false for a row that stands
+    in for a probe that was never made.
+    """
+
+    questions: tuple[str, ...]
+    sections: tuple[str, ...]
+    tick: Ints
+    arm: Ints
+    question: Ints
+    paraphrase: Ints
+    seed: Ints
+    ds_question: Floats
+    ds_anchor: Floats
+    coverage: Floats
+    cited: Ints
+    ms_retrieve: Floats
+    ms_rerank: Floats
+    ms_reason: Floats
+    ms_total: Floats
+    status: Ints
+    tool_loop: Bools
+    observed: Bools
+
+    def __post_init__(self) -> None:
+        lengths = {len(getattr(self, name)) for name in COLUMNS}
+        if len(lengths) > 1:
+            raise ValueError(f"evidence: columns of unequal lengths {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.arm)
+
+    @property
+    def failed(self) -> Bools:
+        """Which rows (n,) are probes without success; one without a latency has not succeeded."""
+        return measure.failed(self.status) | ~np.isfinite(self.ms_total)
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, Any]], questions: Sequence[str]) -> Evidence:
+        """Columns from evidence rows (SPEC section 12).
+
+        ``questions`` are the ids of the gold set: every one is expected on both arms with each paraphrase.
+        A combination that no row has is filled with one failed probe. A row of any other question, arm
+        or paraphrase is ``BadInput``.
+        """
+        ids = tuple(questions)
+        where = {name: code for code, name in enumerate(ids)}
+        if len(where) < len(ids):
+            raise BadInput("evidence: a question id is given twice")
+        unknown = next((row["question"] for row in rows if row["question"] not in where), None)
+        if unknown is not None:
+            raise BadInput(f"evidence: question {unknown!r} is not in the gold set of {len(ids)} questions")
+        arms = [row["arm"] for row in rows]
+        if not set(arms) <= set(ARMS):
+            raise BadInput(f"evidence: arm {(set(arms) - set(ARMS)).pop()!r}; allowed: blue, green")
+        sections = dict.fromkeys(str(row["cited"]) for row in rows if row.get("cited") is not None)
+        code = {name: position for position, name in enumerate(sections)}
+        error = np.array([bool(row.get("error")) for row in rows], dtype=np.bool_)
+        raw = cls(
+            questions=ids,
+            sections=tuple(sections),
+            tick=_ints(rows, "tick"),
+            arm=np.array([ARMS.index(arm) for arm in arms], dtype=np.int64),
+            question=np.array([where[row["question"]] for row in rows], dtype=np.int64),
+            paraphrase=_ints(rows, "paraphrase"),
+            seed=_ints(rows, "seed"),
+            ds_question=_floats(rows, "ds_question"),
+            ds_anchor=_floats(rows, "ds_anchor"),
+            coverage=_floats(rows, "coverage", none=-np.inf),
+            cited=np.array(
+                [code.get(str(row["cited"]), -1) if row.get("cited") is not None else -1 for row in rows],
+                dtype=np.int64,
+            ),
+            ms_retrieve=_floats(rows, "ms_retrieve"),
+            ms_rerank=_floats(rows, "ms_rerank"),
+            ms_reason=_floats(rows, "ms_reason"),
+            ms_total=_floats(rows, "ms_total"),
+            status=np.where(error, 0, _ints(rows, "status")),
+            tool_loop=np.array([bool(row["tool_loop"]) for row in rows], dtype=np.bool_),
+            observed=np.ones(len(rows), dtype=np.bool_),
+        )
+        return raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)
+
+    def cleaned(self, *, unanswerable: Bools) -> Evidence:
+        """The same rows with what is not a number, out of range or failed at its worst value.
+
+        ``unanswerable`` (n,) marks rows that say they have no coverage. Only a question of which all
+        observed rows say so is unanswerable; elsewhere such a row covers nothing.
+        """
+        if len(self) and not 0 <= self.paraphrase.min() <= self.paraphrase.max() < PARAPHRASES:
+            raise BadInput(f"evidence: a paraphrase outside 0..{PARAPHRASES - 1}")
+        says = np.bincount(self.question[self.observed & unanswerable], minlength=len(self.questions))
+        rows = np.bincount(self.question[self.observed], minlength=len(self.questions))
+        open_end = ((says == rows) & (rows > 0))[self.question]
+        failed = self.failed
+        covered = np.where(failed, 0.0, _share(self.coverage, worst=0.0))
+        abstained = open_end & ~failed & (self.cited < 0)
+        return replace(
+            self,
+            sections=(*self.sections, NO_CITATION) if abstained.any() else self.sections,
+            ds_question=np.where(failed, 1.0, _share(self.ds_question, worst=1.0)),
+            ds_anchor=np.where(failed, 1.0, _share(self.ds_anchor, worst=1.0)),
+            coverage=np.where(open_end, np.nan, covered),
+            cited=np.where(failed, -1, np.where(abstained, len(self.sections), self.cited)),
+            ms_retrieve=_time(self.ms_retrieve, failed),
+            ms_rerank=_time(self.ms_rerank, failed),
+            ms_reason=_time(self.ms_reason, failed),
+            ms_total=_time(self.ms_total, failed),
+        )
+
+    def complete(self, runs: int) -> Evidence:
+        """The same rows plus a failed, unobserved one for each that is missing to ``runs`` a combination.
+
+        A combination is (arm, question, paraphrase). The stand-ins bear the newest tick.
+        """
+        shape = (len(ARMS), len(self.questions), PARAPHRASES)
+        there = np.bincount(
+            np.ravel_multi_index((self.arm, self.question, self.paraphrase), shape), minlength=np.prod(shape)
+        )
+        lacking = np.maximum(runs - there, 0)
+        if not lacking.any():
+            return self
+        arm, question, paraphrase = (
+            codes.astype(np.int64) for codes in np.unravel_index(np.repeat(np.arange(len(there)), lacking), shape)
+        )
+        count = len(arm)
+        known = np.zeros(len(self.questions), np.bool_)
+        known[self.question[np.isnan(self.coverage)]] = True
+        stand_ins: dict[str, npt.NDArray[Any]] = {
+            "tick": np.full(count, self.tick.max(initial=0)),
+            "arm": arm,
+            "question": question,
+            "paraphrase": paraphrase,
+            "seed": np.zeros(count, np.int64),
+            "coverage": np.where(known[question], np.nan, 0.0),
+            "cited": np.full(count, -1),
+            "status": np.zeros(count, np.int64),
+            "tool_loop": np.zeros(count, np.bool_),
+            "observed": np.zeros(count, np.bool_),
+            **{name: np.ones(count) for name in ("ds_question", "ds_anchor")},
+            **{f"ms_{stage}": np.full(count, np.inf) for stage in measure.STAGES},
+        }
+        whole: dict[str, Any] = {name: np.concatenate([getattr(self, name), stand_ins[name]]) for name in COLUMNS}
+        return replace(self, **whole)
+
+    def select(self, *, arm: int | None = None, tick: int | None = None, last_ticks: int | None = None) -> Evidence:
+        """The rows of one arm, of one tick, or of the newest ``last_ticks`` ticks that have rows."""
+        keep = np.ones(len(self), np.bool_)
+        if arm is not None:
+            keep &= self.arm == arm
+        if tick is not None:
+            keep &= self.tick == tick
+        if last_ticks is not None:
+            keep &= np.isin(self.tick, np.unique(self.tick)[-last_ticks:])
+        return self if keep.all() else self.take(keep)
+
+    def take(self, rows: Bools | Ints) -> Evidence:
+        """The rows that a mask or positions name."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
+
+    def ms(self, stage: str) -> Floats:
+        """Latency (n,) of one stage in milliseconds."""
+        values: Floats = getattr(self, f"ms_{stage}")
+        return values
+
+
+COLUMNS = tuple(field.name for field in fields(Evidence) if field.name not in ("questions", "sections"))
+
+
+def increments(samples: Sequence[SignalSample | None]) -> list[SignalSample]:
+    """Samples that follow each other: one that begins where its forerunner began is cut by what that held.
+
+    Dead samples (``None``) are left out; where figures grow from the flip on, nothing is lost by that.
+    """
+    out: list[SignalSample] = []
+    last: SignalSample | None = None
+    for sample in samples:
+        if sample is None:
+            continue
+        if last is not None and sample.since == last.since and sample.until >= last.until:
+            grown: dict[str, Any] = {
+                name: max(0, getattr(sample, name) - getattr(last, name))
+                for name in ("requests", "errors_5xx", "failures", "tool_loops")
+            }
+            out.append(replace(sample, since=last.until, **grown))
+        else:
+            out.append(sample)
+        last = sample
+    return out
+
+
+def _ints(rows: Sequence[Mapping[str, Any]], name: str) -> Ints:
+    return np.array([int(row[name]) for row in rows], dtype=np.int64)
+
+
+def _floats(rows: Sequence[Mapping[str, Any]], name: str, none: float = np.nan) -> Floats:
+    return np.array([none if row[name] is None else float(row[name]) for row in rows], dtype=np.float64)
+
+
+def _share(values: Floats, *, worst: float) -> Floats:
+    """Values in 0..1, give or take a rounding; everything else at its worst."""
+    return np.where((values >= -1e-9) & (values <= 1 + 1e-9), np.clip(values, 0.0, 1.0), worst)
+
+
+def _time(values: Floats, failed: Bools) -> Floats:
+    return np.where(failed | ~(values >= 0), np.inf, values)

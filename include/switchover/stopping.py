@@ -1,0 +1,275 @@
+"""The hold's stop side: is Green doing harm now? One function a rule.
+
+A hold stops when two things are true. The figure of the last ticks is beyond the stop bound, literally;
+and the evidence rules out that Green is still acceptable (``sequential``). The first alone is reported as
+INCONCLUSIVE. A tool loop needs no statistics: one is enough. Only what was observed can stop a hold; what
+is missing can only keep a rule from passing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from switchover import measure
+from switchover.evidence import BLUE, GREEN, Bools, Evidence, Floats, Ints
+from switchover.figures import Readings, mean_of, p95_rise
+from switchover.rules import Rules, RuleSpec
+from switchover.sequential import growth_of_counts, growth_of_shares, highest, log_evidence
+from switchover.settle import unmeasured
+from switchover.traffic import Traffic
+from switchover.verdict import SLACK, Outcome, Verdict, figure, within
+
+# How the tolerated share of false stops is divided. Rare failures among few requests need the most.
+LITTLE = math.log(20)  # evidence below 20 : 1 says nothing yet
+ALPHA = {"http_5xx": 0.6, "coverage": 0.1, "ds_p95_drift": 0.1, "flip_rate": 0.1, "latency_p95": 0.1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """A hold so far. ``recent`` is the evidence of the last ticks, read both ways."""
+
+    evidence: Evidence
+    recent: Readings
+    rules: Rules
+    traffic: Traffic
+
+    @cached_property
+    def real(self) -> Bools:
+        """Which rows are probes that were made."""
+        return self.evidence.observed
+
+    @cached_property
+    def ticks(self) -> Ints:
+        """The ticks that have probes, in order."""
+        return np.unique(self.evidence.tick[self.real])
+
+    @cached_property
+    def at(self) -> Ints:
+        """Position of each row's tick in ``ticks`` (n,)."""
+        position: Ints = np.searchsorted(self.ticks, self.evidence.tick)
+        return position
+
+    @cached_property
+    def green(self) -> Bools:
+        """Green's probes that were made."""
+        rows: Bools = self.real & (self.evidence.arm == GREEN)
+        return rows
+
+    @cached_property
+    def blue(self) -> Bools:
+        """Blue's probes that succeeded."""
+        rows: Bools = self.real & (self.evidence.arm == BLUE) & ~self.evidence.failed
+        return rows
+
+    def log_wealth(self, growth: Floats) -> float:
+        """The most that the evidence of harm ever was (log)."""
+        return highest(log_evidence(growth, self.rules.statistics.horizon))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """What a stop rule sees: the recent figure both ways, and the evidence (log) that Green is not acceptable."""
+
+    value: float
+    strict: float
+    evidence: float
+    n: int
+    note: str = ""
+
+
+def stop(watch: Watch, spec: RuleSpec) -> Verdict:
+    """The verdict of one stop rule: FAIL means stop now."""
+    if spec.name == "tool_loops":
+        return _tool_loops(watch, spec)
+    if not watch.green.any() and spec.name != "http_5xx":
+        return unmeasured(spec, "Green was not asked")
+    if spec.name in ("ds_p95_drift", "latency_p95") and not watch.blue.any():
+        return unmeasured(spec, "Blue did not answer: nothing to compare with")
+    sign = _SIGNS[spec.name](watch)
+    alpha = watch.rules.statistics.false_stops * ALPHA[spec.name]
+    good, sure = within(sign.value, spec.comparison, spec.bound), sign.evidence >= -math.log(alpha)
+    outcome, needs = Outcome.PASS, ""
+    if math.isnan(sign.value):
+        outcome, needs = Outcome.ERROR, "needs a figure that can be measured"
+    elif not good and sure:
+        outcome = Outcome.FAIL
+    elif spec.name == "http_5xx" and watch.traffic.dead:
+        outcome, needs = Outcome.ERROR, watch.traffic.dead
+    elif not good:
+        outcome = Outcome.INCONCLUSIVE
+        needs = (
+            f"a stop needs evidence of {figure(1 / alpha)} : 1; {figure(math.exp(min(sign.evidence, 700)))} : 1 so far"
+        )
+    elif not within(sign.strict, spec.comparison, spec.bound):
+        outcome = Outcome.INCONCLUSIVE
+        needs = f"needs whole evidence: {watch.recent.doubts(blue=True)}; held against Green: {figure(sign.strict)}"
+    return Verdict(
+        rule=spec.name,
+        outcome=outcome,
+        value=sign.value,
+        bound=spec.bound,
+        comparison=spec.comparison,
+        n=sign.n,
+        n_of=spec.minimum_of,
+        needs=needs,
+        note="; ".join(
+            filter(None, (f"evidence of harm {_odds(sign.evidence)}" if outcome is Outcome.FAIL else "", sign.note))
+        ),
+    )
+
+
+def _odds(log_evidence: float) -> str:
+    """Evidence for people: ``250 : 1``."""
+    return f"{figure(math.exp(log_evidence))} : 1" if log_evidence < 30 else "more than 10^13 : 1"
+
+
+def _coverage(watch: Watch) -> Sign:
+    """Harm: the share of a question's gold tokens that is not covered."""
+    evidence = watch.evidence
+    rows = watch.green & ~np.isnan(evidence.coverage)
+    level = 1 - watch.rules.coverage.accept
+    growth = growth_of_shares(1 - evidence.coverage[rows], watch.at[rows], len(watch.ticks), level)
+    plain, strict = watch.recent.plain, watch.recent.strict
+    return Sign(
+        value=mean_of(plain.green_coverage),
+        strict=mean_of(strict.green_coverage),
+        evidence=watch.log_wealth(growth),
+        n=plain.answerable_asked,
+    )
+
+
+def _ds_p95_drift(watch: Watch) -> Sign:
+    """Harm: a ΔS above Blue's quantile of the same tick plus the accepted drift."""
+    rule, ds = watch.rules.ds_p95_drift, watch.evidence.ds_question
+    growth = _beyond_blue(watch, ds, rule.quantile, lambda edge: edge + rule.accept)
+    plain, strict = watch.recent.plain, watch.recent.strict
+    return Sign(
+        value=measure.quantile_drift(*plain.ds(), rule.quantile),
+        strict=measure.quantile_drift(*strict.ds(), rule.quantile),
+        evidence=watch.log_wealth(growth),
+        n=plain.asked,
+    )
+
+
+def _latency_p95(watch: Watch) -> Sign:
+    """Harm: a request slower than Blue's p95 of the same tick plus the accepted rise."""
+    rule = watch.rules.latency_p95
+    growth = _beyond_blue(watch, watch.evidence.ms(rule.stage), 0.95, lambda edge: edge * (1 + rule.accept))
+    plain, strict = watch.recent.plain, watch.recent.strict
+    return Sign(
+        value=p95_rise(plain, rule.stage),
+        strict=p95_rise(strict, rule.stage),
+        evidence=watch.log_wealth(growth),
+        n=plain.green.n,
+    )
+
+
+def _beyond_blue(watch: Watch, values: Floats, q: float, edge_of: Callable[[float], float]) -> Floats:
+    """Log growth for "Green's quantile is above the edge that Blue's quantile of the same tick gives".
+
+    If it is not, at most ceil((1 - q) (n - 1)) of Green's n values lie above that edge: this share is the
+    accepted level. Ticks without a figure of Blue's make nothing.
+    """
+    green, blue = (_split(values, watch.at, rows, len(watch.ticks)) for rows in (watch.green, watch.blue))
+    harmful, n, level = (np.zeros(len(watch.ticks)) for _ in range(3))
+    for tick, (mine, theirs) in enumerate(zip(green, blue, strict=True)):
+        if len(mine) and len(theirs):
+            edge = edge_of(float(measure.quantile(theirs, q)))
+            harmful[tick], n[tick] = np.count_nonzero(mine > edge + SLACK), len(mine)
+            level[tick] = math.ceil((1 - q) * (len(mine) - 1) - SLACK) / len(mine)
+    return growth_of_counts(harmful, n, level)
+
+
+def _flip_rate(watch: Watch) -> Sign:
+    """Harm: a question that is not → in one tick.
+
+    Where Blue was asked too, the evidence is the weaker of two: that Green flips more than accepted, and
+    that it flips where Blue does not. Few runs a tick make any arm flip now and then; going back to one
+    that flips as much mends nothing.
+    """
+    green, blue = _flipped(watch, watch.green), _flipped(watch, watch.blue)
+    asked = ~np.isnan(green)
+    growth = growth_of_counts(np.nansum(green, axis=1), asked.sum(axis=1), watch.rules.flip_rate.accept)
+    evidence, note = watch.log_wealth(growth), ""
+    if watch.blue.any():
+        losses, wins = np.sum((green == 1) & (blue == 0), axis=1), np.sum((green == 0) & (blue == 1), axis=1)
+        paired = watch.log_wealth(growth_of_counts(losses, losses + wins, 0.5))
+        note = "Blue flips as much" if paired < evidence and paired < LITTLE else ""
+        evidence = min(evidence, paired)
+    plain, strict = watch.recent.plain, watch.recent.strict
+    return Sign(
+        value=measure.flip_rate(plain.green_states[plain.green_asked]),
+        strict=measure.flip_rate(strict.green_states),
+        evidence=evidence,
+        n=plain.asked,
+        note=note,
+    )
+
+
+def _flipped(watch: Watch, rows: Bools) -> Floats:
+    """Whether each question flips in each tick (ticks, questions); NaN where it was not asked."""
+    evidence, count = watch.evidence, len(watch.evidence.questions)
+    cell = watch.at[rows] * count + evidence.question[rows]
+    cells = len(watch.ticks) * count
+    states = measure.lambda_states(cell, evidence.paraphrase[rows], np.zeros(len(cell)), evidence.cited[rows], cells)
+    flips = np.where(np.bincount(cell, minlength=cells) > 0, states != measure.CONVERGENT, math.nan)
+    return flips.reshape(len(watch.ticks), count)
+
+
+def _http_5xx(watch: Watch) -> Sign:
+    """Harm: a 5xx, of live traffic or of a probe."""
+    errors = measure.server_errors(watch.evidence.status) & watch.green
+    ticks, parts = len(watch.ticks), watch.traffic.parts
+    looks = max(ticks, len(parts))
+    bad, n = np.zeros(looks), np.zeros(looks)  # the newest look is the last, for probes and samples alike
+    bad[looks - ticks :] += np.bincount(watch.at[errors], minlength=ticks)
+    n[looks - ticks :] += np.bincount(watch.at[watch.green], minlength=ticks)
+    bad[looks - len(parts) :] += [part.errors_5xx for part in parts]
+    n[looks - len(parts) :] += [part.requests for part in parts]
+    window = watch.rules.statistics.window
+    recent_bad, recent_n = float(bad[-window:].sum()), float(n[-window:].sum())
+    value = recent_bad / recent_n if recent_n else math.nan
+    growth = growth_of_counts(bad, n, watch.rules.http_5xx.accept)
+    return Sign(value=value, strict=value, evidence=watch.log_wealth(growth), n=int(recent_n))
+
+
+_SIGNS: dict[str, Callable[[Watch], Sign]] = {
+    "ds_p95_drift": _ds_p95_drift,
+    "coverage": _coverage,
+    "flip_rate": _flip_rate,
+    "latency_p95": _latency_p95,
+    "http_5xx": _http_5xx,
+}
+
+
+def _tool_loops(watch: Watch, spec: RuleSpec) -> Verdict:
+    probes = int(np.count_nonzero(watch.evidence.tool_loop & watch.green))
+    live, dead = watch.traffic.tool_loops, watch.traffic.dead
+    n = int(np.count_nonzero(watch.green)) + watch.traffic.requests
+    if within(probes + live, spec.comparison, spec.bound) and (dead or not n):
+        return unmeasured(spec, dead or "Green was not asked")
+    good = within(probes + live, spec.comparison, spec.bound)
+    return Verdict(
+        rule=spec.name,
+        outcome=Outcome.PASS if good else Outcome.FAIL,
+        value=probes + live,
+        bound=spec.bound,
+        n=n,
+        n_of="requests",
+        note=f"{probes} in probes, {live} in live traffic" if probes + live else "",
+    )
+
+
+def _split(values: Floats, at: Ints, rows: Bools, ticks: int) -> list[Floats]:
+    """The chosen values of each tick."""
+    chosen = np.flatnonzero(rows)
+    when = at[chosen]
+    if np.any(np.diff(when) < 0):
+        order = np.argsort(when, kind="stable")
+        chosen, when = chosen[order], when[order]
+    return np.split(values[chosen], np.searchsorted(when, np.arange(1, ticks)))

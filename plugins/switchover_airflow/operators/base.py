@@ -1,0 +1,74 @@
+"""What every operator of a switchover shares: how a run is opened, and when a failure is tried again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseBranchOperator, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowSkipException
+
+from switchover.ledger import Ledger
+from switchover.steps.switch import Switch
+from switchover_airflow.connections import airflow_edge
+
+if TYPE_CHECKING:
+    from switchover_airflow.sensors.hold import HoldSensor
+
+#: A server that does not answer is asked again at once; what a person must mend is not.
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception="switchover.errors.Unreachable", action=RetryAction.RETRY, retry_delay=timedelta(seconds=2)
+        ),
+        RetryRule(exception="switchover.errors.SwitchoverError", action=RetryAction.FAIL),
+    ]
+)
+
+
+@contextlib.contextmanager
+def open_switch(task: StepOperator | GateOperator | HoldSensor) -> Iterator[Switch]:
+    """The task's switchover; a run that preflight did not open is skipped."""
+    edge = airflow_edge()
+    try:
+        if Ledger(engine=edge.sql(task.ledger_conn_id)).runs.find(task.switchover_id) is None:
+            raise AirflowSkipException("preflight opened no switchover: there is nothing to do here")
+        yield Switch.open(
+            edge=edge, ledger=task.ledger_conn_id, id=task.switchover_id, actor=f"airflow task {task.task_id}"
+        )
+    finally:
+        edge.close()
+
+
+class StepOperator(BaseOperator):
+    """Base of the steps that act.
+
+    :param ledger_conn_id: connection of the ledger (templated)
+    :param switchover_id: the run's id in the ledger (templated)
+    """
+
+    template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
+    ui_color = "#e8f0fe"
+
+    def __init__(self, *, ledger_conn_id: str, switchover_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ledger_conn_id = ledger_conn_id
+        self.switchover_id = switchover_id
+
+
+class GateOperator(BaseBranchOperator):
+    """Base of the steps that only choose; they run whatever happened before, and fail closed.
+
+    :param ledger_conn_id: connection of the ledger (templated)
+    :param switchover_id: the run's id in the ledger (templated)
+    """
+
+    template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
+    ui_color = "#fef7e0"
+
+    def __init__(self, *, ledger_conn_id: str, switchover_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ledger_conn_id = ledger_conn_id
+        self.switchover_id = switchover_id

@@ -1,0 +1,110 @@
+"""The operators that choose a way: preflight and the two gates. They read; only the ledger is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from airflow.sdk import BaseBranchOperator, Context
+
+from switchover.plan import Plan
+from switchover.protocol import Decision
+from switchover.steps.finish import promote_or_roll_back
+from switchover.steps.flip import flip_or_abort
+from switchover.steps.preflight import Route, preflight
+from switchover_airflow.connections import airflow_edge
+from switchover_airflow.operators.base import GateOperator, open_switch
+
+
+class PreflightOperator(BaseBranchOperator):
+    """Read the pointer, take its lease, open the ledger record; or only say what would be done.
+
+    :param plan: the plan as JSON-able values (templated: ``green``, ``hold_minutes``, ``dry``)
+    :param go: task id that follows when there is something to do
+    :param done: task id that follows when there is nothing to do, or after a dry run
+    """
+
+    template_fields: Collection[str] = ("switchover_id", "green", "hold_minutes", "dry")
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        plan: Mapping[str, Any],
+        switchover_id: str,
+        green: Any,
+        hold_minutes: Any,
+        dry: Any,
+        go: str,
+        done: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.switchover_id = switchover_id
+        self.green = green
+        self.hold_minutes = hold_minutes
+        self.dry = dry
+        self.go = go
+        self.done = done
+
+    def choose_branch(self, context: Context) -> str:
+        """See ``switchover.steps.preflight``."""
+        edge = airflow_edge()
+        try:
+            found = preflight(
+                plan=Plan.model_validate(self.plan),
+                edge=edge,
+                id=self.switchover_id,
+                actor=f"airflow task {self.task_id}",
+                green=self.green,
+                hold_minutes=self.hold_minutes,
+                dry_run=bool(self.dry),
+            )
+        finally:
+            edge.close()
+        for line in found.lines:
+            self.log.info("%s", line)
+        context["ti"].xcom_push(key="preflight", value={"route": found.route.value, "lines": list(found.lines)})
+        return self.go if found.route is Route.GO else self.done
+
+
+class AcceptanceGateOperator(GateOperator):
+    """Flip only if every acceptance rule passes; otherwise abort.
+
+    :param flip_task_id: follows when the flip may go ahead
+    :param abort_task_id: follows in every other case
+    """
+
+    def __init__(self, *, flip_task_id: str, abort_task_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.flip_task_id = flip_task_id
+        self.abort_task_id = abort_task_id
+
+    def choose_branch(self, context: Context) -> str:
+        """See ``switchover.steps.flip.flip_or_abort``."""
+        with open_switch(self) as switch:
+            return self.flip_task_id if flip_or_abort(switch) else self.abort_task_id
+
+
+class HoldGateOperator(GateOperator):
+    """Unfreeze if every rule passes at the end of the hold; otherwise roll back.
+
+    :param unfreeze_task_id: follows when Green is accepted
+    :param rollback_task_id: follows in every other case after a flip
+    """
+
+    def __init__(self, *, unfreeze_task_id: str, rollback_task_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.unfreeze_task_id = unfreeze_task_id
+        self.rollback_task_id = rollback_task_id
+
+    def choose_branch(self, context: Context) -> str | None:
+        """See ``switchover.steps.promote_or_roll_back``; ``None`` when nothing was flipped."""
+        with open_switch(self) as switch:
+            decision = promote_or_roll_back(switch)
+        return {
+            Decision.PROMOTE: self.unfreeze_task_id,
+            Decision.ROLL_BACK: self.rollback_task_id,
+            None: None,
+        }[decision]

@@ -1,0 +1,101 @@
+"""The DAG: its shape, what each task may do when others fail, and what a broken plan does to its neighbours."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.dag_processing.processor import _serialize_dags
+from airflow.sdk import DAG
+from structlog import get_logger
+
+from tests.airflow.conftest import ROOT
+
+SWITCHOVER = ROOT / "dags" / "switchover.py"
+
+
+def bag_of(monkeypatch: pytest.MonkeyPatch, plans: Path) -> DagBag:
+    monkeypatch.setenv("SWITCHOVER_PLANS", str(plans))
+    return DagBag(dag_folder=str(SWITCHOVER), bundle_path=ROOT / "dags", bundle_name="dags-folder")
+
+
+@pytest.fixture
+def dag(monkeypatch: pytest.MonkeyPatch) -> DAG:
+    bag = bag_of(monkeypatch, ROOT / "include" / "plans")
+    assert bag.import_errors == {}
+    found: Any = bag.dags["switchover__docs"]
+    return found
+
+
+def test_the_checklist_in_its_order(dag: DAG) -> None:
+    line = ["preflight", "freeze", "verify", "warm", "acceptance_gate", "flip", "hold", "gate"]
+    for before, after in zip(line, line[1:], strict=False):
+        assert after in dag.get_task(before).downstream_task_ids
+    assert dag.get_task("acceptance_gate").downstream_task_ids == {"flip", "abort"}
+    assert dag.get_task("gate").downstream_task_ids == {"unfreeze", "rollback"}
+    assert dag.get_task("evidence").upstream_task_ids == {"unfreeze", "rollback", "abort"}
+
+
+def test_gates_and_ends_run_whatever_happened_before(dag: DAG) -> None:
+    for task_id in ("acceptance_gate", "gate", "evidence", "outcome"):
+        assert dag.get_task(task_id).trigger_rule == "all_done", task_id
+    for task_id in ("freeze", "verify", "warm", "flip", "hold", "unfreeze", "rollback", "abort"):
+        assert dag.get_task(task_id).trigger_rule == "all_success", task_id
+
+
+def test_the_teardown_restores_and_the_outcome_decides(dag: DAG) -> None:
+    restore = dag.get_task("restore")
+    assert restore.is_teardown
+    assert restore.on_failure_fail_dagrun
+    assert restore.upstream_task_ids == {"outcome"}
+    assert [task.task_id for task in dag.leaves] == ["restore"]
+
+
+def test_what_a_switchover_must_never_be_given(dag: DAG) -> None:
+    assert dag.dagrun_timeout is None, "it would skip the teardown and leave a flipped pointer"
+    assert not dag.fail_fast
+    assert dag.max_active_runs == 1
+    assert not dag.catchup
+    assert "backfill" not in (dag.allowed_run_types or [])
+
+
+def test_every_task_says_what_it_does_and_retries_in_seconds(dag: DAG) -> None:
+    for task in dag.tasks:
+        assert task.doc_md, task.task_id
+        assert task.retry_delay.total_seconds() <= 5, task.task_id
+
+
+def test_the_form(dag: DAG) -> None:
+    params = dag.params
+    assert params["green"] == "docs_v2"
+    assert params.get_param("green").schema["enum"] == ["docs_v1", "docs_v2"]
+    assert params["dry_run"] is False
+    assert params.get_param("hold_minutes").schema["maximum"] == 30
+
+
+def test_a_broken_plan_is_an_import_error_of_that_plan_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plans = tmp_path / "plans"
+    shutil.copytree(ROOT / "include" / "plans", plans)
+    shutil.copytree(ROOT / "include" / "gold", tmp_path / "gold")
+    (plans / "bad.yaml").write_text((plans / "docs.yaml").read_text().replace("green:", "grene:"))
+    bag = bag_of(monkeypatch, plans)
+    serialised, errors = _serialize_dags(bag, get_logger())
+    assert [dag.dag_id for dag in serialised] == ["switchover__docs"]
+    assert list(errors) == ["plans/bad.yaml"]
+    assert "bad.yaml:30: grene: unknown key (did you mean 'green'?)" in errors["plans/bad.yaml"]
+    assert bag.import_errors == {}, "no error stands under the DAG file's own name"
+
+
+def test_a_plan_may_name_an_asset_or_a_schedule(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plans = tmp_path / "plans"
+    shutil.copytree(ROOT / "include" / "plans", plans)
+    shutil.copytree(ROOT / "include" / "gold", tmp_path / "gold")
+    text = (plans / "docs.yaml").read_text()
+    (plans / "a.yaml").write_text(text.replace("service: docs", "service: by_asset\nasset: docs_index_built"))
+    (plans / "b.yaml").write_text(text.replace("service: docs", "service: by_cron\nschedule: '0 3 * * 1'"))
+    serialised, errors = _serialize_dags(bag_of(monkeypatch, plans), get_logger())
+    assert errors == {}
+    assert {dag.dag_id for dag in serialised} == {"switchover__docs", "switchover__by_asset", "switchover__by_cron"}

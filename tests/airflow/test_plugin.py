@@ -1,0 +1,46 @@
+"""The plugin folder, the trigger and the sensor."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.triggers.base import TriggerEvent
+
+from switchover_airflow.sensors.hold import HoldSensor
+from switchover_airflow.triggers.hold import HoldTrigger
+from tests.airflow.conftest import ROOT
+
+ARGUMENTS: dict[str, Any] = {"ledger_conn_id": "no_such_ledger", "switchover_id": "docs:1", "connection_ids": ["nope"]}
+
+
+def test_airflow_does_not_import_the_package_a_second_time() -> None:
+    from airflow._shared.module_loading.file_discovery import find_path_from_directory
+
+    found = list(find_path_from_directory(ROOT / "plugins", ".airflowignore", "glob"))
+    assert [path for path in found if path.endswith(".py")] == []
+
+
+def test_the_trigger_survives_its_journey() -> None:
+    path, arguments = HoldTrigger(**ARGUMENTS).serialize()
+    assert path == f"{HoldTrigger.__module__}.{HoldTrigger.__qualname__}"
+    assert HoldTrigger(**arguments).serialize() == (path, arguments)
+
+
+def test_a_trigger_that_cannot_watch_says_so_as_an_event() -> None:
+    async def first() -> TriggerEvent:
+        return await anext(HoldTrigger(**ARGUMENTS).run())
+
+    event = asyncio.run(first())
+    assert event.payload["end"] == "error"
+    assert "'nope'" in event.payload["line"]
+
+
+def test_only_an_accepted_hold_succeeds() -> None:
+    sensor = HoldSensor(task_id="hold", ledger_conn_id="l", switchover_id="docs:1")
+    assert sensor.execute_complete({}, {"end": "accepted", "line": "all rules pass"}) == "all rules pass"
+    for end in ("stopped", "unaccepted", "moved", "lease_lost", "error"):
+        with pytest.raises(AirflowFailException, match="Green did not hold"):
+            sensor.execute_complete({}, {"end": end, "line": "why"})

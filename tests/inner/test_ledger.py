@@ -1,0 +1,189 @@
+"""The ledger on a real PostgreSQL: conditional moves, leases with epochs, evidence that is never doubled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from switchover.errors import BadInput, LeaseLost, LedgerUnreachable, StateConflict
+from switchover.ledger import Ledger, RunRow
+from switchover.plan import Plan, load_plan
+from switchover.protocol import Decision, State
+
+PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"
+
+
+@pytest.fixture
+def ledger(fresh_db: str) -> Iterator[Ledger]:
+    engine = sa.create_engine(fresh_db, pool_size=10)
+    ledger = Ledger(engine=engine)
+    ledger.create_tables()
+    yield ledger
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return load_plan(PLAN)
+
+
+def open_run(ledger: Ledger, plan: Plan, id: str = "docs:1") -> RunRow:
+    return ledger.runs.open(id=id, plan=plan, pointer="p", blue="v1", green="v2", hold_minutes=20)
+
+
+def test_opening_twice_is_one_run_and_keeps_its_plan(ledger: Ledger, plan: Plan) -> None:
+    first = open_run(ledger, plan)
+    edited = plan.model_copy(update={"owner": "someone else"})
+    again = ledger.runs.open(id="docs:1", plan=edited, pointer="p", blue="x", green="y", hold_minutes=1)
+    assert again == first
+    assert again.read_plan() == plan
+    assert again.state is State.PLANNED
+
+
+def test_moves_follow_the_protocol(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    assert ledger.runs.move("docs:1", State.FROZEN).state is State.FROZEN
+    assert ledger.runs.move("docs:1", State.FROZEN).state is State.FROZEN, "a repeat is a no-op"
+    with pytest.raises(StateConflict, match="is frozen; cannot become flipping"):
+        ledger.runs.move("docs:1", State.FLIPPING)
+    ended = ledger.runs.move("docs:1", State.ABORTED, reason="test")
+    assert ended.ended_at is not None
+    with pytest.raises(StateConflict):
+        ledger.runs.move("docs:1", State.VERIFIED)
+
+
+def test_the_first_decision_stands(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    ledger.runs.decide("docs:1", Decision.ROLL_BACK, reason="first")
+    row = ledger.runs.decide("docs:1", Decision.PROMOTE, reason="second")
+    assert (row.decision, row.reason) == (Decision.ROLL_BACK, "first")
+
+
+def test_a_stamp_is_written_once(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    first = ledger.runs.stamp("docs:1", "judged_at").judged_at
+    assert first is not None
+    assert ledger.runs.stamp("docs:1", "judged_at").judged_at == first
+
+
+def test_of_two_movers_one_wins(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    results: list[str] = []
+    barrier = threading.Barrier(2)
+
+    def race(to: State) -> None:
+        barrier.wait()
+        try:
+            results.append(ledger.runs.move("docs:1", to).state.value)
+        except StateConflict:
+            results.append("lost")
+
+    threads = [threading.Thread(target=race, args=(to,)) for to in (State.FROZEN, State.ABORTED)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.runs.get("docs:1").state.value in results
+
+
+def test_a_lease_is_exclusive_until_it_runs_out_and_its_epoch_grows(ledger: Ledger) -> None:
+    mine = ledger.leases.take("p", holder="a", seconds=0.3)
+    assert (mine.epoch, mine.alive) == (1, True)
+    assert ledger.leases.take("p", holder="a", seconds=0.3).epoch == 1, "renewing keeps the epoch"
+    with pytest.raises(LeaseLost, match="held by 'a' since"):
+        ledger.leases.take("p", holder="b", seconds=1)
+    time.sleep(0.4)
+    with pytest.raises(LeaseLost, match="ran out at"):
+        ledger.leases.renew("p", holder="a", seconds=1)
+    assert ledger.leases.take("p", holder="b", seconds=1).epoch == 2
+    with pytest.raises(LeaseLost):
+        ledger.leases.renew("p", holder="a", seconds=1)
+
+
+def test_a_released_lease_is_free_and_its_epoch_is_not_used_again(ledger: Ledger) -> None:
+    ledger.leases.take("p", holder="a", seconds=60)
+    ledger.leases.release("p", holder="b")
+    with pytest.raises(LeaseLost):
+        ledger.leases.take("p", holder="b", seconds=60)
+    ledger.leases.release("p", holder="a")
+    assert ledger.leases.take("p", holder="a", seconds=60).epoch == 2
+
+
+def test_of_many_takers_one_gets_the_lease(ledger: Ledger) -> None:
+    won: list[str] = []
+    barrier = threading.Barrier(6)
+
+    def race(holder: str) -> None:
+        barrier.wait()
+        try:
+            ledger.leases.take("p", holder=holder, seconds=60)
+            won.append(holder)
+        except LeaseLost:
+            pass
+
+    threads = [threading.Thread(target=race, args=(f"h{n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def evidence(tick: int = 0, arm: str = "blue", coverage: float | None = 1.0) -> dict[str, object]:
+    return {
+        "phase": "hold", "tick": tick, "arm": arm, "question": "q1", "paraphrase": 0, "seed": 0,
+        "ds_question": 0.3, "ds_anchor": 0.2, "coverage": coverage, "cited": "s", "status": 200, "error": None,
+        "ms_retrieve": 1.0, "ms_rerank": 1.0, "ms_reason": 1.0, "ms_total": 3.0, "tool_loop": False,
+        "hits": [{"doc": "d"}],
+    }  # fmt: skip
+
+
+def test_evidence_is_written_once_however_often_it_is_sent(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    rows = [evidence(tick, arm) for tick in range(3) for arm in ("blue", "green")]
+    ledger.evidence.add("docs:1", rows)
+    ledger.evidence.add("docs:1", [{**row, "coverage": 0.0} for row in rows])
+    stored = ledger.evidence.rows("docs:1", phase="hold")
+    assert len(stored) == 6
+    assert {row["coverage"] for row in stored} == {1.0}
+    assert ledger.evidence.last_tick("docs:1", phase="hold") == 2
+    assert ledger.evidence.last_tick("docs:1", phase="warm") == -1
+
+
+def test_verdicts_of_the_newest_look(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    for tick in (0, 1):
+        ledger.journal.judged("docs:1", gate="stop", tick=tick, verdicts=[{"rule": "r", "outcome": "PASS", "n": tick}])
+    latest = ledger.journal.verdicts("docs:1", gate="stop", latest=True)
+    assert [row["body"]["n"] for row in latest] == [1]
+    assert len(ledger.journal.verdicts("docs:1")) == 2
+
+
+def test_how_a_writer_was_found_is_remembered_once(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    ledger.journal.found_writer("docs:1", "w", {"frozen": False})
+    row = ledger.journal.found_writer("docs:1", "w", {"frozen": True})
+    assert row["found"] == {"frozen": False}, "a repeat sees the frozen writer and must not remember that"
+
+
+def test_a_ledger_that_does_not_answer() -> None:
+    engine = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", connect_args={"connect_timeout": 2})
+    with pytest.raises(LedgerUnreachable, match="ledger 127.0.0.1:1/none: did not answer"):
+        Ledger(engine=engine).runs.find("docs:1")
+
+
+def test_a_ledger_without_tables_says_what_to_do(fresh_db: str) -> None:
+    engine = sa.create_engine(fresh_db)
+    with pytest.raises(BadInput, match="`switchover ledger init`"):
+        Ledger(engine=engine).runs.find("docs:1")
+    engine.dispose()
+
+
+def test_an_unknown_run_is_bad_input(ledger: Ledger) -> None:
+    with pytest.raises(BadInput, match="not in the ledger"):
+        ledger.runs.get("nothing")
