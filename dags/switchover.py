@@ -123,7 +123,7 @@ def build_dag(plan: Plan) -> DAG:
         abort = AbortOperator(**step("abort", **urgent))
         evidence = EvidenceOperator(**step("evidence", trigger_rule="all_done", folder=plan.evidence))
         outcome = OutcomeOperator(**step("outcome", trigger_rule="all_done", preflight_task_id="preflight"))
-        restore = RestoreOperator(**step("restore", **urgent)).as_teardown(on_failure_fail_dagrun=True)
+        restore = RestoreOperator(**step("restore", **urgent)).as_teardown()
 
         chain(preflight, freeze, verify, warm, acceptance_gate, flip, hold, gate, [unfreeze, rollback], evidence)
         chain(acceptance_gate, abort, evidence, outcome, restore)

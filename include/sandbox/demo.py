@@ -36,7 +36,7 @@ GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"
 RATE = 20
 FAULT_AFTER_S = 8.0
 CATCH_UP_S = 60.0
-MADE = ("pg", "airflow", "logs", "evidence", "result.json", "traffic.json")
+MADE = ("pg", "airflow", "logs", "result.json", "traffic.json")
 
 
 class Demo:
@@ -162,7 +162,8 @@ def tell(result: dict[str, Any], wrong: Sequence[str], stack: Stack) -> None:
     print(f"\n{result['outcome'].upper()} in {result['seconds']} s; the run is {result['run_state']}")
     for problem in wrong:
         print(f"NOT AS EXPECTED: {problem}")
-    print(f"result: {stack.state / 'result.json'}; evidence: {stack.state / 'evidence'}; logs: {stack.state / 'logs'}")
+    print(f"result: {stack.state / 'result.json'}")
+    print(f"evidence: {stack.state / 'airflow' / 'evidence'}; logs: {stack.state / 'logs'}")
 
 
 def main() -> int:
@@ -200,7 +201,6 @@ def _run(scenario: Scenario, options: argparse.Namespace) -> int:
         airflow_port=int(os.environ.get("AIRFLOW_PORT", AIRFLOW_PORT)),
         service_port=int(os.environ.get("SERVICE_PORT", SERVICE_PORT)),
         progress=lambda what, seconds: demo.say(f"up   {what} ({seconds:.1f} s)"),
-        env={"SWITCHOVER_EVIDENCE": str(options.state.resolve() / "evidence")},
     )
     demo = Demo(scenario=scenario, hold_s=options.hold, stack=stack)
     with stack:

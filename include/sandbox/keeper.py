@@ -39,7 +39,7 @@ import psutil
 from sandbox import leftovers
 from sandbox.errors import SandboxError
 
-GRACE_S = 10.0
+GRACE_S = 10.0  # between the stop signal and SIGKILL
 _TICK_S = 0.5
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _prctl: Callable[..., int] = ctypes.CDLL(None).prctl if sys.platform == "linux" else lambda *_: 0
@@ -60,8 +60,9 @@ class Service:
 class Keeper:
     """Starts, stops and reaps; see the module's description. One thread only."""
 
-    def __init__(self, *, state: Path) -> None:
+    def __init__(self, *, state: Path, grace_s: float = GRACE_S) -> None:
         self._state = state.resolve()
+        self._grace_s = grace_s
         self._logs = self._state / "logs"
         self._services: dict[str, Service] = {}
         self._asked_to_end = False
@@ -73,7 +74,6 @@ class Keeper:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._end_soon)
         record = _take(self._state)
-        self._logs.mkdir(mode=0o700, exist_ok=True)
         self._say({"ready": os.getpid()})
         try:
             self._serve(driver, record)
@@ -145,6 +145,7 @@ class Keeper:
                 os._exit(1)
 
         account = pwd.getpwnam(user) if user else None
+        self._logs.mkdir(mode=0o700, exist_ok=True)
         with (self._logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 argv,
@@ -210,7 +211,7 @@ class Keeper:
             with contextlib.suppress(ProcessLookupError):
                 if os.getpgid(process.pid) not in groups:
                     leftovers.send(process, signal.SIGTERM)
-        leftovers.wait_gone(tree, GRACE_S, self._reap)
+        leftovers.wait_gone(tree, self._grace_s, self._reap)
         for _ in range(50):  # a process may have forked between the look and the kill
             left = self._tree(services, spared, orphans=orphans) + [p for p in tree if leftovers.alive(p)]
             if not left:
@@ -281,11 +282,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.keeper", description="Owns the local stack.")
     parser.add_argument("--state", type=Path, required=True, help="directory with the stack's data and logs")
     parser.add_argument("--driver", type=int, default=os.getppid(), help="pid of the process that drives it")
+    parser.add_argument("--grace", type=float, default=GRACE_S, help="seconds that a service has to stop")
     parser.add_argument("--end", action="store_true", help="end the stack of this directory and exit")
     args = parser.parse_args()
     if not args.end:
         try:
-            Keeper(state=args.state).run(driver=args.driver)
+            Keeper(state=args.state, grace_s=args.grace).run(driver=args.driver)
         except (SandboxError, OSError) as error:
             print(json.dumps({"error": str(error)}), flush=True)
             sys.exit(2)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sandbox import keeper
 from sandbox.errors import KeeperGone, SandboxError, ServiceFailed
 
 LOG_LINES = 15
@@ -45,7 +46,7 @@ class Spec:
 class KeeperClient:
     """A running keeper. Threads may share it. Leaving the ``with`` block ends every service."""
 
-    def __init__(self, *, state: Path) -> None:
+    def __init__(self, *, state: Path, grace_s: float = keeper.GRACE_S) -> None:
         self.state = state.resolve()
         self.logs = self.state / "logs"
         self._ids = itertools.count(1)
@@ -54,8 +55,9 @@ class KeeperClient:
         self._detached = False
         self.state.mkdir(mode=0o711, parents=True, exist_ok=True)
         with (self.state / "keeper.log").open("ab") as log:
+            options = {"--state": self.state, "--driver": os.getpid(), "--grace": grace_s}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sandbox.keeper", "--state", str(self.state), "--driver", str(os.getpid())],
+                [sys.executable, "-m", keeper.__name__, *(str(part) for pair in options.items() for part in pair)],
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -104,8 +104,12 @@ class Postgres:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def start(keeper: KeeperClient, *, env: Mapping[str, str], databases: bool = True) -> Postgres:
+def start(
+    keeper: KeeperClient, *, env: Mapping[str, str], databases: Sequence[str] = DATABASES, throwaway: bool = False
+) -> Postgres:
     """Start the server on the keeper's state directory; data of an earlier run is used again.
+
+    ``throwaway``: the whole state directory is deleted when the server has stopped, however that came.
 
     Raises
         SandboxError   the data directory is of another PostgreSQL version
@@ -132,7 +136,7 @@ def start(keeper: KeeperClient, *, env: Mapping[str, str], databases: bool = Tru
             stop_signal="SIGINT",  # fast shutdown: end the sessions, write what is committed
             stop_order=STOP_LAST,
             stop_group=False,  # the server tells its own processes how to end
-            remove=[] if socket_dir == data else [str(socket_dir)],
+            remove=[str(path) for path in (socket_dir, keeper.state) if throwaway or path not in (data, keeper.state)],
         )
     )
     server = Postgres(socket_dir=socket_dir)
@@ -140,9 +144,8 @@ def start(keeper: KeeperClient, *, env: Mapping[str, str], databases: bool = Tru
         keeper.wait_ready("postgres", server.answers, timeout=_START_S)
     except ServiceFailed as error:
         raise ServiceFailed(f"{error}\nIf its data is damaged, delete {data} and start again.") from None
-    if databases:
-        for name in DATABASES:
-            server.create_database(name, vector=name == DOCS_DB)
+    for name in databases:
+        server.create_database(name, vector=name == DOCS_DB)
     return server
 
 

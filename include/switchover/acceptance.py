@@ -240,7 +240,7 @@ def _rollback_path(case: Case, spec: RuleSpec) -> Verdict:
         return replace(missing, outcome=Outcome.INCONCLUSIVE)
     if not (math.isfinite(seconds) and seconds >= 0):
         return unmeasured(spec, f"the rehearsal measured {seconds} s")
-    return settle(spec, Finding(value=seconds, strict=seconds, n=1), case.readings)
+    return settle(spec, Finding(value=seconds, strict=seconds, n=1), None)
 
 
 def _p95(ms: Floats) -> str:

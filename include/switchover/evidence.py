@@ -135,6 +135,7 @@ class Evidence:
             raise BadInput(f"evidence: arm {(set(arms) - set(ARMS)).pop()!r}; allowed: blue, green")
         sections = dict.fromkeys(str(row["cited"]) for row in rows if row.get("cited") is not None)
         code = {name: position for position, name in enumerate(sections)}
+        status = _ints(rows, "status")
         error = np.array([bool(row.get("error")) for row in rows], dtype=np.bool_)
         raw = cls(
             questions=ids,
@@ -155,7 +156,7 @@ class Evidence:
             ms_rerank=_floats(rows, "ms_rerank"),
             ms_reason=_floats(rows, "ms_reason"),
             ms_total=_floats(rows, "ms_total"),
-            status=np.where(error, 0, _ints(rows, "status")),
+            status=np.where(error & ~measure.failed(status), 0, status),
             tool_loop=np.array([bool(row["tool_loop"]) for row in rows], dtype=np.bool_),
             observed=np.ones(len(rows), dtype=np.bool_),
         )

@@ -176,7 +176,9 @@ class Plan(Part):
     hold: Hold = Field(default_factory=Hold)
     rollback: Rollback = Field(default_factory=Rollback)
     rules: Rules = Field(default_factory=Rules)
-    evidence: str = Field("evidence", description="Folder or object prefix for evidence bundles.")
+    evidence: str = Field(
+        "evidence", description="Where evidence bundles go: folder (below AIRFLOW_HOME unless absolute) or object prefix."
+    )
 
     @field_validator("changes")
     @classmethod

@@ -27,9 +27,9 @@ import numpy.typing as npt
 
 from switchover.measure import Floats
 
-LOG_ODDS = np.array([0.6, 1.1, 2.2])  # how far above the accepted level the bets look, in log odds
-SHARES = np.array([0.25, 0.5, 0.25])  # of the stake
-AT_THE_FLIP = 0.6  # share of the stake that is put down at the flip
+LOG_ODDS = np.array([0.5, 1.05, 2.3])  # how far above the accepted level the bets look, in log odds
+SHARES = np.array([0.08, 0.74, 0.18])  # of the stake
+AT_THE_FLIP = 0.5  # share of the stake that is put down at the flip
 
 
 def bets(level: npt.ArrayLike) -> Floats:

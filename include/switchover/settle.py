@@ -53,11 +53,11 @@ class Finding:
     also_fails: str = ""
 
 
-def settle(spec: RuleSpec, found: Finding, readings: Readings) -> Verdict:
-    """From figure to verdict; see the head of this file."""
+def settle(spec: RuleSpec, found: Finding, readings: Readings | None) -> Verdict:
+    """From figure to verdict; see the head of this file. ``readings`` is ``None`` for a figure of no probe."""
     good = within(found.value, spec.comparison, spec.bound)
     beyond = (not good) if found.beyond is None else found.beyond
-    blocked = found.blocked or readings.gap(blue=found.relative)
+    blocked = found.blocked or (readings.gap(blue=found.relative) if readings else "")
     outcome, needs = Outcome.INCONCLUSIVE, ""
     if math.isnan(found.value):
         outcome, needs = Outcome.ERROR, "needs a figure that can be measured"
@@ -70,7 +70,7 @@ def settle(spec: RuleSpec, found: Finding, readings: Readings) -> Verdict:
     elif blocked:
         needs = blocked
     elif not within(found.strict, spec.comparison, spec.bound):
-        doubts = readings.doubts(blue=found.relative)
+        doubts = readings.doubts(blue=found.relative) if readings else ""
         needs = found.strict_needs or f"needs whole evidence: {doubts}; held against Green: {figure(found.strict)}"
     else:
         outcome = Outcome.PASS

@@ -26,7 +26,7 @@ from switchover.verdict import SLACK, Outcome, Verdict, figure, within
 
 # How the tolerated share of false stops is divided. Rare failures among few requests need the most.
 LITTLE = math.log(20)  # evidence below 20 : 1 says nothing yet
-ALPHA = {"http_5xx": 0.6, "coverage": 0.1, "ds_p95_drift": 0.1, "flip_rate": 0.1, "latency_p95": 0.1}
+ALPHA = {"http_5xx": 0.6, "flip_rate": 0.3, "ds_p95_drift": 0.04, "coverage": 0.03, "latency_p95": 0.03}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +90,7 @@ def stop(watch: Watch, spec: RuleSpec) -> Verdict:
         return unmeasured(spec, "Green was not asked")
     if spec.name in ("ds_p95_drift", "latency_p95") and not watch.blue.any():
         return unmeasured(spec, "Blue did not answer: nothing to compare with")
-    sign = _SIGNS[spec.name](watch)
-    alpha = watch.rules.statistics.false_stops * ALPHA[spec.name]
+    sign, alpha = sign_of(watch, spec.name), false_stops(watch.rules, spec.name)
     good, sure = within(sign.value, spec.comparison, spec.bound), sign.evidence >= -math.log(alpha)
     outcome, needs = Outcome.PASS, ""
     if math.isnan(sign.value):
@@ -121,6 +120,16 @@ def stop(watch: Watch, spec: RuleSpec) -> Verdict:
             filter(None, (f"evidence of harm {_odds(sign.evidence)}" if outcome is Outcome.FAIL else "", sign.note))
         ),
     )
+
+
+def sign_of(watch: Watch, rule: str) -> Sign:
+    """What one stop rule other than tool_loops sees."""
+    return _SIGNS[rule](watch)
+
+
+def false_stops(rules: Rules, rule: str) -> float:
+    """The share of holds of an acceptable Green that this rule may stop; all rules together keep the plan's."""
+    return rules.statistics.false_stops * ALPHA[rule]
 
 
 def _odds(log_evidence: float) -> str:

@@ -28,7 +28,7 @@ class Traffic:
         """Add up samples, oldest first; ``None`` stands for a look at which the store was dead."""
         samples: Sequence[SignalSample | None]
         samples = [signals] if isinstance(signals, SignalSample) or signals is None else signals
-        parts = increments(samples)
+        parts = increments([sample for sample in samples if sample is not None and not sample.problem])
         problems = [sample.problem for sample in samples if sample is not None and sample.problem]
         dead = ""
         if not samples or samples[-1] is None:

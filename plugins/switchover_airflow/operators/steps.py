@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from airflow.configuration import AIRFLOW_HOME
 from airflow.sdk import Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -110,7 +111,7 @@ class EvidenceOperator(StepOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns where the bundle is and what it holds."""
         with open_switch(self) as switch:
-            base = ObjectStoragePath(self.folder) / switch.id.replace(":", "__").replace("+", "_")
+            base = _place(self.folder) / switch.id.replace(":", "__").replace("+", "_")
             base.mkdir(parents=True, exist_ok=True)
             names = write_evidence(switch.ledger, switch.id, lambda name, data: _put(base / name, data))
         self.log.info("evidence: %s (%s)", base, ", ".join(names))
@@ -152,6 +153,13 @@ class RestoreOperator(StepOperator):
         """Returns one line; does nothing for a run that ended well."""
         with open_switch(self) as switch:
             return finish.restore(switch)
+
+
+def _place(folder: str) -> ObjectStoragePath:
+    """A relative folder lies below AIRFLOW_HOME, wherever the task happens to run."""
+    if "://" in folder or folder.startswith("/"):
+        return ObjectStoragePath(folder)
+    return ObjectStoragePath(AIRFLOW_HOME) / folder
 
 
 def _put(path: ObjectStoragePath, data: bytes) -> None:

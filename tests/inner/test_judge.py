@@ -1,0 +1,373 @@
+"""The acceptance gates: a good Green passes everything, and no gap, failure or oddity ever helps it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from judge_cases import by_rule, evidence, failed, number, on_green, probes, row, sample
+
+from switchover.evidence import Expected
+from switchover.judge import Outcome, Verdict, judge_acceptance, worst
+from switchover.rules import RULE_NAMES, Rules
+
+RULES = Rules()
+PROBE_RULES = [name for name in RULE_NAMES if name not in ("http_5xx", "rollback_path")]
+
+
+def warm(rows: list[dict[str, object]], **options: object) -> dict[str, Verdict]:
+    """The warm gate's verdicts."""
+    given = {"rules": RULES, "rehearsal_ttr_s": 2.0, "traffic": False, **options}
+    return by_rule(judge_acceptance(evidence(rows), **given))
+
+
+def hold_end(rows: list[dict[str, object]], signals: object, **options: object) -> dict[str, Verdict]:
+    """The verdicts at the end of a hold."""
+    given = {"rules": RULES, "rehearsal_ttr_s": 2.0, "traffic": True, "signals": signals, **options}
+    return by_rule(judge_acceptance(evidence(rows), **given))
+
+
+def hold_rows(ticks: int = 12) -> list[dict[str, object]]:
+    return probes(ticks=ticks, seeds=lambda tick: (tick % 2,))
+
+
+def not_passing(verdicts: dict[str, Verdict]) -> dict[str, str]:
+    return {name: v.outcome.value for name, v in verdicts.items() if v.outcome is not Outcome.PASS}
+
+
+def test_a_good_green_passes_every_rule_at_the_warm_gate() -> None:
+    verdicts = warm(probes(ticks=3))
+    assert not_passing(verdicts) == {}
+    assert set(verdicts) == set(RULE_NAMES) - {"http_5xx"}  # no live traffic yet
+
+
+def test_a_good_green_passes_every_rule_at_the_end_of_the_hold() -> None:
+    verdicts = hold_end(hold_rows(12), [sample(1200)])  # 60 s at 20 requests a second
+    assert not_passing(verdicts) == {}
+    assert set(verdicts) == set(RULE_NAMES)
+
+
+def test_every_verdict_says_value_bound_margin_and_sample_size() -> None:
+    for verdict in hold_end(hold_rows(), [sample(1200)]).values():
+        body = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
+        assert None not in (body["value"], body["bound"], body["margin"])
+        assert body["margin"] >= 0 and body["n"] > 0 and f"n = {body['n']}" in body["detail"]
+
+
+# ---- each rule at its bound, and just beyond -------------------------------------------------------------
+
+
+def spoilt(questions: int, **changes: object) -> list[dict[str, object]]:
+    """Warm rows in which the first ``questions`` questions look like this on Green."""
+    return probes(spoil=on_green(lambda r: {**r, **changes}, lambda r: number(r) < questions))
+
+
+def test_ds_question_is_judged_on_the_worst_paraphrase_set() -> None:
+    second = on_green(lambda r: {**r, "ds_question": 0.45}, lambda r: r["paraphrase"] == 1)
+    verdict = warm(probes(spoil=second))["ds_question"]
+    assert (verdict.value, verdict.outcome) == (0.45, Outcome.PASS)  # equality passes
+    third = on_green(lambda r: {**r, "ds_question": 0.46}, lambda r: r["paraphrase"] == 2)
+    verdict = warm(probes(spoil=third))["ds_question"]
+    assert (verdict.value, verdict.outcome) == (0.46, Outcome.FAIL)
+    assert verdict.margin == pytest.approx(-0.01)
+
+
+@pytest.mark.parametrize(("shift", "outcome"), [(0.10, Outcome.PASS), (0.101, Outcome.FAIL), (-0.2, Outcome.PASS)])
+def test_ds_p95_drift(shift: float, outcome: Outcome) -> None:
+    rows = probes(spoil=on_green(lambda r: {**r, "ds_question": r["ds_question"] + shift}))
+    verdict = warm(rows)["ds_p95_drift"]
+    assert verdict.value == pytest.approx(shift)  # every figure moved alike, and so did the quantile
+    assert verdict.outcome is outcome
+
+
+@pytest.mark.parametrize(("uncovered", "outcome"), [(12, Outcome.PASS), (13, Outcome.FAIL)])
+def test_coverage(uncovered: int, outcome: Outcome) -> None:
+    rows = probes(spoil=lambda r: {**r, "coverage": 0.0} if number(r) < uncovered else r)  # on both arms
+    verdict = warm(rows)["coverage"]
+    assert verdict.value == pytest.approx((40 - uncovered) / 40)  # 28/40 = 0.70 passes, 27/40 = 0.675 does not
+    assert verdict.outcome is outcome
+
+
+def test_coverage_is_the_mean_over_questions_not_over_probes() -> None:
+    rows = probes(questions=40) + [row(0, 0, 0, "green", t, coverage=0.0) for t in range(3, 43)]
+    rows += [row(0, 0, 0, "blue", t) for t in range(3, 43)]
+    # q0 on Green: 18 probes with 1 and 40 with 0 = 18/58; the other 39 have 1: (18/58 + 39) / 40
+    verdict = warm(rows, expected=Expected(runs=6))["coverage"]
+    assert verdict.value == pytest.approx((18 / 58 + 39) / 40)
+
+
+@pytest.mark.parametrize(
+    ("questions", "coverage", "effect", "outcome"),
+    [
+        (0, 1.0, 0.0, Outcome.PASS),
+        (4, 0.8, -0.02, Outcome.PASS),  # 4 · -0.2 / 40, equality passes
+        (4, 0.5, -0.05, Outcome.INCONCLUSIVE),  # beyond the margin, but 4 questions are too few to be sure
+        (30, 0.2, -0.6, Outcome.FAIL),
+    ],
+)
+def test_coverage_vs_blue(questions: int, coverage: float, effect: float, outcome: Outcome) -> None:
+    verdict = warm(spoilt(questions, coverage=coverage))["coverage_vs_blue"]
+    assert verdict.value == pytest.approx(effect)
+    assert verdict.outcome is outcome
+    assert f"losses {questions}" in verdict.detail
+    if outcome is Outcome.INCONCLUSIVE:
+        assert "needs about" in verdict.needs and verdict.interval[0] < -0.02 < verdict.interval[1]
+
+
+@pytest.mark.parametrize(("flips", "outcome"), [(8, Outcome.PASS), (9, Outcome.FAIL)])
+def test_flip_rate(flips: int, outcome: Outcome) -> None:
+    # Paraphrase 2 of the first questions cites something else: m = 2/3, split.
+    rows = probes(spoil=lambda r: {**r, "cited": "elsewhere"} if number(r) < flips and r["paraphrase"] == 2 else r)
+    verdict = warm(rows)["flip_rate"]
+    assert verdict.value == pytest.approx(flips / 40)  # 8/40 = 0.20 passes, 9/40 = 0.225 does not
+    assert verdict.outcome is outcome
+    assert "1 of 2 seeds inert" in verdict.detail
+
+
+def test_one_chaotic_question_fails_whatever_the_rate() -> None:
+    rows = probes(spoil=on_green(lambda r: {**r, "cited": f"s{r['paraphrase']}"}, lambda r: number(r) == 7))
+    verdict = warm(rows)["flip_rate"]
+    assert verdict.value == pytest.approx(1 / 40)
+    assert verdict.outcome is Outcome.FAIL
+    assert "1 × (q7)" in verdict.detail
+
+
+def test_the_warm_gate_wants_two_seeds() -> None:
+    verdict = warm(probes(ticks=6, seeds=lambda tick: (0,)))["flip_rate"]
+    assert (verdict.outcome, verdict.needs) == (Outcome.INCONCLUSIVE, "needs 2 seeds; 1 so far")
+
+
+def test_flips_vs_blue_passes_when_both_flip_alike_and_counts_each_question() -> None:
+    def flip(r: dict[str, object]) -> dict[str, object]:
+        return {**r, "cited": "elsewhere"} if r["paraphrase"] == 2 else r
+
+    alike = warm(probes(spoil=lambda r: flip(r) if number(r) < 5 else r))["flips_vs_blue"]
+    assert (alike.value, alike.outcome) == (0.0, Outcome.PASS)
+    swapped = warm(probes(spoil=lambda r: flip(r) if number(r) == (3 if r["arm"] == "blue" else 4) else r))[
+        "flips_vs_blue"
+    ]
+    assert (swapped.value, swapped.outcome) == (0.0, Outcome.PASS)
+    assert "wins 1, ties 38, losses 1" in swapped.detail
+    one_more = warm(probes(spoil=on_green(flip, lambda r: number(r) == 4)))["flips_vs_blue"]
+    assert one_more.value == pytest.approx(1 / 40)
+    assert one_more.outcome is Outcome.INCONCLUSIVE
+    many = warm(probes(spoil=on_green(flip, lambda r: number(r) < 20)))["flips_vs_blue"]
+    assert (many.value, many.outcome) == (0.5, Outcome.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("factor", "outcome"), [(1.0, Outcome.PASS), (1.15, Outcome.PASS), (1.5, Outcome.FAIL), (0.5, Outcome.PASS)]
+)
+def test_latency_p95(factor: float, outcome: Outcome) -> None:
+    verdict = warm(probes(spoil=on_green(lambda r: {**r, "ms_total": r["ms_total"] * factor})))["latency_p95"]
+    assert verdict.value == pytest.approx(factor - 1)
+    assert verdict.outcome is outcome
+
+
+def test_a_noisy_p95_just_beyond_its_bound_is_open_not_failed() -> None:
+    # One probe in 20 takes 20 ms on Blue and 24 ms on Green: +20 %, but the p95 hangs on a handful of probes.
+    def slow(r: dict[str, object]) -> dict[str, object]:
+        tail = {"blue": 20.0, "green": 24.0}[r["arm"]]
+        return {**r, "ms_total": tail if (number(r) * 3 + r["paraphrase"]) % 18 == 0 else 10.0 + number(r) / 40}
+
+    verdict = warm(probes(spoil=slow))["latency_p95"]
+    assert verdict.value == pytest.approx(0.2)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "requests per arm" in verdict.needs
+
+
+def test_latency_needs_200_requests() -> None:
+    verdict = warm(probes(ticks=1, seeds=lambda tick: (0,)))["latency_p95"]
+    assert (verdict.outcome, verdict.needs) == (Outcome.INCONCLUSIVE, "needs 200 requests per arm; 120 so far")
+
+
+# 0.995^n <= 0.05 from n = 598 on: ln 0.05 / ln 0.995 = 597.6. 40 · 3 · 5 = 600 probes, 40 · 3 · 4 = 480.
+@pytest.mark.parametrize(("ticks", "outcome"), [(5, Outcome.PASS), (4, Outcome.INCONCLUSIVE)])
+def test_the_error_rate_must_be_proven(ticks: int, outcome: Outcome) -> None:
+    verdict = warm(probes(ticks=ticks, seeds=lambda tick: (0,)))["error_rate"]
+    assert (verdict.value, verdict.outcome) == (0.0, outcome)
+    if outcome is Outcome.INCONCLUSIVE:
+        assert verdict.needs == "0.5 % at 95 % needs 598 clean requests; 480 so far"
+
+
+def test_a_share_of_errors_that_cannot_be_chance_fails() -> None:
+    bad = on_green(failed, lambda r: number(r) < 4 and r["paraphrase"] == 0)  # 4 · 6 = 24 of 720 = 3.3 %
+    verdict = warm(probes(spoil=bad))["error_rate"]
+    assert verdict.outcome is Outcome.FAIL and verdict.value == pytest.approx(24 / 720)
+    few = on_green(failed, lambda r: number(r) == 0 and r["paraphrase"] == 0 and r["tick"] == 0 and r["seed"] == 0)
+    verdict = warm(probes(spoil=few))["error_rate"]
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "needs 947 requests with these 1 failures and no more; 720 so far" in verdict.needs
+
+
+def test_errors_of_blue_are_not_greens() -> None:
+    rows = probes(spoil=lambda r: failed(r) if r["arm"] == "blue" and number(r) < 4 else r)
+    assert warm(rows)["error_rate"].outcome is Outcome.PASS
+
+
+def test_one_tool_loop_fails() -> None:
+    one = on_green(
+        lambda r: {**r, "tool_loop": True}, lambda r: (number(r), r["tick"], r["seed"], r["paraphrase"]) == (3, 0, 0, 0)
+    )
+    assert warm(probes(spoil=one))["tool_loops"].outcome is Outcome.FAIL
+    assert hold_end(hold_rows(), [sample(1200, loops=1)])["tool_loops"].outcome is Outcome.FAIL
+    on_blue = probes(spoil=lambda r: {**r, "tool_loop": r["arm"] == "blue"})
+    assert warm(on_blue)["tool_loops"].outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outcome"),
+    [
+        (120.0, Outcome.PASS),
+        (120.1, Outcome.FAIL),
+        (None, Outcome.INCONCLUSIVE),
+        (math.nan, Outcome.ERROR),
+        (math.inf, Outcome.ERROR),
+        (-1.0, Outcome.ERROR),
+    ],
+)
+def test_rollback_path(seconds: float | None, outcome: Outcome) -> None:
+    assert warm(probes(), rehearsal_ttr_s=seconds)["rollback_path"].outcome is outcome
+
+
+# ---- live traffic ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("signals", "outcome", "words"),
+    [
+        (None, Outcome.ERROR, "did not answer"),
+        ([], Outcome.ERROR, "did not answer"),
+        ([sample(1200), None], Outcome.ERROR, "did not answer"),
+        ([None, sample(1200)], Outcome.PASS, ""),  # the newest figure covers all of the hold
+        ([sample(0)], Outcome.INCONCLUSIVE, "needs live requests"),
+        ([sample(5, 6)], Outcome.ERROR, "contradict"),
+        ([sample(600, end=30), sample(600, start=45, end=60)], Outcome.INCONCLUSIVE, "15 s of the hold were not seen"),
+        ([sample(600, end=30), sample(600, start=30, end=60)], Outcome.PASS, ""),
+        ([sample(600, end=30), sample(1200, end=60)], Outcome.PASS, ""),
+    ],
+)
+@pytest.mark.parametrize("rule", ["error_rate", "http_5xx", "tool_loops"])
+def test_signals(signals: object, outcome: Outcome, words: str, rule: str) -> None:
+    verdict = hold_end(hold_rows(), signals)[rule]
+    assert verdict.outcome is outcome
+    assert words in verdict.detail
+
+
+def test_live_errors_are_not_thinned_out_by_clean_probes_nor_the_other_way_round() -> None:
+    live = hold_end(hold_rows(12), [sample(200, 8)])["http_5xx"]  # 4 % of the live requests, 0.5 % of all
+    assert live.value == pytest.approx(8 / 1640)
+    assert live.outcome is Outcome.FAIL
+    bad = on_green(failed, lambda r: number(r) == 0)  # 36 of 1440 probes, 2.5 %
+    rows = probes(ticks=12, seeds=lambda tick: (tick % 2,), spoil=bad)
+    assert hold_end(rows, [sample(100_000)])["error_rate"].outcome is Outcome.FAIL
+
+
+def test_a_live_failure_that_is_no_5xx_is_an_error() -> None:
+    verdicts = hold_end(hold_rows(), [sample(1200, 0, failures=60)])
+    assert verdicts["error_rate"].outcome is Outcome.FAIL
+    assert verdicts["http_5xx"].outcome is Outcome.PASS
+
+
+# ---- gaps ------------------------------------------------------------------------------------------------
+
+
+def test_no_evidence_is_an_error_for_every_rule() -> None:
+    verdicts = hold_end([], [sample(1200)])
+    assert {name: v.outcome for name, v in verdicts.items() if name != "rollback_path"} == dict.fromkeys(
+        [name for name in RULE_NAMES if name != "rollback_path"], Outcome.ERROR
+    )
+
+
+def test_without_blue_there_is_nothing_to_compare_with() -> None:
+    verdicts = warm([r for r in probes() if r["arm"] == "green"])
+    relative = {"ds_p95_drift", "coverage_vs_blue", "flips_vs_blue", "latency_p95"}
+    assert not_passing(verdicts) == dict.fromkeys(relative, "ERROR")
+    dead = warm(probes(spoil=lambda r: failed(r) if r["arm"] == "blue" else r))
+    assert not_passing(dead) == dict.fromkeys(relative, "ERROR")
+
+
+@pytest.mark.parametrize("arm", ["blue", "green"])
+def test_a_question_that_was_never_asked_forbids_pass(arm: str) -> None:
+    verdicts = warm([r for r in probes() if not (r["arm"] == arm and number(r) == 5 and r["paraphrase"] == 1)])
+    rules = set(PROBE_RULES) if arm == "green" else {"ds_p95_drift", "coverage_vs_blue", "flips_vs_blue", "latency_p95"}
+    assert set(not_passing(verdicts)) == rules
+    assert "1 of 120 paraphrases were never put to" in verdicts["latency_p95"].detail
+
+
+def test_a_missing_question_counts_as_nothing_covered() -> None:
+    verdicts = warm([r for r in probes() if not (r["arm"] == "green" and number(r) < 13)])
+    assert verdicts["coverage"].value == pytest.approx(27 / 40)
+    assert verdicts["coverage"].outcome is Outcome.FAIL
+
+
+def test_a_run_that_was_cut_short_cannot_pass_by_it() -> None:
+    # 2 · 3 · 2 = 12 of 720 probes are missing; if they all had failed, the rate would be 1.7 %.
+    verdict = warm([r for r in probes() if not (r["tick"] == 2 and r["arm"] == "green" and number(r) < 2)])[
+        "error_rate"
+    ]
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    verdicts = warm(probes(ticks=1), expected=Expected(runs=6))
+    assert verdicts["coverage"].outcome is Outcome.INCONCLUSIVE  # 2 of 6 runs: the rest might cover nothing
+    assert "480 probes of Green are missing" in verdicts["coverage"].needs
+
+
+def test_failures_of_blue_cannot_make_green_pass() -> None:
+    def worse(r: dict[str, object]) -> dict[str, object]:
+        if r["arm"] == "green":
+            return {**r, "coverage": 0.9}
+        return failed(r) if number(r) < 8 and r["tick"] else r
+
+    verdict = warm(probes(spoil=worse))["coverage_vs_blue"]
+    assert verdict.value == pytest.approx(-0.1)  # Blue's failed probes are left out, not counted as 0
+    assert verdict.outcome is not Outcome.PASS
+    even = warm(probes(spoil=lambda r: {**r, "coverage": 0.8} if r["arm"] == "green" or not r["tick"] else failed(r)))
+    assert even["coverage_vs_blue"].value == pytest.approx(0.0)
+    assert even["coverage_vs_blue"].outcome is Outcome.INCONCLUSIVE
+    assert "480 probes of Blue failed" in even["coverage_vs_blue"].needs
+
+
+@pytest.mark.parametrize("questions", [1, 19, 20])
+def test_few_questions_are_too_few(questions: int) -> None:
+    rows = probes(ticks=40 * 6 // questions // 2, questions=questions)
+    found = by_rule(judge_acceptance(evidence(rows, questions), rules=RULES, rehearsal_ttr_s=1.0, traffic=False))
+    open_rules = {name for name, v in found.items() if v.outcome is Outcome.INCONCLUSIVE}
+    counted_in_questions = {"ds_question", "ds_p95_drift", "coverage", "coverage_vs_blue", "flip_rate", "flips_vs_blue"}
+    assert open_rules == (counted_in_questions if questions < 20 else set())
+    if questions == 19:
+        assert found["coverage"].needs == "needs 20 answerable questions; 19 so far"
+
+
+def test_ties_everywhere_are_no_difference() -> None:
+    flat = warm(probes(spoil=lambda r: {**r, "ds_question": 0.3, "ms_total": 10.0, "coverage": 0.8}))
+    assert not_passing(flat) == {}
+
+
+def test_unanswerable_questions_are_left_out_and_counted() -> None:
+    rows = probes(spoil=lambda r: {**r, "coverage": None, "cited": None} if number(r) < 5 else r)
+    verdicts = warm(rows)
+    assert not_passing(verdicts) == {}
+    assert verdicts["coverage"].n == 35
+    assert "5 unanswerable left out" in verdicts["coverage"].detail
+
+
+# ---- worst wins ------------------------------------------------------------------------------------------
+
+
+def verdict(outcome: Outcome) -> Verdict:
+    return Verdict(rule="r", outcome=outcome, value=0.0, bound=0.0)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([], Outcome.INCONCLUSIVE),
+        ([Outcome.PASS], Outcome.PASS),
+        ([Outcome.PASS, Outcome.INCONCLUSIVE], Outcome.INCONCLUSIVE),
+        ([Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS], Outcome.ERROR),
+        ([Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE], Outcome.FAIL),
+    ],
+)
+def test_worst_wins_and_nothing_is_not_pass(outcomes: list[Outcome], expected: Outcome) -> None:
+    assert worst([verdict(outcome) for outcome in outcomes]) is expected

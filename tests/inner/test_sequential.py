@@ -1,0 +1,98 @@
+"""The e-process behind a stop: by hand, and its promise under the worst acceptable Green."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from switchover.sequential import (
+    AT_THE_FLIP,
+    LOG_ODDS,
+    SHARES,
+    bets,
+    growth_of_counts,
+    growth_of_shares,
+    highest,
+    log_evidence,
+)
+
+
+def test_the_stake_is_one() -> None:
+    assert SHARES.sum() == pytest.approx(1.0)
+    assert 0 < AT_THE_FLIP < 1
+
+
+def test_bets_by_hand() -> None:
+    # Level 0.2, odds 0.25; the middle bet looks at odds 0.25 e^1.05 = 0.7144, that is a share of 0.4167.
+    # It multiplies the wealth by 0.4167 / 0.2 for a harmful one and by 0.5833 / 0.8 for a good one.
+    middle = bets(0.2)[1]
+    assert 1 + middle * 0.8 == pytest.approx(0.41672 / 0.2, rel=1e-4)
+    assert 1 - middle * 0.2 == pytest.approx(0.58328 / 0.8, rel=1e-4)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-9, 0.005, 0.3, 0.999, 1.0])
+def test_every_bet_is_fair_and_cannot_go_broke(level: float) -> None:
+    inside = min(max(level, 1e-6), 1 - 1e-6)
+    win, lose = 1 + bets(level) * (1 - inside), 1 - bets(level) * inside
+    assert (win > 1).all() and (lose > 0).all()
+    assert inside * win + (1 - inside) * lose == pytest.approx(np.ones(len(LOG_ODDS)))
+
+
+def test_counts_and_shares_agree() -> None:
+    harm, at = np.array([1, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1])
+    by_count = growth_of_counts([1, 2], [3, 2], 0.3)
+    assert growth_of_shares(harm, at, 2, 0.3) == pytest.approx(by_count)
+    assert not growth_of_shares([], [], 2, 0.3).any()
+
+
+def test_a_level_may_differ_from_tick_to_tick() -> None:
+    both = growth_of_counts([3, 3], [10, 10], np.array([0.1, 0.2]))
+    assert both[1] == pytest.approx(growth_of_counts([3], [10], 0.2)[0])
+
+
+def test_evidence_by_hand() -> None:
+    # One bet of each kind that doubles at each tick, horizon 3: half the stake at the flip, a quarter each at 1, 2.
+    doubled = np.full((3, len(SHARES)), math.log(2))
+    # tick 0: 0.5 · 2 + 0.5 waiting = 1.5; tick 1: (1 + 0.25) · 2 + 0.25 = 2.75; tick 2: (2.5 + 0.25) · 2 = 5.5
+    assert np.exp(log_evidence(doubled, 3)) == pytest.approx([1.5, 2.75, 5.5])
+    assert highest(log_evidence(doubled, 3)) == pytest.approx(math.log(5.5))
+
+
+def test_after_the_horizon_nothing_new_is_put_down() -> None:
+    doubled = np.full((3, len(SHARES)), math.log(2))
+    # horizon 2: half at the flip, half at tick 1: 0.5 · 2 + 0.5 = 1.5; (1 + 0.5) · 2 = 3; then 6
+    assert np.exp(log_evidence(doubled, 2)) == pytest.approx([1.5, 3.0, 6.0])
+
+
+def test_no_ticks_are_no_evidence() -> None:
+    assert highest(log_evidence(np.zeros((0, len(SHARES))), 120)) == 0.0
+    assert log_evidence(np.full((2, len(SHARES)), -50.0), 120)[-1] < 0  # losing bets are less than the stake
+
+
+def test_huge_evidence_does_not_overflow() -> None:
+    assert math.isfinite(highest(log_evidence(np.full((100, len(SHARES)), 400.0), 120)))
+
+
+@pytest.mark.parametrize("level", [0.005, 0.2])
+def test_the_worst_acceptable_green_is_stopped_no_more_often_than_promised(level: float) -> None:
+    rng = np.random.default_rng(11)
+    n, ticks, holds, alpha = 420, 80, 1500, 0.05
+    crossed = 0
+    for _ in range(holds):
+        growth = growth_of_counts(rng.binomial(n, level, ticks), np.full(ticks, n), level)
+        crossed += highest(log_evidence(growth, 120)) >= -math.log(alpha)
+    assert crossed <= alpha * holds
+
+
+def test_questions_of_unequal_difficulty_keep_the_promise() -> None:
+    # Mean harm 0.2, but half the questions never do harm and half in 40 % of the ticks.
+    rng = np.random.default_rng(12)
+    alpha, holds = 0.05, 1000
+    crossed = 0
+    for _ in range(holds):
+        harm = (rng.random((40, 40)) < np.repeat([0.0, 0.4], 20)).astype(float)
+        growth = growth_of_shares(harm.ravel(), np.repeat(np.arange(40), 40), 40, 0.2)
+        crossed += highest(log_evidence(growth, 120)) >= -math.log(alpha)
+    assert crossed <= alpha * holds
