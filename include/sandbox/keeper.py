@@ -110,10 +110,11 @@ class Keeper:
             "status": self._status,
             "detach": self._detach,
         }
+        number = request.pop("id")
         try:
-            return {"id": request.pop("id"), "ok": verbs[request.pop("do")](**request)}
+            return {"id": number, "ok": verbs[request.pop("do")](**request)}
         except (OSError, SandboxError, KeyError, TypeError, ValueError, subprocess.SubprocessError) as error:
-            return {"id": request.get("id"), "error": f"{type(error).__name__}: {error}"}
+            return {"id": number, "error": str(error) or type(error).__name__}
 
     @staticmethod
     def _say(message: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -127,8 +128,9 @@ class KeeperClient:
         """Let go of the keeper: it ends every service and itself, unless it is detached."""
         self._closing = True
         for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+            with contextlib.suppress(OSError):  # the keeper is gone, and a request was not sent
+                if pipe is not None:
+                    pipe.close()
         if not self._detached:
             self._process.wait(_CLOSE_S)
 

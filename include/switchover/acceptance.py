@@ -195,7 +195,7 @@ def _tool_loops(case: Case) -> Finding:
     probes, live = case.readings.plain.green_tool_loops, case.traffic.tool_loops if case.traffic else 0
     return Finding(
         value=probes + live,
-        strict=probes + live,
+        strict=probes + live + case.readings.lacking[GREEN],
         n=case.readings.observed[GREEN] + (case.traffic.requests if case.traffic else 0),
         blocked=case.traffic.blocked if case.traffic else "",
         note=f"{probes} in probes, {live} in live traffic" if probes + live else "",

@@ -70,7 +70,9 @@ class WordLlamaEncoder:
     def tokens(self, text: str) -> list[tuple[int, int]]:
         """See :class:`Encoder`."""
         offsets = _model().tokenizer.encode(text, add_special_tokens=False).offsets
-        return [(start, end) for start, end in offsets if end > start]
+        # The tokenizer counts the space before a word to the word; a chunk may begin behind it.
+        trimmed = ((start + _blanks(text[start:end]), end) for start, end in offsets)
+        return [(start, end) for start, end in trimmed if end > start]
 
     def digest(self) -> str:
         """SHA-256 of the weights file and the rotation: the bytes that decide every vector."""
@@ -88,6 +90,10 @@ def encoder_from(spec: Mapping[str, Any]) -> WordLlamaEncoder:
     if spec.get("name") != WordLlamaEncoder.name:
         raise BadInput(f"encoder {spec.get('name')!r} is not known; allowed: {WordLlamaEncoder.name}")
     return WordLlamaEncoder(dimension=int(spec["dimension"]), revision=str(spec["revision"]))
+
+
+def _blanks(token: str) -> int:
+    return len(token) - len(token.lstrip())
 
 
 @functools.cache

@@ -9,6 +9,7 @@ and passes only if it passes on both.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -190,21 +191,52 @@ def p95_rise(figures: Figures, stage: str) -> float:
     return rise(measure.latency(green)[1], measure.latency(blue)[1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gaps:
+    """What is there and what is lacking, each as [Blue, Green].
+
+    ``runs`` probes are due of each (arm, question, paraphrase): as given, or as many as the one asked most.
+    """
+
+    runs: int
+    observed: tuple[int, ...]
+    lacking: tuple[int, ...]
+    never_asked: tuple[int, ...]
+
+    @classmethod
+    def of(cls, evidence: Evidence, runs: int | None) -> Gaps:
+        """Count the probes that were made."""
+        shape = (len(ARMS), len(evidence.questions), PARAPHRASES)
+        cell = np.ravel_multi_index((evidence.arm, evidence.question, evidence.paraphrase), shape)
+        made = np.bincount(cell[evidence.observed], minlength=math.prod(shape)).reshape(len(ARMS), -1)
+        due = int(made.max(initial=0)) if runs is None else runs
+        return cls(
+            runs=due,
+            observed=tuple(int(arm.sum()) for arm in made),
+            lacking=tuple(int(np.maximum(due - arm, 0).sum()) for arm in made),
+            never_asked=tuple(int(np.count_nonzero(arm == 0)) for arm in made),
+        )
+
+
 class Readings:
     """The evidence read both ways, and what is lacking in it."""
 
     def __init__(self, evidence: Evidence, *, runs: int | None = None) -> None:
-        shape = (len(ARMS), len(evidence.questions), PARAPHRASES)
-        cell = np.ravel_multi_index((evidence.arm, evidence.question, evidence.paraphrase), shape)
-        real = np.bincount(cell[evidence.observed], minlength=math.prod(shape)).reshape(shape)
-        self.runs = int(real.max(initial=0)) if runs is None else runs
-        self.never_asked = [int(np.count_nonzero(real[arm] == 0)) for arm in (BLUE, GREEN)]
-        self.lacking = [int(np.maximum(self.runs - real[arm], 0).sum()) for arm in (BLUE, GREEN)]
-        self.observed = [int(real[arm].sum()) for arm in (BLUE, GREEN)]
+        self.gaps = Gaps.of(evidence, runs)
         self.plain = Figures(evidence, doubt=False)
         self.blue_failed = int(np.count_nonzero(self.plain._blue_failed & evidence.observed))
-        sure = not any(self.lacking) and not self.blue_failed
-        self.strict = self.plain if sure else Figures(evidence.complete(self.runs), doubt=True)
+        sure = not any(self.gaps.lacking) and not self.blue_failed
+        self.strict = self.plain if sure else Figures(evidence.complete(self.gaps.runs), doubt=True)
+
+    @property
+    def observed(self) -> tuple[int, ...]:
+        """Probes that were made, [Blue, Green]."""
+        return self.gaps.observed
+
+    @property
+    def lacking(self) -> tuple[int, ...]:
+        """Probes that are missing, [Blue, Green]."""
+        return self.gaps.lacking
 
     def doubts(self, *, blue: bool) -> str:
         """What makes the strict reading differ, in words; with ``blue``, also what Blue lacks."""
@@ -222,8 +254,8 @@ class Readings:
         arms = (("Green", GREEN), ("Blue", BLUE)) if blue else (("Green", GREEN),)
         whole = len(self.plain.questions) * PARAPHRASES
         lacks = [
-            f"{self.never_asked[arm]} of {whole} paraphrases were never put to {name}"
+            f"{self.gaps.never_asked[arm]} of {whole} paraphrases were never put to {name}"
             for name, arm in arms
-            if self.never_asked[arm]
+            if self.gaps.never_asked[arm]
         ]
         return " and ".join(lacks)

@@ -21,7 +21,7 @@ from switchover.measure import Floats, quantile
 
 Interval = tuple[float, float]
 
-BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])  # shares of the largest bet that cannot go broke
+BETS = np.array([0.1, 0.3, 0.6, 0.9])  # shares of the largest bet that cannot go broke
 
 
 def z_of(confidence: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from switchover.acceptance import accept
 from switchover.evidence import Evidence, Expected
-from switchover.figures import Readings
+from switchover.figures import Gaps, Readings
 from switchover.rules import Rules
 from switchover.settle import Case
 from switchover.stopping import Watch, stop
@@ -57,6 +57,7 @@ def judge_stop(
     runs = None if expected is None or not ticks else round(expected.runs * min(window, ticks) / ticks)
     watch = Watch(
         evidence=made,
+        gaps=Gaps.of(made, expected.runs if expected else None),
         recent=Readings(made.select(last_ticks=window), runs=runs),
         rules=rules,
         traffic=Traffic.of(signals),

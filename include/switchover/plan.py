@@ -177,7 +177,8 @@ class Plan(Part):
     rollback: Rollback = Field(default_factory=Rollback)
     rules: Rules = Field(default_factory=Rules)
     evidence: str = Field(
-        "evidence", description="Where evidence bundles go: folder (below AIRFLOW_HOME unless absolute) or object prefix."
+        "evidence",
+        description="Where evidence bundles go: folder (below AIRFLOW_HOME unless absolute) or object prefix.",
     )
 
     @field_validator("changes")

@@ -17,7 +17,7 @@ import numpy as np
 
 from switchover import measure
 from switchover.evidence import BLUE, GREEN, Bools, Evidence, Floats, Ints
-from switchover.figures import Readings, mean_of, p95_rise
+from switchover.figures import Gaps, Readings, mean_of, p95_rise
 from switchover.rules import Rules, RuleSpec
 from switchover.sequential import growth_of_counts, growth_of_shares, highest, log_evidence
 from switchover.settle import unmeasured
@@ -31,9 +31,10 @@ ALPHA = {"http_5xx": 0.6, "flip_rate": 0.3, "ds_p95_drift": 0.04, "coverage": 0.
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """A hold so far. ``recent`` is the evidence of the last ticks, read both ways."""
+    """A hold so far: all of its evidence, the ``gaps`` in it, and the ``recent`` ticks read both ways."""
 
     evidence: Evidence
+    gaps: Gaps
     recent: Readings
     rules: Rules
     traffic: Traffic
@@ -66,6 +67,11 @@ class Watch:
         rows: Bools = self.real & (self.evidence.arm == BLUE) & ~self.evidence.failed
         return rows
 
+    def doubts(self) -> str:
+        """What of Green was not seen in the whole hold, in words."""
+        missing = self.gaps.lacking[GREEN]
+        return " and ".join(filter(None, (f"{missing} probes are missing" if missing else "", self.traffic.unseen)))
+
     def log_wealth(self, growth: Floats) -> float:
         """The most that the evidence of harm ever was (log)."""
         return highest(log_evidence(growth, self.rules.statistics.horizon))
@@ -80,6 +86,7 @@ class Sign:
     evidence: float
     n: int
     note: str = ""
+    unseen: str = ""
 
 
 def stop(watch: Watch, spec: RuleSpec) -> Verdict:
@@ -101,12 +108,12 @@ def stop(watch: Watch, spec: RuleSpec) -> Verdict:
         outcome, needs = Outcome.ERROR, watch.traffic.dead
     elif not good:
         outcome = Outcome.INCONCLUSIVE
-        needs = (
-            f"a stop needs evidence of {figure(1 / alpha)} : 1; {figure(math.exp(min(sign.evidence, 700)))} : 1 so far"
-        )
+        needs = f"a stop needs evidence of {figure(1 / alpha)} : 1; {_odds(sign.evidence)} so far"
     elif not within(sign.strict, spec.comparison, spec.bound):
         outcome = Outcome.INCONCLUSIVE
-        needs = f"needs whole evidence: {watch.recent.doubts(blue=True)}; held against Green: {figure(sign.strict)}"
+        lacks = " and ".join(filter(None, (watch.recent.doubts(blue=True), sign.unseen)))
+        needs = f"needs whole evidence: {lacks}; held against Green: {figure(sign.strict)}"
+    proof = f"evidence of harm {_odds(sign.evidence)}" if outcome is Outcome.FAIL else ""
     return Verdict(
         rule=spec.name,
         outcome=outcome,
@@ -116,9 +123,7 @@ def stop(watch: Watch, spec: RuleSpec) -> Verdict:
         n=sign.n,
         n_of=spec.minimum_of,
         needs=needs,
-        note="; ".join(
-            filter(None, (f"evidence of harm {_odds(sign.evidence)}" if outcome is Outcome.FAIL else "", sign.note))
-        ),
+        note="; ".join(filter(None, (proof, sign.note))),
     )
 
 
@@ -244,7 +249,11 @@ def _http_5xx(watch: Watch) -> Sign:
     recent_bad, recent_n = float(bad[-window:].sum()), float(n[-window:].sum())
     value = recent_bad / recent_n if recent_n else math.nan
     growth = growth_of_counts(bad, n, watch.rules.http_5xx.accept)
-    return Sign(value=value, strict=value, evidence=watch.log_wealth(growth), n=int(recent_n))
+    lacking = watch.recent.lacking[GREEN]
+    strict = math.inf if watch.traffic.unseen else (recent_bad + lacking) / max(recent_n + lacking, 1)
+    return Sign(
+        value=value, strict=strict, evidence=watch.log_wealth(growth), n=int(recent_n), unseen=watch.traffic.unseen
+    )
 
 
 _SIGNS: dict[str, Callable[[Watch], Sign]] = {
@@ -258,19 +267,23 @@ _SIGNS: dict[str, Callable[[Watch], Sign]] = {
 
 def _tool_loops(watch: Watch, spec: RuleSpec) -> Verdict:
     probes = int(np.count_nonzero(watch.evidence.tool_loop & watch.green))
-    live, dead = watch.traffic.tool_loops, watch.traffic.dead
-    n = int(np.count_nonzero(watch.green)) + watch.traffic.requests
-    if within(probes + live, spec.comparison, spec.bound) and (dead or not n):
-        return unmeasured(spec, dead or "Green was not asked")
-    good = within(probes + live, spec.comparison, spec.bound)
+    live = watch.traffic.tool_loops
+    n, found = int(np.count_nonzero(watch.green)) + watch.traffic.requests, probes + live
+    good = within(found, spec.comparison, spec.bound)
+    if good and (watch.traffic.dead or not n):
+        return unmeasured(spec, watch.traffic.dead or "Green was not asked")
+    unseen = watch.doubts()
+    open_end = good and not within(found + (1 if unseen else 0), spec.comparison, spec.bound)
+    outcome = Outcome.INCONCLUSIVE if open_end else Outcome.PASS if good else Outcome.FAIL
     return Verdict(
         rule=spec.name,
-        outcome=Outcome.PASS if good else Outcome.FAIL,
-        value=probes + live,
+        outcome=outcome,
+        value=found,
         bound=spec.bound,
         n=n,
         n_of="requests",
-        note=f"{probes} in probes, {live} in live traffic" if probes + live else "",
+        needs=f"needs whole evidence: {unseen}" if open_end else "",
+        note=f"{probes} in probes, {live} in live traffic" if found else "",
     )
 
 

@@ -16,27 +16,26 @@ GAP_S = 1.0  # two samples may miss each other by this much before the time betw
 class Traffic:
     """What live traffic did in one hold. ``parts`` are the samples, each cut to what the one before lacked.
 
-    ``dead`` says why there is no trustworthy figure now, ``unseen_s`` how many seconds no sample covers.
+    ``dead`` says why there is no trustworthy figure now, ``unseen`` what of the hold no sample covers.
     """
 
     parts: tuple[SignalSample, ...]
     dead: str
-    unseen_s: float
+    unseen: str
 
     @classmethod
     def of(cls, signals: Signals) -> Traffic:
         """Add up samples, oldest first; ``None`` stands for a look at which the store was dead."""
         samples: Sequence[SignalSample | None]
         samples = [signals] if isinstance(signals, SignalSample) or signals is None else signals
-        parts = increments([sample for sample in samples if sample is not None and not sample.problem])
+        good = [sample for sample in samples if sample is not None and not sample.problem]
         problems = [sample.problem for sample in samples if sample is not None and sample.problem]
         dead = ""
         if not samples or samples[-1] is None:
             dead = "the signals did not answer"
         elif problems:
             dead = f"the signals contradict themselves: {problems[0]}"
-        pauses = ((later.since - earlier.until).total_seconds() for earlier, later in itertools.pairwise(parts))
-        return cls(parts=tuple(parts), dead=dead, unseen_s=sum(pause for pause in pauses if pause > GAP_S))
+        return cls(parts=tuple(increments(good)), dead=dead, unseen=_unseen(samples, good))
 
     @property
     def requests(self) -> int:
@@ -63,6 +62,22 @@ class Traffic:
         """Why live traffic cannot be accepted; empty when it can be judged."""
         if self.dead:
             return self.dead
-        if self.unseen_s:
-            return f"needs signals without gaps: {self.unseen_s:.0f} s of the hold were not seen"
+        if self.unseen:
+            return f"needs signals without gaps: {self.unseen}"
         return "" if self.requests else "needs live requests on Green; none so far"
+
+
+def _unseen(samples: Sequence[SignalSample | None], good: list[SignalSample]) -> str:
+    """What no sample covers: the time between two, and dead looks before the first.
+
+    Figures that grow from the flip on (two samples with one beginning) cover the looks before them.
+    """
+    parts = increments(good)
+    pauses = ((later.since - earlier.until).total_seconds() for earlier, later in itertools.pairwise(parts))
+    seconds = sum(pause for pause in pauses if pause > GAP_S)
+    if seconds:
+        return f"{seconds:.0f} s of the hold were not seen"
+    grows = len(good) > 1 and good[0].since == good[1].since
+    if good and samples[0] is None and not grows:
+        return "the first looks of the hold were not seen"
+    return ""

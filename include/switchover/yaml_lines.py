@@ -57,7 +57,7 @@ class LinedYaml:
             return model.model_validate(self.data)
         except ValidationError as error:
             lines = [self._explain(detail, model) for detail in error.errors()]
-            raise PlanError("\n".join(lines)) from error
+            raise PlanError("\n".join(lines)) from None
 
     def _explain(self, detail: ErrorDetails, model: type[BaseModel]) -> str:
         location = [step for step in detail["loc"] if not self._is_tag(detail["loc"], step)]

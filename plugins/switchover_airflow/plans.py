@@ -34,4 +34,4 @@ class BrokenPlan(DAG):
 
     def get_serialized_fields(self) -> Any:  # type: ignore[override]
         """Called when Airflow serialises the DAG: the moment at which an error is kept under its own name."""
-        raise self._error
+        raise PlanError(str(self._error)) from None

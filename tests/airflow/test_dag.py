@@ -85,7 +85,7 @@ def test_a_broken_plan_is_an_import_error_of_that_plan_alone(monkeypatch: pytest
     serialised, errors = _serialize_dags(bag, get_logger())
     assert [dag.dag_id for dag in serialised] == ["switchover__docs"]
     assert list(errors) == ["plans/bad.yaml"]
-    assert "bad.yaml:30: grene: unknown key (did you mean 'green'?)" in errors["plans/bad.yaml"]
+    assert "bad.yaml:27: grene: unknown key (did you mean 'green'?)" in errors["plans/bad.yaml"]
     assert bag.import_errors == {}, "no error stands under the DAG file's own name"
 
 

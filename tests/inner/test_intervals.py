@@ -84,7 +84,7 @@ def test_quantile_interval_by_hand() -> None:
 def test_a_mean_bound_by_hand() -> None:
     # Ten ones: the wealth of bet b on "above m" is (1 + b (1 - m) / m)^10. At the bound their mean is 1/alpha.
     low = mean_lower(np.ones(10), 0.05)
-    bets = [0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9]
+    bets = [0.1, 0.3, 0.6, 0.9]
     assert np.mean([(1 + b * (1 - low) / low) ** 10 for b in bets]) == pytest.approx(20.0)
     assert mean_upper(np.ones(10), 0.05) == 1.0
     assert mean_upper(-np.ones(10), 0.05, -1, 1) == pytest.approx(1 - 2 * low)  # the mirror image

@@ -240,7 +240,8 @@ def test_rollback_path(seconds: float | None, outcome: Outcome) -> None:
         (None, Outcome.ERROR, "did not answer"),
         ([], Outcome.ERROR, "did not answer"),
         ([sample(1200), None], Outcome.ERROR, "did not answer"),
-        ([None, sample(1200)], Outcome.PASS, ""),  # the newest figure covers all of the hold
+        ([None, sample(600, end=30), sample(1200, end=60)], Outcome.PASS, ""),  # they grow from the flip on
+        ([None, sample(600, start=30), sample(600, start=60, end=90)], Outcome.INCONCLUSIVE, "the first looks"),
         ([sample(0)], Outcome.INCONCLUSIVE, "needs live requests"),
         ([sample(5, 6)], Outcome.ERROR, "contradict"),
         ([sample(600, end=30), sample(600, start=45, end=60)], Outcome.INCONCLUSIVE, "15 s of the hold were not seen"),

@@ -31,7 +31,7 @@ RULES = Rules.model_validate(
 )
 BETTER_TO_WORSE = {Outcome.PASS: 0, Outcome.INCONCLUSIVE: 1, Outcome.ERROR: 1, Outcome.FAIL: 2}
 SLOW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -133,7 +133,7 @@ def test_a_failed_probe_more_never_improves_a_verdict(rows: list[Row], data: st.
 @SLOW
 @given(rows=runs(), data=st.data())
 def test_a_probe_that_fails_instead_never_turns_fail_or_doubt_into_pass(rows: list[Row], data: st.DataObject) -> None:
-    at = data.draw(st.integers(0, len(rows) - 1))
+    at = data.draw(st.sampled_from([i for i, r in enumerate(rows) if r["status"] == 200]))
     spoilt = [*rows[:at], failed(rows[at]), *rows[at + 1 :]]
     for gate in (acceptance, stop):
         before, after = gate(rows), gate(spoilt)
