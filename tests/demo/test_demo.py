@@ -1,0 +1,84 @@
+"""The demo for real, as README tells it: a running Airflow, live traffic, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sandbox import leftovers, ports
+
+pytestmark = pytest.mark.demo
+
+
+def run(state: Path, scenario: str, hold: int) -> tuple[int, str, dict[str, Any]]:
+    """One demo in its own state directory and on free ports: exit code, what it printed, its result."""
+    environ = {**os.environ, "AIRFLOW_PORT": str(ports.free_port()), "SERVICE_PORT": str(ports.free_port())}
+    arguments = ["--scenario", scenario, "--hold", str(hold), "--state", str(state)]
+    done = subprocess.run(
+        [sys.executable, "-m", "sandbox.demo", *arguments],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    return done.returncode, done.stdout, json.loads((state / "result.json").read_text())
+
+
+def clean(result: dict[str, Any]) -> bool:
+    """No request failed, no answer was mixed, no effect was doubled or lost."""
+    traffic, effects = result["traffic"], result["effects"]
+    assert traffic["requests"] > 100
+    assert effects["written"] > 10
+    return (traffic["failed"], traffic["mixed"], effects["duplicated"], effects["lost"]) == (0, 0, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One directory for all runs here: each is also a second start after the one before."""
+    return tmp_path_factory.mktemp("demo") / "state"
+
+
+def test_a_good_green_is_promoted(state: Path) -> None:
+    code, told, result = run(state, "good", hold=25)
+    assert code == 0, told
+    assert (result["outcome"], result["run_state"]) == ("promoted", "success")
+    assert result["pointer"] == {"before": "docs_v1", "after": "docs_v2"}
+    assert clean(result)
+    assert result["ttr_s"] is None
+    assert [step["name"] for step in result["steps"]] == ["freeze", "verify", "warm", "flip", "hold", "unfreeze"]
+    bundle = next((state / "airflow" / "evidence").iterdir())
+    assert {path.name for path in bundle.iterdir()} >= {"summary.json", "report.md"}
+    assert leftovers.ours(state) == []
+
+
+def test_a_regression_is_rolled_back_within_seconds(state: Path) -> None:
+    code, told, result = run(state, "regression", hold=60)
+    assert code == 0, told
+    assert (result["outcome"], result["run_state"]) == ("rolled_back", "failed")
+    assert result["pointer"] == {"before": "docs_v1", "after": "docs_v1"}
+    assert result["writers_resumed"]
+    assert clean(result)
+    assert set(result["ttr_s"]) == {"detect", "decide", "hand_over", "flip", "converge", "total"}
+    assert result["ttr_s"]["total"] <= 120
+    assert leftovers.ours(state) == []
+
+
+def test_nothing_of_airflow_is_left(state: Path) -> None:
+    mark = leftovers.marker(state)
+    assert not [p for p in psutil.process_iter() if mark in " ".join(_command(p))]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
