@@ -69,9 +69,13 @@ class Demo:
         stack.start_service(
             "service", python("sandbox.service", *port), ready=answers(f"{stack.service_url}/healthz/ready")
         )
-        load = ("--url", stack.service_url, "--rate", str(RATE), "--gold", str(GOLD))
-        stack.start_service("load", python("sandbox.load", *load, "--out", str(stack.state / "traffic.json")))
+        self.start_load()
         stack.start_service("ingest", python("sandbox.ingest", "--stream", "process"))
+
+    def start_load(self) -> None:
+        """Steady traffic on the service, and rows for the writers to take in."""
+        where = ("--url", self.stack.service_url, "--out", str(self.stack.state / "traffic.json"))
+        self.stack.start_service("load", python("sandbox.load", *where, "--rate", str(RATE), "--gold", str(GOLD)))
 
     def run(self) -> dict[str, Any]:
         """Trigger the DAG, follow it, and gather the result."""
@@ -213,6 +217,7 @@ def _run(scenario: Scenario, options: argparse.Namespace) -> int:
         wrong = problems(result, scenario)
         tell(result, wrong, stack)
         if options.keep:
+            demo.start_load()
             stack.keep()
             print(f"Airflow is up: {stack.url} (admin / {stack.password}); `make stop` ends it")
     return 1 if wrong else 0

@@ -116,7 +116,7 @@ def _rehearsed_lines(
     lines += [
         f"would   verify {green!r} against its manifest and rehearse the rollback on a shadow pointer",
         f"would   ask {len(switch.gold.items)} questions x 3 paraphrases x {plan.probes.seeds} seeds of both arms",
-        f"would   {switch.pointer.plan(change)}",
+        f"change  {switch.pointer.plan(change)}",
         f"would   hold and watch for {minutes:g} min, a look every {plan.hold.tick_s:g} s",
     ]
     lines += [f"would   resume writer {writer.name!r}" for writer in switch.writers]
