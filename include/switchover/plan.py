@@ -62,7 +62,7 @@ class Arm(Part):
 
 
 class AirflowDagWriter(Part):
-    """An Airflow DAG that writes: frozen by pausing it, drained when no run of it is active."""
+    """An Airflow DAG that writes: frozen by pausing it, drained when no task of it is in flight."""
 
     kind: Literal["airflow_dag"]
     name: str = Field(description="How the writer is called in tables and errors.")

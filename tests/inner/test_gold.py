@@ -71,7 +71,7 @@ def test_what_does_not_resolve_is_named_and_left_out(tmp_path: Path) -> None:
 
 def test_fewer_valid_questions_than_the_minimum_fail(tmp_path: Path) -> None:
     items = [item(number) for number in range(19)] + [item(99, answers=[{"doc": "lambda", "quote": "gone"}])]
-    with pytest.raises(GoldError, match=r"19 valid questions, at least 20 are needed; 1 invalid; for example q99: quote"):
+    with pytest.raises(GoldError, match="19 valid .* at least 20 are needed; 1 invalid; .* q99: quote"):
         load(tmp_path / "g.jsonl", items, minimum=20)
 
 

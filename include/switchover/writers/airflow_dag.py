@@ -1,4 +1,9 @@
-"""A writer that is an Airflow DAG: paused through the REST API, drained when no run of it is active."""
+"""A writer that is an Airflow DAG: paused through the REST API, drained when no task of it is in flight.
+
+Not when no *run* is active: Airflow starts no task of a paused DAG, so a run that was caught between two
+tasks, or queued, stays as it is until the DAG is resumed, and a run whose tasks are done is closed up to a
+minute later.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,9 @@ from switchover.edge import reaching
 from switchover.errors import BadInput, Unreachable
 from switchover.writers.base import Drain
 
-ACTIVE = ("queued", "running")
+IN_FLIGHT = ("queued", "running", "restarting", "deferred")
+#: A scheduler that was about to queue a task when the DAG was paused has done so by the second look.
+QUIET_LOOKS = 2
 
 
 class AirflowDagWriter:
@@ -22,6 +29,7 @@ class AirflowDagWriter:
         self._dag_id = dag_id
         self.name = name
         self.drain_s = drain_s
+        self._quiet = 0
 
     def find(self) -> Mapping[str, Any]:
         """See :class:`Writer`."""
@@ -33,13 +41,12 @@ class AirflowDagWriter:
 
     def drained(self) -> Drain:
         """See :class:`Writer`."""
-        runs = self._call("GET", f"/api/v2/dags/{self._dag_id}/dagRuns", params={"state": list(ACTIVE), "limit": 1})
-        active = int(runs["total_entries"])
+        path = f"/api/v2/dags/{self._dag_id}/dagRuns/~/taskInstances"
+        tasks = int(self._call("GET", path, params={"state": list(IN_FLIGHT), "limit": 1})["total_entries"])
         paused = bool(self.find()["is_paused"])
-        return Drain(
-            done=active == 0 and paused,
-            proof=f"DAG {self._dag_id} is {'paused' if paused else 'NOT paused'}, {active} runs queued or running",
-        )
+        self._quiet = self._quiet + 1 if paused and tasks == 0 else 0
+        state = "paused" if paused else "NOT paused"
+        return Drain(done=self._quiet >= QUIET_LOOKS, proof=f"DAG {self._dag_id} is {state}, {tasks} tasks in flight")
 
     def resume(self, found: Mapping[str, Any], *, epoch: int) -> None:
         """See :class:`Writer`."""
