@@ -4,7 +4,7 @@ HOLD     ?= 60
 VENV     := .venv
 BIN      := $(VENV)/bin
 READY    := $(VENV)/.ready
-SOURCES  := dags docs include plugins tests
+SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo stop test test-fast test-matrix check format docs lock clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def dag(monkeypatch: pytest.MonkeyPatch) -> DAG:
 
 def test_the_checklist_in_its_order(dag: DAG) -> None:
     line = ["preflight", "freeze", "verify", "warm", "acceptance_gate", "flip", "hold", "gate"]
-    for before, after in zip(line, line[1:], strict=False):
+    for before, after in pairwise(line):
         assert after in dag.get_task(before).downstream_task_ids
     assert dag.get_task("acceptance_gate").downstream_task_ids == {"flip", "abort"}
     assert dag.get_task("gate").downstream_task_ids == {"unfreeze", "rollback"}
