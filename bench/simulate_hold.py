@@ -102,7 +102,9 @@ class Hold:
         """Whether any rule's evidence ever suffices: if not, no tick can stop, and none need be replayed."""
         evidence = self.evidence(TICKS)
         recent = Readings(evidence.select(last_ticks=1))
-        watch = Watch(evidence=evidence, recent=recent, rules=RULES, traffic=Traffic.of(self.signals(TICKS)))
+        watch = Watch(
+            evidence=evidence, gaps=recent.gaps, recent=recent, rules=RULES, traffic=Traffic.of(self.signals(TICKS))
+        )
         judged = set(ALPHA) - {"latency_p95"}
         return bool(self.tool_loops.any()) or any(
             sign_of(watch, rule).evidence >= -math.log(false_stops(RULES, rule)) for rule in judged

@@ -45,7 +45,7 @@ class Secrets:
         """Read the state directory's secrets; make them where they are missing."""
         path = state / "secrets.json"
         if not path.exists():
-            values = {name: secrets.token_urlsafe(32) for name in cls.__dataclass_fields__}
+            values = {name: secrets.token_urlsafe(64) for name in cls.__dataclass_fields__}
             values["password"] = secrets.token_urlsafe(12)
             values["fernet_key"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
             write_private(path, json.dumps(values))
@@ -112,7 +112,7 @@ class AirflowHome:
                 "fernet_key": self.secrets.fernet_key,
                 "execution_api_server_url": f"{self.url}/execution/",
                 # The default asks the DNS for this machine's name, which takes seconds where there is none.
-                "hostname_callable": "socket.gethostname",
+                "hostname_callable": "sandbox.ports.host",
                 "default_task_retry_delay": 2,  # 300 s would break any TTR
                 "min_serialized_dag_update_interval": 1,
             },
@@ -154,7 +154,13 @@ class AirflowHome:
                 "parsing_processes": 1,
                 "print_stats_interval": 0,
             },
-            "logging": {"colored_console_log": False},
+            "logging": {
+                "colored_console_log": False,
+                # Nobody listens there. Another Airflow's log server on the default ports would refuse with a
+                # warning about secret keys in each log.
+                "worker_log_server_port": 1,
+                "trigger_log_server_port": 1,
+            },
         }
         return {
             f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)

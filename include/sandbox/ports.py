@@ -12,6 +12,11 @@ from sandbox.errors import PortTaken
 HOST = "127.0.0.1"
 
 
+def host() -> str:
+    """The name under which the sandbox's processes know this machine; no name server is asked."""
+    return HOST
+
+
 def is_free(port: int) -> bool:
     """True if a server could listen on the port now; connections that are only closing do not count."""
     with socket.socket() as probe:

@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 
 from switchover import measure
-from switchover.evidence import GREEN, Floats
-from switchover.figures import mean_of, p95_rise, rise
+from switchover.evidence import GREEN
+from switchover.figures import mean_of, rise
 from switchover.intervals import (
     binomial_lower,
     binomial_upper,
@@ -34,36 +34,35 @@ from switchover.verdict import Outcome, Verdict, figure, percent
 
 def _ds_question(case: Case) -> Finding:
     plain = case.readings.plain
-    medians = plain.medians()
+    medians = plain.green.medians
     worst = int(np.argmax(medians))
-    of_worst = plain.green["ds_question"][plain.green["paraphrase"] == worst]
     return Finding(
         value=float(medians[worst]),
-        strict=float(case.readings.strict.medians().max()),
+        strict=float(case.readings.strict.green.medians.max()),
         n=plain.asked,
-        interval=quantile_interval(of_worst, 0.5, plain.asked, z_of(case.confidence)),
+        interval=quantile_interval(plain.green.ds_of(worst), 0.5, plain.asked, z_of(case.confidence)),
         note="medians " + ", ".join(figure(median) for median in medians),
     )
 
 
 def _ds_p95_drift(case: Case) -> Finding:
-    q = case.rules.ds_p95_drift.quantile
-    (green, blue), z = case.readings.plain.ds(), z_of(case.confidence) / math.sqrt(2)
-    n = int(np.count_nonzero(case.readings.plain.comparable))
-    g, b = (quantile_interval(values, q, n, z) for values in (green, blue))
-    at = f"p{100 * q:g}"
+    q, plain, z = case.rules.ds_p95_drift.quantile, case.readings.plain, z_of(case.confidence) / math.sqrt(2)
+    n = int(np.count_nonzero(plain.comparable))
+    sides = plain.compared, plain.blue
+    g, b = (side.interval("ds_question", q, n, z) for side in sides)
+    at_green, at_blue = (figure(side.quantile("ds_question", q)) for side in sides)
     return Finding(
-        value=measure.quantile_drift(green, blue, q),
-        strict=measure.quantile_drift(*case.readings.strict.ds(), q),
-        n=min(n, case.readings.plain.asked),
+        value=plain.drift(q),
+        strict=case.readings.strict.drift(q),
+        n=min(n, plain.asked),
         interval=(g[0] - b[1], g[1] - b[0]),
         relative=True,
-        note=f"{at} Green {figure(float(measure.quantile(green, q)))}, Blue {figure(float(measure.quantile(blue, q)))}",
+        note=f"p{100 * q:g} {at_green}, Blue {at_blue}",
     )
 
 
 def _coverage(case: Case) -> Finding:
-    plain, strict = case.readings.plain.green_coverage, case.readings.strict.green_coverage
+    plain, strict = case.readings.plain.green.coverage, case.readings.strict.green.coverage
     answerable = plain[~np.isnan(plain)]
     left_out = len(plain) - len(answerable)
     return Finding(
@@ -78,15 +77,15 @@ def _coverage(case: Case) -> Finding:
 def _coverage_vs_blue(case: Case) -> Finding:
     plain, strict, margin = case.readings.plain, case.readings.strict, case.rules.coverage_vs_blue.margin
     result = compare(
-        plain.green_coverage,
-        plain.blue_coverage,
+        plain.green.coverage,
+        plain.blue.coverage,
         questions=plain.questions,
         higher_is_better=True,
         confidence=case.confidence,
     )
     return Finding(
         value=result.effect,
-        strict=mean_of(strict.green_coverage - strict.blue_coverage),
+        strict=mean_of(strict.green.coverage - strict.blue.coverage),
         n=result.n,
         interval=result.interval,
         beyond=result.interval[1] < -margin,
@@ -98,13 +97,13 @@ def _coverage_vs_blue(case: Case) -> Finding:
 
 def _flip_rate(case: Case) -> Finding:
     plain = case.readings.plain
-    states = plain.green_states
+    states = plain.green.states
     chaotic = [plain.questions[i] for i in np.flatnonzero(states == measure.CHAOTIC)]
-    seeds, inert = plain.inert_seeds()
+    seeds, inert = plain.green.seeds()
     needed = case.rules.flip_rate.seeds if case.traffic is None else 1
     flips = int(np.count_nonzero(states != measure.CONVERGENT))
     value = measure.flip_rate(states)
-    strict = case.readings.strict.green_states
+    strict = case.readings.strict.green.states
     return Finding(
         value=value,
         strict=math.inf if np.any(strict == measure.CHAOTIC) else measure.flip_rate(strict),
@@ -136,22 +135,22 @@ def _flips_vs_blue(case: Case) -> Finding:
 def _latency_p95(case: Case) -> Finding:
     rule, z = case.rules.latency_p95, z_of(case.confidence) / math.sqrt(2)
     plain = case.readings.plain
-    green, blue = plain.ms(rule.stage)
-    g, b = (quantile_interval(values, 0.95, len(values), z) for values in (green, blue))
-    value, interval = p95_rise(plain, rule.stage), (rise(g[0], b[1]), rise(g[1], b[0]))
-    n = min(len(green), len(blue))
-    off = abs(value - rule.accept)
+    sides = plain.compared, plain.blue
+    g, b = (side.interval(f"ms_{rule.stage}", 0.95, side.n, z) for side in sides)
+    value, interval = plain.rise(rule.stage), (rise(g[0], b[1]), rise(g[1], b[0]))
+    n, off = min(side.n for side in sides), abs(value - rule.accept)
     more = math.ceil(n * ((value - interval[0]) / off) ** 2) if 0 < off < math.inf else None
-    others = ", ".join(f"{other} {percent(p95_rise(plain, other))}" for other in measure.STAGES if other != rule.stage)
+    p95_green, p95_blue = (figure(ms) for ms in plain.p95(rule.stage))
+    others = ", ".join(f"{other} {percent(plain.rise(other))}" for other in measure.STAGES if other != rule.stage)
     return Finding(
         value=value,
-        strict=p95_rise(case.readings.strict, rule.stage),
+        strict=case.readings.strict.rise(rule.stage),
         n=n,
         interval=interval,
         beyond=interval[0] > rule.accept,
         relative=True,
         open_needs=f"needs about {more} requests per arm; {n} so far" if more else "needs more requests",
-        note=f"p95 of {rule.stage} {_p95(green)} ms, Blue {_p95(blue)} ms; others: {others}",
+        note=f"p95 of {rule.stage} {p95_green} ms, Blue {p95_blue} ms; others: {others}",
     )
 
 
@@ -164,16 +163,17 @@ def _failures(case: Case, bound: float, probes: tuple[int, int], live: int) -> F
     alpha = 1 - case.confidence
     n_probes, n_live = case.readings.plain.green.n, case.traffic.requests if case.traffic else 0
     n, bad, strict_bad = n_probes + n_live, probes[0] + live, probes[1] + live
-    streams = ((probes[0], n_probes), (live, n_live), (bad, n))
+    streams = {(probes[0], n_probes), (live, n_live), (bad, n)}
+    upper, strict_n = binomial_upper(bad, n, alpha), case.readings.strict.green.n + n_live
     need = requests_needed(strict_bad, bound, alpha)
     clean = "clean requests" if not strict_bad else f"requests with these {strict_bad} failures and no more"
     needs = f"{percent(bound)} at {percent(case.confidence)} needs {need or 'endless'} {clean}; {n} so far"
     return Finding(
         value=bad / n,
-        strict=binomial_upper(strict_bad, case.readings.strict.green.n + n_live, alpha),
+        strict=upper if (strict_bad, strict_n) == (bad, n) else binomial_upper(strict_bad, strict_n, alpha),
         n=n,
-        interval=(binomial_lower(bad, n, alpha), binomial_upper(bad, n, alpha)),
-        beyond=any(binomial_lower(few, of, alpha) > bound for few, of in streams),
+        interval=(binomial_lower(bad, n, alpha), upper),
+        beyond=any(few > of * bound and binomial_lower(few, of, alpha) > bound for few, of in streams),
         blocked=case.traffic.blocked if case.traffic else "",
         open_needs=needs,
         strict_needs=needs,
@@ -182,17 +182,21 @@ def _failures(case: Case, bound: float, probes: tuple[int, int], live: int) -> F
 
 
 def _error_rate(case: Case) -> Finding:
-    plain, strict = (figures.green_failures for figures in (case.readings.plain, case.readings.strict))
+    plain, strict = (
+        int(np.count_nonzero(figures.green.failed)) for figures in (case.readings.plain, case.readings.strict)
+    )
     return _failures(case, case.rules.error_rate.accept, (plain, strict), case.traffic.failures if case.traffic else 0)
 
 
 def _http_5xx(case: Case) -> Finding:
-    seen = case.readings.plain.green_5xx
-    return _failures(case, case.rules.http_5xx.accept, (seen, seen), case.traffic.errors_5xx if case.traffic else 0)
+    seen = int(np.count_nonzero(measure.server_errors(case.readings.plain.green["status"])))
+    strict = seen + case.readings.lacking[GREEN]
+    return _failures(case, case.rules.http_5xx.accept, (seen, strict), case.traffic.errors_5xx if case.traffic else 0)
 
 
 def _tool_loops(case: Case) -> Finding:
-    probes, live = case.readings.plain.green_tool_loops, case.traffic.tool_loops if case.traffic else 0
+    probes = int(np.count_nonzero(case.readings.plain.green["tool_loop"]))
+    live = case.traffic.tool_loops if case.traffic else 0
     return Finding(
         value=probes + live,
         strict=probes + live + case.readings.lacking[GREEN],
@@ -224,7 +228,7 @@ def accept(case: Case, spec: RuleSpec) -> Verdict:
         return _rollback_path(case, spec)
     if not case.readings.observed[GREEN]:
         return unmeasured(spec, "Green was not asked")
-    if spec.name in RELATIVE and not case.readings.plain.blue_answered:
+    if spec.name in RELATIVE and not case.readings.blue_answered:
         return unmeasured(spec, "Blue did not answer: nothing to compare with")
     verdict = settle(spec, ASKED[spec.name](case), case.readings)
     dead = case.traffic.dead if case.traffic and spec.name in LIVE else ""
@@ -241,10 +245,6 @@ def _rollback_path(case: Case, spec: RuleSpec) -> Verdict:
     if not (math.isfinite(seconds) and seconds >= 0):
         return unmeasured(spec, f"the rehearsal measured {seconds} s")
     return settle(spec, Finding(value=seconds, strict=seconds, n=1), None)
-
-
-def _p95(ms: Floats) -> str:
-    return figure(measure.latency(ms)[1])
 
 
 def _decides(questions: int | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from switchover import __version__
+from switchover.cli_judge import add_commands
 from switchover.edge import Edge, environment_connections
 from switchover.errors import BadInput, SwitchoverError
 from switchover.ledger import Ledger
@@ -20,22 +21,23 @@ from switchover.steps.finish import restore
 from switchover.steps.switch import Switch
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_UNMEASURED = 0, 2, 4
+Result = tuple[str, Any, int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 well, 2 bad input, 4 a server did not answer."""
+    """Run one command; returns its exit code: 0 well, 1 a rule fails, 2 bad input, 3 inconclusive, 4 no answer."""
     parser = build_parser()
     options = parser.parse_args(arguments)
     edge = Edge(connections=environment_connections())
     try:
-        text, data = options.run(options, edge)
+        text, data, code = options.call(options, edge)
     except SwitchoverError as error:
         print(f"switchover: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_UNMEASURED
     finally:
         edge.close()
     print(json.dumps(data, indent=2, default=str) if options.json else text)
-    return EXIT_OK
+    return int(code)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,6 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")
     _ledger_option(status)
 
+    add_commands(commands, _command)
+
     restore = _command(
         commands,
         "restore",
@@ -87,7 +91,7 @@ def _command(parsers: Any, name: str, run: Any, text: str, example: str) -> argp
         name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=f"example: {example}"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(call=run)
     return parser
 
 
@@ -95,42 +99,45 @@ def _ledger_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
 
 
-def _plan_check(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+def _plan_check(options: argparse.Namespace, edge: Edge) -> Result:
     plans = {str(path): load_plan(path) for path in options.files}
     lines = [f"{path}: ok: service {plan.service}, digest {plan.digest[:12]}" for path, plan in plans.items()]
-    return "\n".join(lines), {path: {"service": plan.service, "digest": plan.digest} for path, plan in plans.items()}
+    return (
+        "\n".join(lines),
+        {path: {"service": plan.service, "digest": plan.digest} for path, plan in plans.items()},
+        EXIT_OK,
+    )
 
 
-def _plan_schema(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+def _plan_schema(options: argparse.Namespace, edge: Edge) -> Result:
     schema = plan_schema()
-    return json.dumps(schema, indent=2), schema
+    return json.dumps(schema, indent=2), schema, EXIT_OK
 
 
-def _ledger_init(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+def _ledger_init(options: argparse.Namespace, edge: Edge) -> Result:
     Ledger(engine=edge.sql(options.ledger)).create_tables()
-    return f"ledger {options.ledger!r}: tables are there", {"ledger": options.ledger, "ready": True}
+    return f"ledger {options.ledger!r}: tables are there", {"ledger": options.ledger, "ready": True}, EXIT_OK
 
 
-def _status(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+def _status(options: argparse.Namespace, edge: Edge) -> Result:
     ledger = Ledger(engine=edge.sql(options.ledger))
     now = ledger.now()
     rows = ledger.runs.latest(service=options.service, limit=options.last)
     lines = [f"{row.id}  {status_line(row, now)}" for row in rows]
     data = [{"id": row.id, "service": row.service, "state": row.state.value, "reason": row.reason} for row in rows]
-    return "\n".join(lines) or "no switchovers yet", data
+    return "\n".join(lines) or "no switchovers yet", data, EXIT_OK
 
 
-def _restore(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+def _restore(options: argparse.Namespace, edge: Edge) -> Result:
     switch = Switch.open(edge=edge, ledger=options.ledger, id=options.run, actor=f"command line, {getpass.getuser()}")
     line = restore(switch)
-    return f"{options.run}: {line}", {"id": options.run, "state": switch.row.state.value, "result": line}
+    return f"{options.run}: {line}", {"id": options.run, "state": switch.row.state.value, "result": line}, EXIT_OK
 
 
-def _report(options: argparse.Namespace, edge: Edge) -> tuple[str, Any]:
+def _report(options: argparse.Namespace, edge: Edge) -> Result:
     summary = summarise(Ledger(engine=edge.sql(options.ledger)), options.run)
-    return f"{markdown(summary)}\n{rule_table(summary['verdicts'])}" if summary["verdicts"] else markdown(
-        summary
-    ), summary
+    verdicts = f"\n{rule_table(summary['verdicts'])}" if summary["verdicts"] else ""
+    return markdown(summary) + verdicts, summary, EXIT_OK
 
 
 if __name__ == "__main__":

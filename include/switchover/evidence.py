@@ -1,4 +1,4 @@
-"""What the judge judges: evidence rows as columns, and figures of live traffic.
+"""What the judge judges: evidence rows as columns (figures of live traffic are in ``traffic``).
 
 Everything that can be wrong with a row is put right here, in one direction only: what is missing, not a
 number or out of range becomes the worst value, so that no gap can improve a verdict.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,55 +16,18 @@ import numpy.typing as npt
 
 from switchover import measure
 from switchover.errors import BadInput
+from switchover.traffic import SignalSample, increments
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 BLUE, GREEN = 0, 1
+__all__ = ["ARMS", "BLUE", "COLUMNS", "GREEN", "PARAPHRASES", "Evidence", "Expected", "SignalSample", "increments"]
+
 ARMS = ("blue", "green")
 PARAPHRASES = 3
 NO_CITATION = "(no citation)"  # what an unanswerable question should cite
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignalSample:
-    """Live traffic on Green in [since, until): probes are not in it, they are judged from their rows.
-
-    Samples of one hold either follow each other, or all begin at the flip and grow; see ``increments``.
-    """
-
-    requests: int
-    errors_5xx: int
-    failures: int
-    tool_loops: int
-    p95_ms: Mapping[str, float]
-    since: datetime
-    until: datetime
-
-    @property
-    def problem(self) -> str | None:
-        """What cannot be true about these figures, or ``None``."""
-        counts = {"errors_5xx": self.errors_5xx, "failures": self.failures, "tool_loops": self.tool_loops}
-        for name, count in {"requests": self.requests, **counts}.items():
-            if count < 0:
-                return f"{name} is {count}"
-        for name, count in counts.items():
-            if count > self.requests:
-                return f"{name} {count} of {self.requests} requests"
-        return "until is before since" if self.until < self.since else None
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-able form; ``from_json`` reads it back."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        p95 = {stage: ms for stage, ms in self.p95_ms.items() if np.isfinite(ms)}
-        return {**plain, "p95_ms": p95, "since": self.since.isoformat(), "until": self.until.isoformat()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SignalSample:
-        """Read a sample that ``to_json`` wrote."""
-        times = {name: datetime.fromisoformat(data[name]) for name in ("since", "until")}
-        return cls(**{**data, **times, "p95_ms": dict(data["p95_ms"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +73,26 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.arm)
 
-    @property
+    @cached_property
+    def cell(self) -> Ints:
+        """The combination (arm, question, paraphrase) of each row (n,) as one number."""
+        return (self.arm * len(self.questions) + self.question) * PARAPHRASES + self.paraphrase
+
+    @cached_property
     def failed(self) -> Bools:
         """Which rows (n,) are probes without success; one without a latency has not succeeded."""
         return measure.failed(self.status) | ~np.isfinite(self.ms_total)
+
+    @cached_property
+    def ticks(self) -> Ints:
+        """The ticks that have rows, in order."""
+        return measure.distinct(self.tick)
+
+    @cached_property
+    def at(self) -> Ints:
+        """Position of each row's tick in ``ticks`` (n,)."""
+        position: Ints = np.searchsorted(self.ticks, self.tick)
+        return position
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], questions: Sequence[str]) -> Evidence:
@@ -170,23 +149,24 @@ class Evidence:
         """
         if len(self) and not 0 <= self.paraphrase.min() <= self.paraphrase.max() < PARAPHRASES:
             raise BadInput(f"evidence: a paraphrase outside 0..{PARAPHRASES - 1}")
-        says = np.bincount(self.question[self.observed & unanswerable], minlength=len(self.questions))
-        rows = np.bincount(self.question[self.observed], minlength=len(self.questions))
-        open_end = ((says == rows) & (rows > 0))[self.question]
-        failed = self.failed
-        covered = np.where(failed, 0.0, _share(self.coverage, worst=0.0))
+        failed, count = self.failed, len(self.questions)
+        open_end = np.zeros(len(self), np.bool_)
+        if unanswerable.any():
+            says = np.bincount(self.question[self.observed & unanswerable], minlength=count)
+            rows = np.bincount(self.question[self.observed], minlength=count)
+            open_end = ((says == rows) & (rows > 0))[self.question]
         abstained = open_end & ~failed & (self.cited < 0)
         return replace(
             self,
             sections=(*self.sections, NO_CITATION) if abstained.any() else self.sections,
-            ds_question=np.where(failed, 1.0, _share(self.ds_question, worst=1.0)),
-            ds_anchor=np.where(failed, 1.0, _share(self.ds_anchor, worst=1.0)),
-            coverage=np.where(open_end, np.nan, covered),
-            cited=np.where(failed, -1, np.where(abstained, len(self.sections), self.cited)),
-            ms_retrieve=_time(self.ms_retrieve, failed),
-            ms_rerank=_time(self.ms_rerank, failed),
-            ms_reason=_time(self.ms_reason, failed),
-            ms_total=_time(self.ms_total, failed),
+            ds_question=_but(_share(self.ds_question, worst=1.0), failed, 1.0),
+            ds_anchor=_but(_share(self.ds_anchor, worst=1.0), failed, 1.0),
+            coverage=_but(_but(_share(self.coverage, worst=0.0), failed, 0.0), open_end, np.nan),
+            cited=_but(_but(self.cited, failed, -1), abstained, len(self.sections)),
+            ms_retrieve=_but(_time(self.ms_retrieve), failed, np.inf),
+            ms_rerank=_but(_time(self.ms_rerank), failed, np.inf),
+            ms_reason=_but(_time(self.ms_reason), failed, np.inf),
+            ms_total=_but(_time(self.ms_total), failed, np.inf),
         )
 
     def complete(self, runs: int) -> Evidence:
@@ -232,7 +212,7 @@ class Evidence:
         if tick is not None:
             keep &= self.tick == tick
         if last_ticks is not None:
-            keep &= np.isin(self.tick, np.unique(self.tick)[-last_ticks:])
+            keep &= self.tick >= self.ticks[-last_ticks:].min(initial=self.tick.max(initial=0))
         return self if keep.all() else self.take(keep)
 
     def take(self, rows: Bools | Ints) -> Evidence:
@@ -248,28 +228,6 @@ class Evidence:
 COLUMNS = tuple(field.name for field in fields(Evidence) if field.name not in ("questions", "sections"))
 
 
-def increments(samples: Sequence[SignalSample | None]) -> list[SignalSample]:
-    """Samples that follow each other: one that begins where its forerunner began is cut by what that held.
-
-    Dead samples (``None``) are left out; where figures grow from the flip on, nothing is lost by that.
-    """
-    out: list[SignalSample] = []
-    last: SignalSample | None = None
-    for sample in samples:
-        if sample is None:
-            continue
-        if last is not None and sample.since == last.since and sample.until >= last.until:
-            grown: dict[str, Any] = {
-                name: max(0, getattr(sample, name) - getattr(last, name))
-                for name in ("requests", "errors_5xx", "failures", "tool_loops")
-            }
-            out.append(replace(sample, since=last.until, **grown))
-        else:
-            out.append(sample)
-        last = sample
-    return out
-
-
 def _ints(rows: Sequence[Mapping[str, Any]], name: str) -> Ints:
     return np.array([int(row[name]) for row in rows], dtype=np.int64)
 
@@ -280,8 +238,20 @@ def _floats(rows: Sequence[Mapping[str, Any]], name: str, none: float = np.nan) 
 
 def _share(values: Floats, *, worst: float) -> Floats:
     """Values in 0..1, give or take a rounding; everything else at its worst."""
+    if len(values) and values.min() >= 0 and values.max() <= 1:  # false when there is a NaN
+        return values
     return np.where((values >= -1e-9) & (values <= 1 + 1e-9), np.clip(values, 0.0, 1.0), worst)
 
 
-def _time(values: Floats, failed: Bools) -> Floats:
-    return np.where(failed | ~(values >= 0), np.inf, values)
+def _time(values: Floats) -> Floats:
+    return values if len(values) and values.min() >= 0 else np.where(values >= 0, values, np.inf)
+
+
+def _but(values: npt.NDArray[Any], where: Bools, instead: float) -> npt.NDArray[Any]:
+    """The values with some replaced; the same array when they stand there already."""
+    rows = np.flatnonzero(where)
+    if np.array_equal(values[rows], np.full(len(rows), instead), equal_nan=True):
+        return values
+    out: npt.NDArray[Any] = values.copy()
+    out[rows] = instead
+    return out

@@ -1,8 +1,8 @@
 """The figures of both arms that the rules ask for, from one reading of the evidence.
 
 Missing probes and a Blue that fails leave room for doubt, and doubt must never help Green. So the judge
-reads the evidence twice: as it stands (Blue's failed probes left out), and with all doubt against Green
-(``doubt=True``: Blue's failed probes at the best they could have been). A rule fails on the first reading
+reads the evidence twice: as it stands (Blue's failed probes left out), and strictly, with all doubt against
+Green (what is missing failed on Green, and was the best it could have been on Blue). A rule fails on the first reading
 and passes only if it passes on both.
 """
 
@@ -18,46 +18,178 @@ import numpy.typing as npt
 
 from switchover import measure
 from switchover.evidence import ARMS, BLUE, GREEN, PARAPHRASES, Bools, Evidence, Floats, Ints
+from switchover.intervals import Interval, wilson
 
 States = npt.NDArray[np.int8]
 
 
-class Rows:
-    """The rows of one arm; a column is fetched when it is asked for."""
+class Side:
+    """One arm's rows and the figures that need no other arm. Everything is worked out once, when asked for."""
 
     def __init__(self, evidence: Evidence, where: Bools) -> None:
-        found = np.flatnonzero(where)
-        run = len(found) > 0 and int(found[-1] - found[0]) + 1 == len(found)
-        self.rows: slice | Ints = slice(int(found[0]), int(found[-1]) + 1) if run else found
         self._evidence = evidence
-        self.n = len(found)
+        rows = np.flatnonzero(where)
+        together = len(rows) > 0 and int(rows[-1] - rows[0]) == len(rows) - 1
+        self._rows: slice | Ints = slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+        self._quantiles: dict[tuple[str, float], float] = {}
+        self.n = len(rows)
+        self.questions = len(evidence.questions)
 
     def __getitem__(self, column: str) -> npt.NDArray[Any]:
-        values: npt.NDArray[Any] = getattr(self._evidence, column)[self.rows]
+        """One column of this arm's rows."""
+        if column not in self._columns:
+            self._columns[column] = self._of_column(column)
+        return self._columns[column]
+
+    def quantile(self, column: str, q: float) -> float:
+        """One quantile of a column."""
+        if (column, q) not in self._quantiles:
+            self._quantiles[column, q] = float(measure.quantile(self[column], q))
+        return self._quantiles[column, q]
+
+    def interval(self, column: str, q: float, n: float, z: float) -> Interval:
+        """The same with its interval; ``n`` is how many independent draws the rows are worth."""
+        low, high = wilson(q * n, n, z)
+        found = measure.quantile(self[column], [low, q, high])
+        self._quantiles[column, q] = float(found[1])
+        return float(found[0]), float(found[2])
+
+    def only(self, questions: Bools) -> Side:
+        """The same side over some questions (n_questions,)."""
+        kept = np.zeros(len(self._evidence), np.bool_)
+        kept[self._rows] = questions[self["question"]]
+        return Side(self._evidence, kept)
+
+    @cached_property
+    def failed(self) -> Bools:
+        """Which rows are probes without success."""
+        return self._of(self._evidence.failed)
+
+    @cached_property
+    def asked(self) -> Bools:
+        """Questions (n_questions,) that were put to this arm at least once."""
+        observed = self["observed"]
+        real = self["question"] if observed.all() else self["question"][observed]
+        there: Bools = np.bincount(real, minlength=self.questions) > 0
+        return there
+
+    @cached_property
+    def coverage(self) -> Floats:
+        """Mean coverage of each question (n_questions,); NaN where it is unanswerable or there is no row."""
+        total, count = self.covered
+        mean: Floats = np.divide(total, count, out=np.full(len(count), math.nan), where=count > 0)
+        return mean
+
+    @cached_property
+    def covered(self) -> tuple[Floats, Ints]:
+        """(sum of coverages, rows) of each question (n_questions,)."""
+        count = np.bincount(self["question"], minlength=self.questions)
+        return np.bincount(self["question"], self["coverage"], self.questions), count
+
+    @cached_property
+    def states(self) -> States:
+        """λ state of each question (n_questions,)."""
+        return measure.lambda_states(self["question"], self["paraphrase"], self["seed"], self["cited"], self.questions)
+
+    @cached_property
+    def flips(self) -> Floats:
+        """1.0 where a question is not → (n_questions,)."""
+        flips: Floats = (self.states != measure.CONVERGENT).astype(np.float64)
+        return flips
+
+    def _of_column(self, column: str) -> npt.NDArray[Any]:
+        return self._of(getattr(self._evidence, column))
+
+    def _of(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """This arm's part of a column: a view where its rows lie together."""
+        return values[self._rows] if isinstance(self._rows, slice) else np.take(values, self._rows)
+
+    @cached_property
+    def medians(self) -> Floats:
+        """Median ΔS_question on each paraphrase set (3,)."""
+        return np.array([measure.quantile(self.ds_of(p), 0.5) for p in range(PARAPHRASES)])
+
+    def ds_of(self, paraphrase: int) -> Floats:
+        """ΔS_question of one paraphrase set."""
+        values: Floats = self["ds_question"][self["paraphrase"] == paraphrase]
         return values
+
+    def seeds(self) -> tuple[int, int]:
+        """(seeds that this arm was asked with, those of them that changed nothing)."""
+        columns = [self[name] for name in ("question", "paraphrase", "seed", "cited")]
+        if not self["observed"].all():
+            columns = [values[self["observed"]] for values in columns]
+        question, paraphrase, seed, cited = columns
+        inert = measure.inert_seeds(question, paraphrase, seed, cited)
+        return len(measure.distinct(seed)), len(inert)
+
+
+class AtBest(Side):
+    """Blue under doubt: its successful probes, and ``failed`` ones as the best that they could have been."""
+
+    def __init__(self, good: Side, failed: Side) -> None:
+        self._good = good
+        self._failed = failed
+        self.n = good.n + failed.n
+        self.questions = good.questions
+        self._columns = {}
+        self._quantiles = {}
+
+    def _of_column(self, column: str) -> npt.NDArray[Any]:
+        there = self._good[column]
+        if column in ("ds_question", *(f"ms_{stage}" for stage in measure.STAGES)):
+            return np.concatenate([there, np.zeros(self._failed.n)])
+        return np.concatenate([there, self._failed[column]])
+
+    @cached_property
+    def covered(self) -> tuple[Floats, Ints]:
+        """As if the failed probes had covered everything; an unanswerable question stays NaN."""
+        total, count = self._good.covered
+        more = np.bincount(self._failed["question"], minlength=self.questions)
+        unanswerable = self._failed["question"][np.isnan(self._failed["coverage"])]
+        best = total + more
+        best[unanswerable] = math.nan
+        return best, count + more
+
+    @cached_property
+    def flips(self) -> Floats:
+        """A question with a failed probe counts as one that does not flip."""
+        flips = self._good.flips.copy()
+        flips[self._failed["question"]] = 0.0
+        return flips
 
 
 class Figures:
     """What both arms did, under one reading of the doubt."""
 
-    def __init__(self, evidence: Evidence, *, doubt: bool) -> None:
-        self.evidence = evidence
-        self.doubt = doubt
-        self.questions = evidence.questions
-        self.green = Rows(evidence, evidence.arm == GREEN)
-        self._blue_failed = evidence.failed & (evidence.arm == BLUE)
-        self.blue = Rows(evidence, (evidence.arm == BLUE) & (~self._blue_failed | doubt))
+    def __init__(self, questions: tuple[str, ...], green: Side, blue: Side) -> None:
+        self.questions = questions
+        self.green = green
+        self.blue = blue
 
-    @cached_property
-    def blue_answered(self) -> int:
-        """How many of Blue's probes succeeded."""
-        return int(np.count_nonzero((self.evidence.arm == BLUE) & ~self._blue_failed))
+    @classmethod
+    def plain(cls, evidence: Evidence) -> Figures:
+        """The evidence as it stands: Blue's failed probes are left out."""
+        green = Side(evidence, evidence.arm == GREEN)
+        blue = Side(evidence, (evidence.arm == BLUE) & ~evidence.failed)
+        return cls(evidence.questions, green, blue)
 
-    @cached_property
-    def _blue_bad(self) -> Bools:
-        """Which of Blue's rows here are failed ones."""
-        bad: Bools = self._blue_failed[self.blue.rows]
-        return bad
+    def strict(self, evidence: Evidence, *, whole_green: bool) -> Figures:
+        """The same with all doubt against Green; ``whole_green``: no row of Green is missing."""
+        green = self.green if whole_green else Side(evidence, evidence.arm == GREEN)
+        failed = Side(evidence, (evidence.arm == BLUE) & evidence.failed)
+        return Figures(self.questions, green, AtBest(self.blue, failed))
+
+    @property
+    def asked(self) -> int:
+        """How many questions were put to Green."""
+        return int(np.count_nonzero(self.green.asked))
+
+    @property
+    def answerable_asked(self) -> int:
+        """The same, without the unanswerable ones."""
+        return int(np.count_nonzero(self.green.asked & ~np.isnan(self.green.coverage)))
 
     @cached_property
     def comparable(self) -> Bools:
@@ -66,108 +198,27 @@ class Figures:
         return there
 
     @cached_property
-    def green_asked(self) -> Bools:
-        """Questions (n_questions,) that were put to Green at least once."""
-        asked: Bools = np.bincount(self.green["question"][self.green["observed"]], minlength=len(self.questions)) > 0
-        return asked
+    def compared(self) -> Side:
+        """Green's rows over the comparable questions."""
+        if self.comparable.all():
+            return self.green
+        return self.green.only(self.comparable)
 
-    @cached_property
-    def asked(self) -> int:
-        """How many questions that is."""
-        return int(np.count_nonzero(self.green_asked))
+    def drift(self, q: float) -> float:
+        """q(Green) - q(Blue) of ΔS_question."""
+        return self.compared.quantile("ds_question", q) - self.blue.quantile("ds_question", q)
 
-    @cached_property
-    def answerable_asked(self) -> int:
-        """The same, without the unanswerable ones."""
-        real = self.green["observed"] & ~np.isnan(self.green["coverage"])
-        return len(np.unique(self.green["question"][real]))
+    def p95(self, stage: str) -> tuple[float, float]:
+        """p95 of one stage on Green and on Blue, in milliseconds."""
+        return self.compared.quantile(f"ms_{stage}", 0.95), self.blue.quantile(f"ms_{stage}", 0.95)
 
-    def medians(self) -> Floats:
-        """Green's median ΔS_question on each paraphrase set (3,)."""
-        ds, paraphrase = self.green["ds_question"], self.green["paraphrase"]
-        return np.array([measure.quantile(ds[paraphrase == p], 0.5) for p in range(PARAPHRASES)])
-
-    def ds(self) -> tuple[Floats, Floats]:
-        """ΔS_question of Green's and of Blue's rows, over the comparable questions."""
-        return self._of_green("ds_question"), self._of_blue("ds_question", best=0.0)
-
-    def ms(self, stage: str) -> tuple[Floats, Floats]:
-        """Latency of Green's and of Blue's rows, over the comparable questions."""
-        return self._of_green(f"ms_{stage}"), self._of_blue(f"ms_{stage}", best=0.0)
-
-    @cached_property
-    def green_coverage(self) -> Floats:
-        """Green's mean coverage of each question (n_questions,); NaN where it is unanswerable."""
-        return self._by_question(self.green["question"], self.green["coverage"])
-
-    @cached_property
-    def blue_coverage(self) -> Floats:
-        """Blue's mean coverage of each question; NaN also where Blue has no figure."""
-        return self._by_question(self.blue["question"], self._of_blue("coverage", best=1.0))
-
-    @cached_property
-    def green_states(self) -> States:
-        """Green's λ state of each question (n_questions,)."""
-        rows = self.green
-        return measure.lambda_states(
-            rows["question"], rows["paraphrase"], rows["seed"], rows["cited"], len(self.questions)
-        )
+    def rise(self, stage: str) -> float:
+        """How much Green's p95 of one stage is above Blue's, as a share."""
+        return rise(*self.p95(stage))
 
     def flips(self) -> tuple[Floats, Floats]:
-        """Whether each question flips (1.0), on Green and on Blue; NaN where Blue has no figure.
-
-        Under doubt a question with a failed probe on Blue counts as one that does not flip there.
-        """
-        green = (self.green_states != measure.CONVERGENT).astype(np.float64)
-        good, count = ~self._blue_bad, len(self.questions)
-        question, paraphrase = self.blue["question"], self.blue["paraphrase"]
-        states = measure.lambda_states(
-            question[good], paraphrase[good], self.blue["seed"][good], self.blue["cited"][good], count
-        )
-        blue = (states != measure.CONVERGENT).astype(np.float64)
-        blue[question[~good]] = 0.0
-        return green, np.where(self.comparable, blue, np.nan)
-
-    @property
-    def green_failures(self) -> int:
-        """Green's probes without success, those never made among them."""
-        return int(np.count_nonzero(measure.failed(self.green["status"]) | ~np.isfinite(self.green["ms_total"])))
-
-    @property
-    def green_5xx(self) -> int:
-        """Green's probes that ended in a 5xx."""
-        return int(np.count_nonzero(measure.server_errors(self.green["status"])))
-
-    @property
-    def green_tool_loops(self) -> int:
-        """Green's probes with a tool loop."""
-        return int(np.count_nonzero(self.green["tool_loop"]))
-
-    def inert_seeds(self) -> tuple[int, int]:
-        """(seeds that Green was asked with, those of them that changed nothing)."""
-        rows, real = self.green, self.green["observed"]
-        seeds = rows["seed"][real]
-        inert = measure.inert_seeds(rows["question"][real], rows["paraphrase"][real], seeds, rows["cited"][real])
-        return len(np.unique(seeds)), len(inert)
-
-    def _of_green(self, column: str) -> Floats:
-        values: Floats = self.green[column]
-        if not self.comparable.all():
-            values = values[self.comparable[self.green["question"]]]
-        return values
-
-    def _of_blue(self, column: str, *, best: float) -> Floats:
-        values: Floats = self.blue[column]
-        if not self.doubt:
-            return values
-        filled: Floats = np.where(self._blue_bad & ~np.isnan(values), best, values)
-        return filled
-
-    def _by_question(self, question: Ints, values: Floats) -> Floats:
-        count = np.bincount(question, minlength=len(self.questions))
-        total = np.bincount(question, weights=values, minlength=len(self.questions))
-        mean: Floats = np.divide(total, count, out=np.full(len(count), math.nan), where=count > 0)
-        return mean
+        """Whether each question flips (1.0), on Green and on Blue; NaN where Blue has no figure."""
+        return self.green.flips, np.where(self.comparable, self.blue.flips, math.nan)
 
 
 def mean_of(values: Floats) -> float:
@@ -183,12 +234,6 @@ def rise(green: float, blue: float) -> float:
     if green == blue:
         return 0.0 if math.isfinite(green) else math.nan
     return math.inf if green > blue else -1.0
-
-
-def p95_rise(figures: Figures, stage: str) -> float:
-    """How much Green's p95 of one stage is above Blue's, as a share."""
-    green, blue = figures.ms(stage)
-    return rise(measure.latency(green)[1], measure.latency(blue)[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,8 +252,8 @@ class Gaps:
     def of(cls, evidence: Evidence, runs: int | None) -> Gaps:
         """Count the probes that were made."""
         shape = (len(ARMS), len(evidence.questions), PARAPHRASES)
-        cell = np.ravel_multi_index((evidence.arm, evidence.question, evidence.paraphrase), shape)
-        made = np.bincount(cell[evidence.observed], minlength=math.prod(shape)).reshape(len(ARMS), -1)
+        cell = evidence.cell if evidence.observed.all() else evidence.cell[evidence.observed]
+        made = np.bincount(cell, minlength=math.prod(shape)).reshape(len(ARMS), -1)
         due = int(made.max(initial=0)) if runs is None else runs
         return cls(
             runs=due,
@@ -223,10 +268,13 @@ class Readings:
 
     def __init__(self, evidence: Evidence, *, runs: int | None = None) -> None:
         self.gaps = Gaps.of(evidence, runs)
-        self.plain = Figures(evidence, doubt=False)
-        self.blue_failed = int(np.count_nonzero(self.plain._blue_failed & evidence.observed))
-        sure = not any(self.gaps.lacking) and not self.blue_failed
-        self.strict = self.plain if sure else Figures(evidence.complete(self.gaps.runs), doubt=True)
+        self.plain = Figures.plain(evidence)
+        self.blue_answered = self.plain.blue.n
+        self.blue_failed = self.gaps.observed[BLUE] - self.blue_answered
+        self.strict = self.plain
+        if any(self.gaps.lacking) or self.blue_failed:
+            whole = evidence.complete(self.gaps.runs) if any(self.gaps.lacking) else evidence
+            self.strict = self.plain.strict(whole, whole_green=not self.gaps.lacking[GREEN])
 
     @property
     def observed(self) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from switchover.measure import Floats, quantile
 
 Interval = tuple[float, float]
 
-BETS = np.array([0.1, 0.3, 0.6, 0.9])  # shares of the largest bet that cannot go broke
+BETS = np.array([0.2, 0.6, 0.95])  # shares of the largest bet that cannot go broke
 
 
 def z_of(confidence: float) -> float:
@@ -126,11 +126,9 @@ def _mean_lower_unit(x: Floats, alpha: float) -> float:
 
 
 def _root(decreasing: Callable[[float], float], low: float = 0.0, high: float = 1.0) -> float:
-    """Where a decreasing function crosses zero between low and high, to the last bit."""
-    for _ in range(200):
+    """Where a decreasing function crosses zero between low and high, to 1e-12 of the way."""
+    while high - low > 1e-12 * max(high, 1e-6):
         middle = (low + high) / 2
-        if middle in (low, high):
-            break
         if decreasing(middle) > 0:
             low = middle
         else:

@@ -53,7 +53,7 @@ def judge_stop(
     """
     made = evidence.take(evidence.observed) if not evidence.observed.all() else evidence
     window = rules.statistics.window
-    ticks = len(set(made.tick.tolist()))
+    ticks = len(made.ticks)
     runs = None if expected is None or not ticks else round(expected.runs * min(window, ticks) / ticks)
     watch = Watch(
         evidence=made,

@@ -7,7 +7,7 @@ each docstring; where something could not be measured, the worst value stands in
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,7 @@ Mode = Literal["joined", "top1", "mean"]
 
 CONVERGENT, SPLIT, DIVERGENT, CHAOTIC = 0, 1, 2, 3
 STATE_SYMBOLS = ("→", "<>", "←", "×")
-STABLE, TRANSITIONAL, RISK = 0, 1, 2
-BAND_NAMES = ("stable", "transitional", "risk")
+BAND_NAMES = ("stable", "transitional", "risk")  # of the bands 0, 1, 2
 STAGES = ("retrieve", "rerank", "reason", "total")
 
 _CHUNK = 4096  # rows of vectors that are widened to float64 at a time: stays in the processor's cache
@@ -62,7 +61,7 @@ def _careful_cosine(x: Floats, y: Floats) -> Floats:
 def bands(ds: npt.ArrayLike) -> npt.NDArray[np.int8]:
     """Band of each ΔS (n,): 0 stable below 0.40, 1 transitional from 0.40, 2 risk from 0.60; NaN is risk."""
     values = np.asarray(ds, dtype=np.float64)
-    return np.where(values < 0.40, STABLE, np.where(values < 0.60, TRANSITIONAL, RISK)).astype(np.int8)
+    return np.where(values < 0.40, 0, np.where(values < 0.60, 1, 2)).astype(np.int8)
 
 
 def context_vectors(
@@ -84,14 +83,12 @@ def context_vectors(
     if not np.all(np.isfinite(weights)) or np.any(weights < 0):
         raise ValueError("context_vectors: a token count is negative or not a number")
     out = np.zeros((n_rows, hits.shape[1]))
-    if not len(owner):
-        return out
     order = np.argsort(owner, kind="stable")
     owner, unit = owner[order], _normalised(hits[order])
-    first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+    first = _starts(owner)
     if mode == "top1":
         out[owner[first]] = unit[first]
-    else:
+    elif len(first):
         weighted = unit * weights[order][:, None] if mode == "joined" else unit
         out[owner[first]] = np.add.reduceat(weighted, first, axis=0)
     return _normalised(out)
@@ -154,12 +151,10 @@ def _merged(group: Ints, start: Ints, end: Ints, reach: int) -> tuple[Ints, Ints
     """Spans of each group with overlapping and touching ones made one, ordered by group and start."""
     order = np.lexsort((start, group))
     group, start, end = group[order], start[order], end[order]
-    if not len(group):
-        return group, start, end
     far = np.maximum.accumulate(group * reach + end)  # the groups lie apart, so no end reaches into the next
-    opens = np.r_[True, group[1:] * reach + start[1:] > far[:-1]] | np.r_[True, group[1:] != group[:-1]]
-    first = np.flatnonzero(opens)
-    last = np.r_[first[1:] - 1, len(group) - 1]
+    opens = (group[1:] * reach + start[1:] > far[:-1]) | (group[1:] != group[:-1])
+    first = np.flatnonzero(np.r_[len(group) > 0, opens])
+    last = np.r_[first[1:], len(group)][: len(first)] - 1
     return group[first], start[first], far[last] - group[first] * reach
 
 
@@ -171,14 +166,28 @@ def inert_seeds(question: npt.ArrayLike, paraphrase: npt.ArrayLike, seed: npt.Ar
     """
     seeds, q, p, c = _ints(seed), _ints(question), _ints(paraphrase), _ints(cited)
     _same_length(question=q, paraphrase=p, seed=seeds, cited=c)
-    which, width = np.unique(seeds), int(c.max(initial=-1)) + 2
-    key = (q * (int(p.max(initial=0)) + 1) + p) * width + c + 1
-    runs = [np.unique(key[seeds == one]) for one in which]
-    same = np.zeros(len(which), dtype=np.bool_)
-    if len(which) > 1 and np.all(np.diff(runs[0] // width) > 0):  # the lowest seed never contradicts itself
-        same[1:] = [np.array_equal(runs[0], other) for other in runs[1:]]
-    inert: Ints = which[same]
+    which, depth = distinct(seeds), int(p.max(initial=0)) + 1
+    if len(which) < 2:
+        return which[:0]
+    cell = q * depth + p
+    first = np.full(int(cell.max()) + 1, -2, np.int64)  # what the lowest seed cited; -2: it was not asked
+    lowest = seeds == which[0]
+    first[cell[lowest]] = c[lowest]
+    differs = distinct(seeds[first[cell] != c])
+    if len(differs) and differs[0] == which[0]:
+        return which[:0]  # it contradicts itself: chance, not the seed
+    there = np.zeros((len(which), len(first)), np.bool_)
+    there[np.searchsorted(which, seeds), cell] = True
+    whole = which[(there == there[0]).all(axis=1)]
+    inert: Ints = np.setdiff1d(whole[1:], differs)
     return inert
+
+
+def distinct(values: Ints) -> Ints:
+    """Sorted distinct values; faster than np.unique, which hashes first."""
+    ranked = np.sort(values)
+    out: Ints = ranked[_starts(ranked)]
+    return out
 
 
 def lambda_states(
@@ -196,35 +205,45 @@ def lambda_states(
     if len(s) and s.max() - s.min() > 1:
         counts = ~np.isin(s, inert_seeds(q, p, s, c))
         q, p, c = q[counts], p[counts], c[counts]
+    first = np.full(n_questions, -1, np.int64)
+    first[q] = c
+    states = np.where(first >= 0, CONVERGENT, CHAOTIC).astype(np.int8)
+    split = np.zeros(n_questions, np.bool_)  # most questions are of one mind and need no counting
+    split[q[first[q] != c]] = True
+    rows = np.flatnonzero(split[q])
+    if not len(rows):
+        return states
+    if len(rows) < len(q):
+        q, p, c = q[rows], p[rows], c[rows]
     runs = np.bincount(q, minlength=n_questions)
-    asked = _distinct_paraphrases(q, p, n_questions)
-    some = c >= 0
-    q, p, c = q[some], p[some], c[some]
-    width, depth = int(c.max(initial=0)) + 1, int(p.max(initial=0)) + 1
-    key = np.sort((q * width + c) * depth + p)
+    bits, width = int(p.max(initial=0)).bit_length(), int(c.max(initial=-1)) + 2  # section 0: cited none
+    key = q.astype(np.int32 if (n_questions * width) << bits < 2**31 else np.int64)  # half the size sorts faster
+    key *= width
+    key += c  # in place from here on: a million rows are slow to copy
+    key += 1
+    key <<= bits
+    key |= p
+    key.sort()
+    pair = _starts(key)  # one section under one paraphrase
+    section, under = key[pair] >> bits, key[pair] & ((1 << bits) - 1)
+    group = _starts(section)  # one section
+    owner, none = section[group] // width, section[group] % width == 0
+    question = _starts(owner)
     top, wide = np.zeros(n_questions, np.int64), np.zeros(n_questions, np.int64)
-    if len(key):
-        section = key // depth
-        first = np.flatnonzero(np.r_[True, section[1:] != section[:-1]])
-        owner = section[first] // width
-        opens = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
-        there = owner[opens]
-        top[there] = np.maximum.reduceat(np.diff(np.r_[first, len(key)]), opens)
-        new_pair = np.r_[True, key[1:] != key[:-1]].astype(np.int64)
-        wide[there] = np.maximum.reduceat(np.add.reduceat(new_pair, first), opens)
-    states = np.full(n_questions, DIVERGENT, np.int8)
-    states[2 * top >= runs] = SPLIT
-    states[5 * top >= 4 * runs] = CONVERGENT
-    states[(top == 0) | ((asked >= 2) & (wide < 2))] = CHAOTIC
+    asked = np.zeros((n_questions, 1 << bits), np.bool_)
+    cites, spread = np.diff(np.r_[pair[group], len(key)]), np.diff(np.r_[group, len(pair)])
+    top[owner[question]] = np.maximum.reduceat(np.where(none, 0, cites), question)
+    wide[owner[question]] = np.maximum.reduceat(np.where(none, 0, spread), question)
+    asked[section // width, under] = True
+    counted = np.where(5 * top >= 4 * runs, CONVERGENT, np.where(2 * top >= runs, SPLIT, DIVERGENT))
+    counted[(top == 0) | ((asked.sum(axis=1) >= 2) & (wide < 2))] = CHAOTIC
+    states[split] = counted[split]
     return states
 
 
-def _distinct_paraphrases(q: Ints, p: Ints, n_questions: int) -> Ints:
-    depth = int(p.max(initial=0)) + 1
-    seen = np.zeros(n_questions * depth, np.bool_)
-    seen[q * depth + p] = True
-    count: Ints = seen.reshape(n_questions, depth).sum(axis=1)
-    return count
+def _starts(ranked: npt.NDArray[np.signedinteger[Any]]) -> Ints:
+    """Where each run of equal values begins."""
+    return np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else np.zeros(0, np.int64)
 
 
 def flip_rate(states: npt.ArrayLike) -> float:
@@ -238,18 +257,17 @@ def quantile(values: npt.ArrayLike, q: float | npt.ArrayLike) -> Floats:
 
     Infinity is a value like others (a request that never ended). NaN anywhere, or no values, gives NaN.
     """
-    data, at = np.asarray(values, dtype=np.float64), np.asarray(q, dtype=np.float64)
-    if not len(data):
-        return np.full(at.shape, np.nan)
-    place = np.clip(at, 0.0, 1.0) * (len(data) - 1)
-    low = np.floor(place).astype(np.int64)
-    high = np.minimum(low + 1, len(data) - 1)
-    ranked = np.partition(data, np.unique(np.concatenate([np.ravel(low), np.ravel(high), [len(data) - 1]])))
-    below, above, share = ranked[low], ranked[high], place - low
-    with np.errstate(invalid="ignore"):
-        between = below + (above - below) * share
-    exact = np.where((share == 0) | (below == above), below, between)
-    return np.where(np.isnan(ranked[-1]), np.nan, exact)
+    data, at = np.array(values, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    out, done = np.full(at.size, np.nan), 0
+    for index in np.argsort(at, axis=None) if len(data) else ():  # a few quantiles, never rows
+        place = min(max(float(at.flat[index]), 0.0), 1.0) * (len(data) - 1)
+        low = int(place)
+        data[done:].partition(low - done)  # one position at a time: several at once cost as much as sorting
+        done = low
+        below, above = data[low], data[low + 1 :].min(initial=np.inf)  # NaN comes last, so it would be seen here
+        exact = (place == low or below == above) and not np.isnan(above)
+        out[index] = below if exact else below + (above - below) * (place - low)
+    return out.reshape(at.shape)
 
 
 def quantile_drift(green: npt.ArrayLike, blue: npt.ArrayLike, q: float = 0.95) -> float:
@@ -287,6 +305,5 @@ def _ints(values: npt.ArrayLike) -> Ints:
 
 
 def _same_length(**arrays: npt.NDArray[np.generic]) -> None:
-    lengths = {name: len(array) for name, array in arrays.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError("unequal lengths: " + ", ".join(f"{name} {length}" for name, length in lengths.items()))
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise ValueError("unequal lengths: " + ", ".join(f"{name} {len(array)}" for name, array in arrays.items()))

@@ -66,11 +66,11 @@ def judge_segments(evidence: Evidence, tags: Sequence[Mapping[str, str]], *, rul
     for position, of_question in enumerate(tags):
         for tag, value in of_question.items():
             members.setdefault((tag, value), []).append(position)
-    figures, margin = Figures(evidence, doubt=False), rules.coverage_vs_blue.margin
+    figures, margin = Figures.plain(evidence), rules.coverage_vs_blue.margin
     confidence = 1 - (1 - rules.statistics.confidence) / max(1, len(members))
     found = []
     for (tag, value), positions in members.items():
-        green, blue = figures.green_coverage[positions], figures.blue_coverage[positions]
+        green, blue = figures.green.coverage[positions], figures.blue.coverage[positions]
         against = compare(
             green,
             blue,

@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 
 from switchover import measure
-from switchover.evidence import BLUE, GREEN, Bools, Evidence, Floats, Ints
-from switchover.figures import Gaps, Readings, mean_of, p95_rise
+from switchover.evidence import BLUE, GREEN, Evidence, Floats, Ints
+from switchover.figures import Gaps, Readings, Side, mean_of
 from switchover.rules import Rules, RuleSpec
 from switchover.sequential import growth_of_counts, growth_of_shares, highest, log_evidence
 from switchover.settle import unmeasured
@@ -40,32 +40,14 @@ class Watch:
     traffic: Traffic
 
     @cached_property
-    def real(self) -> Bools:
-        """Which rows are probes that were made."""
-        return self.evidence.observed
+    def green(self) -> Side:
+        """Green's probes."""
+        return Side(self.evidence, self.evidence.arm == GREEN)
 
     @cached_property
-    def ticks(self) -> Ints:
-        """The ticks that have probes, in order."""
-        return np.unique(self.evidence.tick[self.real])
-
-    @cached_property
-    def at(self) -> Ints:
-        """Position of each row's tick in ``ticks`` (n,)."""
-        position: Ints = np.searchsorted(self.ticks, self.evidence.tick)
-        return position
-
-    @cached_property
-    def green(self) -> Bools:
-        """Green's probes that were made."""
-        rows: Bools = self.real & (self.evidence.arm == GREEN)
-        return rows
-
-    @cached_property
-    def blue(self) -> Bools:
+    def blue(self) -> Side:
         """Blue's probes that succeeded."""
-        rows: Bools = self.real & (self.evidence.arm == BLUE) & ~self.evidence.failed
-        return rows
+        return Side(self.evidence, (self.evidence.arm == BLUE) & ~self.evidence.failed)
 
     def doubts(self) -> str:
         """What of Green was not seen in the whole hold, in words."""
@@ -93,9 +75,9 @@ def stop(watch: Watch, spec: RuleSpec) -> Verdict:
     """The verdict of one stop rule: FAIL means stop now."""
     if spec.name == "tool_loops":
         return _tool_loops(watch, spec)
-    if not watch.green.any() and spec.name != "http_5xx":
+    if not watch.green.n and spec.name != "http_5xx":
         return unmeasured(spec, "Green was not asked")
-    if spec.name in ("ds_p95_drift", "latency_p95") and not watch.blue.any():
+    if spec.name in ("ds_p95_drift", "latency_p95") and not watch.blue.n:
         return unmeasured(spec, "Blue did not answer: nothing to compare with")
     sign, alpha = sign_of(watch, spec.name), false_stops(watch.rules, spec.name)
     good, sure = within(sign.value, spec.comparison, spec.bound), sign.evidence >= -math.log(alpha)
@@ -144,14 +126,14 @@ def _odds(log_evidence: float) -> str:
 
 def _coverage(watch: Watch) -> Sign:
     """Harm: the share of a question's gold tokens that is not covered."""
-    evidence = watch.evidence
-    rows = watch.green & ~np.isnan(evidence.coverage)
-    level = 1 - watch.rules.coverage.accept
-    growth = growth_of_shares(1 - evidence.coverage[rows], watch.at[rows], len(watch.ticks), level)
+    harm, at = 1 - watch.green["coverage"], watch.green["at"]
+    if np.isnan(harm).any():
+        harm, at = harm[~np.isnan(harm)], at[~np.isnan(harm)]
+    growth = growth_of_shares(harm, at, len(watch.evidence.ticks), 1 - watch.rules.coverage.accept)
     plain, strict = watch.recent.plain, watch.recent.strict
     return Sign(
-        value=mean_of(plain.green_coverage),
-        strict=mean_of(strict.green_coverage),
+        value=mean_of(plain.green.coverage),
+        strict=mean_of(strict.green.coverage),
         evidence=watch.log_wealth(growth),
         n=plain.answerable_asked,
     )
@@ -159,12 +141,12 @@ def _coverage(watch: Watch) -> Sign:
 
 def _ds_p95_drift(watch: Watch) -> Sign:
     """Harm: a ΔS above Blue's quantile of the same tick plus the accepted drift."""
-    rule, ds = watch.rules.ds_p95_drift, watch.evidence.ds_question
-    growth = _beyond_blue(watch, ds, rule.quantile, lambda edge: edge + rule.accept)
+    rule = watch.rules.ds_p95_drift
+    growth = _beyond_blue(watch, "ds_question", rule.quantile, lambda edge: edge + rule.accept)
     plain, strict = watch.recent.plain, watch.recent.strict
     return Sign(
-        value=measure.quantile_drift(*plain.ds(), rule.quantile),
-        strict=measure.quantile_drift(*strict.ds(), rule.quantile),
+        value=plain.drift(rule.quantile),
+        strict=strict.drift(rule.quantile),
         evidence=watch.log_wealth(growth),
         n=plain.asked,
     )
@@ -173,24 +155,25 @@ def _ds_p95_drift(watch: Watch) -> Sign:
 def _latency_p95(watch: Watch) -> Sign:
     """Harm: a request slower than Blue's p95 of the same tick plus the accepted rise."""
     rule = watch.rules.latency_p95
-    growth = _beyond_blue(watch, watch.evidence.ms(rule.stage), 0.95, lambda edge: edge * (1 + rule.accept))
+    growth = _beyond_blue(watch, f"ms_{rule.stage}", 0.95, lambda edge: edge * (1 + rule.accept))
     plain, strict = watch.recent.plain, watch.recent.strict
     return Sign(
-        value=p95_rise(plain, rule.stage),
-        strict=p95_rise(strict, rule.stage),
+        value=plain.rise(rule.stage),
+        strict=strict.rise(rule.stage),
         evidence=watch.log_wealth(growth),
         n=plain.green.n,
     )
 
 
-def _beyond_blue(watch: Watch, values: Floats, q: float, edge_of: Callable[[float], float]) -> Floats:
+def _beyond_blue(watch: Watch, column: str, q: float, edge_of: Callable[[float], float]) -> Floats:
     """Log growth for "Green's quantile is above the edge that Blue's quantile of the same tick gives".
 
     If it is not, at most ceil((1 - q) (n - 1)) of Green's n values lie above that edge: this share is the
     accepted level. Ticks without a figure of Blue's make nothing.
     """
-    green, blue = (_split(values, watch.at, rows, len(watch.ticks)) for rows in (watch.green, watch.blue))
-    harmful, n, level = (np.zeros(len(watch.ticks)) for _ in range(3))
+    ticks = len(watch.evidence.ticks)
+    green, blue = (_split(side[column], side["at"], ticks) for side in (watch.green, watch.blue))
+    harmful, n, level = (np.zeros(ticks) for _ in range(3))
     for tick, (mine, theirs) in enumerate(zip(green, blue, strict=True)):
         if len(mine) and len(theirs):
             edge = edge_of(float(measure.quantile(theirs, q)))
@@ -206,43 +189,43 @@ def _flip_rate(watch: Watch) -> Sign:
     that it flips where Blue does not. Few runs a tick make any arm flip now and then; going back to one
     that flips as much mends nothing.
     """
-    green, blue = _flipped(watch, watch.green), _flipped(watch, watch.blue)
-    asked = ~np.isnan(green)
-    growth = growth_of_counts(np.nansum(green, axis=1), asked.sum(axis=1), watch.rules.flip_rate.accept)
+    (green, asked), (blue, blue_asked) = _flipped(watch, watch.green), _flipped(watch, watch.blue)
+    growth = growth_of_counts(green.sum(axis=1), asked.sum(axis=1), watch.rules.flip_rate.accept)
     evidence, note = watch.log_wealth(growth), ""
-    if watch.blue.any():
-        losses, wins = np.sum((green == 1) & (blue == 0), axis=1), np.sum((green == 0) & (blue == 1), axis=1)
+    if watch.blue.n:
+        both = asked & blue_asked
+        losses, wins = np.sum(green & ~blue & both, axis=1), np.sum(blue & ~green & both, axis=1)
         paired = watch.log_wealth(growth_of_counts(losses, losses + wins, 0.5))
         note = "Blue flips as much" if paired < evidence and paired < LITTLE else ""
         evidence = min(evidence, paired)
     plain, strict = watch.recent.plain, watch.recent.strict
     return Sign(
-        value=measure.flip_rate(plain.green_states[plain.green_asked]),
-        strict=measure.flip_rate(strict.green_states),
+        value=measure.flip_rate(plain.green.states[plain.green.asked]),
+        strict=measure.flip_rate(strict.green.states),
         evidence=evidence,
         n=plain.asked,
         note=note,
     )
 
 
-def _flipped(watch: Watch, rows: Bools) -> Floats:
-    """Whether each question flips in each tick (ticks, questions); NaN where it was not asked."""
-    evidence, count = watch.evidence, len(watch.evidence.questions)
-    cell = watch.at[rows] * count + evidence.question[rows]
-    cells = len(watch.ticks) * count
-    states = measure.lambda_states(cell, evidence.paraphrase[rows], np.zeros(len(cell)), evidence.cited[rows], cells)
-    flips = np.where(np.bincount(cell, minlength=cells) > 0, states != measure.CONVERGENT, math.nan)
-    return flips.reshape(len(watch.ticks), count)
+def _flipped(watch: Watch, side: Side) -> tuple[Bools, Bools]:
+    """Whether each question flips in each tick (ticks, questions), and whether it was asked in it."""
+    ticks, count = len(watch.evidence.ticks), len(watch.evidence.questions)
+    cell, cells = side["at"] * count + side["question"], ticks * count
+    states = measure.lambda_states(cell, side["paraphrase"], np.zeros(side.n), side["cited"], cells)
+    asked = np.bincount(cell, minlength=cells) > 0
+    flips = (states != measure.CONVERGENT) & asked
+    return flips.reshape(ticks, count), asked.reshape(ticks, count)
 
 
 def _http_5xx(watch: Watch) -> Sign:
     """Harm: a 5xx, of live traffic or of a probe."""
-    errors = measure.server_errors(watch.evidence.status) & watch.green
-    ticks, parts = len(watch.ticks), watch.traffic.parts
+    at, ticks, parts = watch.green["at"], len(watch.evidence.ticks), watch.traffic.parts
+    errors = measure.server_errors(watch.green["status"])
     looks = max(ticks, len(parts))
     bad, n = np.zeros(looks), np.zeros(looks)  # the newest look is the last, for probes and samples alike
-    bad[looks - ticks :] += np.bincount(watch.at[errors], minlength=ticks)
-    n[looks - ticks :] += np.bincount(watch.at[watch.green], minlength=ticks)
+    bad[looks - ticks :] += np.bincount(at[errors], minlength=ticks)
+    n[looks - ticks :] += np.bincount(at, minlength=ticks)
     bad[looks - len(parts) :] += [part.errors_5xx for part in parts]
     n[looks - len(parts) :] += [part.requests for part in parts]
     window = watch.rules.statistics.window
@@ -266,9 +249,9 @@ _SIGNS: dict[str, Callable[[Watch], Sign]] = {
 
 
 def _tool_loops(watch: Watch, spec: RuleSpec) -> Verdict:
-    probes = int(np.count_nonzero(watch.evidence.tool_loop & watch.green))
+    probes = int(np.count_nonzero(watch.green["tool_loop"]))
     live = watch.traffic.tool_loops
-    n, found = int(np.count_nonzero(watch.green)) + watch.traffic.requests, probes + live
+    n, found = watch.green.n + watch.traffic.requests, probes + live
     good = within(found, spec.comparison, spec.bound)
     if good and (watch.traffic.dead or not n):
         return unmeasured(spec, watch.traffic.dead or "Green was not asked")
@@ -287,11 +270,9 @@ def _tool_loops(watch: Watch, spec: RuleSpec) -> Verdict:
     )
 
 
-def _split(values: Floats, at: Ints, rows: Bools, ticks: int) -> list[Floats]:
-    """The chosen values of each tick."""
-    chosen = np.flatnonzero(rows)
-    when = at[chosen]
-    if np.any(np.diff(when) < 0):
-        order = np.argsort(when, kind="stable")
-        chosen, when = chosen[order], when[order]
-    return np.split(values[chosen], np.searchsorted(when, np.arange(1, ticks)))
+def _split(values: Floats, at: Ints, ticks: int) -> list[Floats]:
+    """The values of each tick."""
+    if np.any(at[1:] < at[:-1]):
+        order = np.argsort(at, kind="stable")
+        values, at = values[order], at[order]
+    return np.split(values, np.searchsorted(at, np.arange(1, ticks)))

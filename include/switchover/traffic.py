@@ -1,12 +1,55 @@
-"""Live traffic on Green, added up from the samples of the signals' store."""
+"""Live traffic on Green: one sample of the signals' store, and all of a hold added up."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
 
-from switchover.evidence import SignalSample, increments
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalSample:
+    """Live traffic on Green in [since, until): probes are not in it, they are judged from their rows.
+
+    Samples of one hold either follow each other, or all begin at the flip and grow; see ``increments``.
+    """
+
+    requests: int
+    errors_5xx: int
+    failures: int
+    tool_loops: int
+    p95_ms: Mapping[str, float]
+    since: datetime
+    until: datetime
+
+    @property
+    def problem(self) -> str | None:
+        """What cannot be true about these figures, or ``None``."""
+        counts = {"errors_5xx": self.errors_5xx, "failures": self.failures, "tool_loops": self.tool_loops}
+        for name, count in {"requests": self.requests, **counts}.items():
+            if count < 0:
+                return f"{name} is {count}"
+        for name, count in counts.items():
+            if count > self.requests:
+                return f"{name} {count} of {self.requests} requests"
+        return "until is before since" if self.until < self.since else None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form; ``from_json`` reads it back."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        p95 = {stage: ms for stage, ms in self.p95_ms.items() if np.isfinite(ms)}
+        return {**plain, "p95_ms": p95, "since": self.since.isoformat(), "until": self.until.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SignalSample:
+        """Read a sample that ``to_json`` wrote."""
+        times = {name: datetime.fromisoformat(data[name]) for name in ("since", "until")}
+        return cls(**{**data, **times, "p95_ms": dict(data["p95_ms"])})
+
 
 Signals = SignalSample | Sequence[SignalSample | None] | None
 GAP_S = 1.0  # two samples may miss each other by this much before the time between them counts as unseen
@@ -65,6 +108,28 @@ class Traffic:
         if self.unseen:
             return f"needs signals without gaps: {self.unseen}"
         return "" if self.requests else "needs live requests on Green; none so far"
+
+
+def increments(samples: Sequence[SignalSample | None]) -> list[SignalSample]:
+    """Samples that follow each other: one that begins where its forerunner began is cut by what that held.
+
+    Dead samples (``None``) are left out; where figures grow from the flip on, nothing is lost by that.
+    """
+    out: list[SignalSample] = []
+    last: SignalSample | None = None
+    for sample in samples:
+        if sample is None:
+            continue
+        if last is not None and sample.since == last.since and sample.until >= last.until:
+            grown: dict[str, Any] = {
+                name: max(0, getattr(sample, name) - getattr(last, name))
+                for name in ("requests", "errors_5xx", "failures", "tool_loops")
+            }
+            out.append(replace(sample, since=last.until, **grown))
+        else:
+            out.append(sample)
+        last = sample
+    return out
 
 
 def _unseen(samples: Sequence[SignalSample | None], good: list[SignalSample]) -> str:

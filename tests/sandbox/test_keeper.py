@@ -24,7 +24,7 @@ PATIENCE_S = 20.0
 SLEEP = ("sleep", "600")
 # What a rude service does: it ignores SIGTERM, and leaves a daemon behind in a session of its own.
 STUBBORN = ("sh", "-c", "trap '' TERM; while :; do sleep 1; done")
-DAEMON = ("sh", "-c", "setsid sh -c 'sleep 600 & sleep 600' & wait")
+DAEMON = ("sh", "-c", "setsid sh -c 'sleep 600 & sleep 600' &")
 SERVICES = {"sleep": SLEEP, "stubborn": STUBBORN, "daemon": DAEMON}
 
 
@@ -73,11 +73,13 @@ def driver(state: Path, more: str = "") -> Iterator[subprocess.Popen[str]]:
         time.sleep(600)
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    assert process.stdout is not None
+    with process.stdout:  # not until its end: a child of the driver may hold the other end
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_all_that_a_killed_driver_started_ends(state: Path) -> None:
@@ -95,14 +97,16 @@ def test_a_child_that_inherited_the_drivers_pipe_keeps_nothing_alive(state: Path
     with driver(state, more="os.fork() or time.sleep(600)") as process:
         assert process.stdout is not None
         keeper = psutil.Process(int(process.stdout.readline()))
-        heir = psutil.Process(process.pid).children()
-        ours = started(state, 6)
-        process.kill()
-        process.wait()
-        until(lambda: gone([keeper, *ours]))
-        for each in heir:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
+        heirs = [child for child in psutil.Process(process.pid).children() if child != keeper]
+        try:
+            ours = started(state, 6)
+            process.kill()
+            process.wait()
+            until(lambda: gone([keeper, *ours]))
+            assert heirs and not gone(heirs)
+        finally:
+            for heir in heirs:
+                heir.kill()
 
 
 def test_leaving_the_block_ends_the_stubborn_and_the_daemons(state: Path) -> None:
@@ -110,7 +114,9 @@ def test_leaving_the_block_ends_the_stubborn_and_the_daemons(state: Path) -> Non
         for name, argv in SERVICES.items():
             client.start(spec(name, argv))
         ours = started(state, 6)
-        assert {process.pid for process in ours} >= set(client.pids().values())
+        pids = client.pids()
+        assert {process.pid for process in ours} >= {pids["sleep"], pids["stubborn"]}
+        assert client.exit_codes()["daemon"] == 0  # its children are orphans by now
     assert gone(ours)
     assert not psutil.pid_exists(client.pid)
     assert not (state / leftovers.KEEPER_FILE).exists()

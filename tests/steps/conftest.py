@@ -38,6 +38,7 @@ class World:
 
     db_url: str
     service: str
+    environ: dict[str, str]
     edge: Edge
     ledger: Ledger
     plan: Plan
@@ -124,7 +125,7 @@ def session_world(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         ledger = Ledger(engine=edge.sql(plan.ledger))
         ledger.create_tables()
         plan = plan.model_copy(update={"writers": fence_only})
-        yield World(db_url=db_url, service=service, edge=edge, ledger=ledger, plan=plan)
+        yield World(db_url=db_url, service=service, environ=environ, edge=edge, ledger=ledger, plan=plan)
         edge.close()
     finally:
         for process in processes:

@@ -35,6 +35,12 @@ class EvidenceStore:
         with self._db.transaction() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def questions(self, run: str) -> list[str]:
+        """Every question that was asked in any phase of a run."""
+        query = sa.select(table.c.question).where(table.c.run == run).distinct().order_by(table.c.question)
+        with self._db.transaction() as connection:
+            return list(connection.execute(query).scalars())
+
     def last_tick(self, run: str, *, phase: str) -> int:
         """The newest tick with evidence; -1 when there is none."""
         query = sa.select(sa.func.coalesce(sa.func.max(table.c.tick), -1)).where(

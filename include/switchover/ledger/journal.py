@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from switchover.evidence import SignalSample
 from switchover.ledger import tables
 from switchover.ledger.database import Database
 from switchover.ledger.tables import NOW
@@ -95,9 +96,10 @@ class Journal:
             [{"run": run, "tick": tick, "sample": dict(sample) if sample is not None else None}],
         )
 
-    def signals(self, run: str) -> list[Row]:
-        """Signals by tick."""
-        return self._rows(_of(tables.signal, run).order_by(tables.signal.c.tick))
+    def samples(self, run: str) -> list[SignalSample | None]:
+        """The signals of every tick so far, oldest first; ``None`` where their store was dead."""
+        rows = self._rows(_of(tables.signal, run).order_by(tables.signal.c.tick))
+        return [SignalSample.from_json(row["sample"]) if row["sample"] is not None else None for row in rows]
 
     def judged(self, run: str, *, gate: str, tick: int, verdicts: Sequence[Mapping[str, Any]]) -> None:
         """The verdicts of one look: one row a rule."""

@@ -136,8 +136,7 @@ def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | Non
         switch.say(f"signals: {error}")
         sample = None
     switch.ledger.journal.sampled(switch.id, number, sample.to_json() if sample is not None else None)
-    stored = [entry["sample"] for entry in switch.ledger.journal.signals(switch.id)]
-    return [SignalSample.from_json(body) if body is not None else None for body in stored]
+    return switch.ledger.journal.samples(switch.id)
 
 
 def _judge_stop(switch: Switch, number: int, samples: list[SignalSample | None]) -> list[Verdict]:
@@ -155,7 +154,7 @@ def _judge_end(switch: Switch, row: RunRow, number: int, samples: list[SignalSam
         Evidence.from_rows(rows, switch.gold.ids),
         rules=plan.rules,
         signals=samples,
-        rehearsal_ttr_s=rehearsed_seconds(switch),
+        rehearsal_ttr_s=rehearsed_seconds(switch.ledger, row),
         traffic=True,
     )
     _record(switch, PHASE, number, verdicts)

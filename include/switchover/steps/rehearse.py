@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from switchover.errors import NotConverged
+from switchover.ledger import Ledger, RunRow
 from switchover.pointers import Change, Pointer
 from switchover.steps.switch import Switch
 
@@ -37,8 +38,7 @@ def _move(switch: Switch, shadow: Pointer, before: str, after: str, *, approved:
     return seconds
 
 
-def rehearsed_seconds(switch: Switch) -> float | None:
-    """Seconds of this run's last rehearsed way back; ``None`` when there was none."""
-    blue = switch.row.blue
-    backs = [row for row in switch.ledger.journal.flips(switch.id) if row["rehearsal"] and row["after"] == blue]
+def rehearsed_seconds(ledger: Ledger, row: RunRow) -> float | None:
+    """Seconds of a run's last rehearsed way back; ``None`` when there was none."""
+    backs = [flip for flip in ledger.journal.flips(row.id) if flip["rehearsal"] and flip["after"] == row.blue]
     return backs[-1]["seconds"] if backs else None

@@ -29,7 +29,7 @@ def warm(switch: Switch) -> list[Verdict]:
         verdicts = judge_acceptance(
             Evidence.from_rows(rows, switch.gold.ids),
             rules=switch.plan.rules,
-            rehearsal_ttr_s=rehearsed_seconds(switch),
+            rehearsal_ttr_s=rehearsed_seconds(switch.ledger, switch.row),
             traffic=False,
         )
         switch.ledger.journal.judged(

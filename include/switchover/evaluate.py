@@ -1,0 +1,88 @@
+"""The smoke outside a switchover: ask one arm or both, judge, write nothing anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Literal
+
+import httpx
+
+from switchover.arms import ArmClient
+from switchover.edge import Edge
+from switchover.encoder import Encoder
+from switchover.errors import PointerConflict
+from switchover.evidence import Evidence
+from switchover.gold import GoldSet
+from switchover.judge import judge_acceptance
+from switchover.plan import Plan
+from switchover.pointers import build_pointer
+from switchover.probe import Round, ask_round, evidence_rows
+from switchover.rules import Rules
+from switchover.verdict import Outcome, Verdict
+
+Which = Literal["blue", "green", "both"]
+
+#: Rules that one arm answers alone; the others compare with Blue.
+ONE_ARM = ("ds_question", "coverage", "flip_rate", "error_rate", "tool_loops")
+
+EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3, Outcome.ERROR: 4}
+
+
+def arms_of(plan: Plan, edge: Edge, which: Which) -> dict[str, str]:
+    """Role -> target of the arms to ask: Blue is what the pointer says, Green the plan's candidate."""
+    if which == "green":
+        return {"green": plan.green}
+    live = build_pointer(plan, edge).read().target
+    if live not in plan.arms:
+        raise PointerConflict(f"the pointer is on {live!r}, none of the plan's arms ({', '.join(plan.arms)})")
+    if which == "blue":
+        return {"green": live}  # the judge's rules for one arm speak of the arm that is asked
+    other = next(target for target in (plan.green, *plan.arms) if target != live)
+    return {"blue": live, "green": other}
+
+
+async def evaluate(
+    *,
+    plan: Plan,
+    edge: Edge,
+    gold: GoldSet,
+    encoder: Encoder,
+    targets: dict[str, str],
+    rounds: int,
+    on_progress: Callable[[int, int], None],
+) -> list[dict[str, Any]]:
+    """Evidence rows of ``rounds`` rounds over the gold set; ``targets`` is role -> target."""
+    rows: list[dict[str, Any]] = []
+    each = len(gold.items) * 3 * plan.probes.seeds * len(targets)
+    async with AsyncExitStack() as stack:
+        arms: dict[str, ArmClient] = {}
+        for role, target in targets.items():
+            spec = plan.arms[target]
+            client = await stack.enter_async_context(httpx.AsyncClient(**edge.http_options(spec.connection)))
+            arms[role] = ArmClient(client=client, name=target, spec=spec, timeout_s=plan.probes.timeout_s)
+        for tick in range(rounds):
+            round = Round(phase="eval", tick=tick, seeds=range(plan.probes.seeds))
+            before = tick * each
+
+            def progress(done: int, total: int, before: int = before) -> None:
+                on_progress(before + done, each * rounds)
+
+            asked = await ask_round(round, arms=arms, gold=gold, spec=plan.probes, on_progress=progress)
+            rows += evidence_rows(
+                asked,
+                round,
+                gold=gold,
+                encoder=encoder,
+                judge=plan.judge,
+                max_tool_depth=plan.probes.max_tool_depth,
+            )
+    return rows
+
+
+def judge_smoke(rows: Sequence[dict[str, Any]], questions: Sequence[str], *, rules: Rules, both: bool) -> list[Verdict]:
+    """Acceptance verdicts of a smoke. There is no rehearsal and no live traffic in it, so those rules are left out."""
+    evidence = Evidence.from_rows(rows, questions)
+    verdicts = judge_acceptance(evidence, rules=rules, rehearsal_ttr_s=None, traffic=False)
+    left_out = ("rollback_path",)
+    return [v for v in verdicts if v.rule not in left_out and (both or v.rule in ONE_ARM)]
