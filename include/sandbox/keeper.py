@@ -104,12 +104,8 @@ class Keeper:
             self._reap()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        verbs: dict[str, Callable[..., Any]] = {
-            "start": self._start,
-            "stop": self._stop,
-            "status": self._status,
-            "detach": self._detach,
-        }
+        verbs: dict[str, Callable[..., Any]]
+        verbs = {"start": self._start, "stop": self._stop, "status": self._status, "detach": self._detach}
         number = request.pop("id")
         try:
             return {"id": number, "ok": verbs[request.pop("do")](**request)}

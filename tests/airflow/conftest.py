@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
+HOME = tempfile.mkdtemp(prefix="switchover-airflow-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
 os.environ.update(
-    AIRFLOW_HOME=tempfile.mkdtemp(prefix="switchover-airflow-"),
+    AIRFLOW_HOME=HOME,
     AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
     AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",

@@ -289,6 +289,29 @@ def test_an_arm_that_lacks_a_secret_is_refused(world: World) -> None:
         verify(switch)
 
 
+@pytest.mark.parametrize("outcome", ["FAIL", "INCONCLUSIVE", "ERROR"])
+def test_only_a_pass_opens_a_gate(world: World, outcome: str) -> None:
+    switch = world.warmed()
+    body = {"rule": "coverage", "outcome": outcome, "detail": "0.41, not >= 0.7"}
+    world.ledger.journal.judged(switch.id, gate="acceptance", tick=0, verdicts=[body])
+    assert not flip_or_abort(switch)
+    assert switch.row.reason == f"acceptance gate: coverage {outcome}: 0.41, not >= 0.7"
+    with pytest.raises(StateConflict, match="the acceptance gate has not passed; not flipped"):
+        flip(switch)
+    assert world.live == "docs_v1"
+
+
+@pytest.mark.parametrize("outcome", ["FAIL", "INCONCLUSIVE", "ERROR"])
+def test_only_a_pass_ends_a_hold_well(world: World, outcome: str) -> None:
+    switch = world.warmed()
+    flip(switch)
+    passed = {"rule": "error_rate", "outcome": "PASS", "detail": ""}
+    other = {"rule": "coverage", "outcome": outcome, "detail": "d"}
+    world.ledger.journal.judged(switch.id, gate="hold", tick=3, verdicts=[passed, other])
+    assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
+    assert f"coverage {outcome}" in switch.row.reason
+
+
 def test_a_step_out_of_its_order_is_refused(world: World) -> None:
     switch = world.open()
     with pytest.raises(StateConflict, match="is planned; flip needs warmed"):
