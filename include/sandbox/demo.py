@@ -202,8 +202,8 @@ def main() -> int:
 def _run(scenario: Scenario, options: argparse.Namespace) -> int:
     stack = Stack(
         state=options.state,
-        airflow_port=int(os.environ.get("AIRFLOW_PORT", AIRFLOW_PORT)),
-        service_port=int(os.environ.get("SERVICE_PORT", SERVICE_PORT)),
+        airflow_port=int(os.environ.get("AIRFLOW_PORT") or AIRFLOW_PORT),
+        service_port=int(os.environ.get("SERVICE_PORT") or SERVICE_PORT),
         progress=lambda what, seconds: demo.say(f"up   {what} ({seconds:.1f} s)"),
     )
     demo = Demo(scenario=scenario, hold_s=options.hold, stack=stack)
