@@ -29,7 +29,7 @@ from switchover.measure import delta_s
 from switchover.rules import Rules
 from switchover.sequential import bets
 
-TICKS, SEEDS, REPEATS = 80, 2, 3
+TICKS, SEEDS, REPEATS = 80, 2, 5
 FLIP = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RULES = Rules()
 Columns = dict[str, Any]
@@ -46,7 +46,9 @@ def make(rows: int, dimensions: int) -> tuple[Any, Any, Columns, int]:
     found = asked + rng.standard_normal((n, dimensions), dtype=np.float32)
     bad = rng.random(n) < 0.0005
     found[bad] = 0.0  # a failed probe, as it is recorded: nothing retrieved, nothing covered, no time
-    cited = np.where(rng.random(n) < 0.03, question + questions, question)
+    # As in the sandbox: answers repeat from tick to tick; a tenth of the questions flips with its paraphrase.
+    turned = ((question % 10 == 0) & (paraphrase == 1)) | (rng.random(n) < 0.0001)
+    cited = np.where(turned, question + questions, question)
     columns: Columns = {
         "tick": tick,
         "arm": arm,
@@ -124,7 +126,10 @@ def with_pandas(frame: pd.DataFrame) -> dict[str, float]:
     flips = {arm: _flips(rows, ["question"]) for arm, rows in ((GREEN, green), (BLUE, blue))}
     found["flip_rate"] = flips[GREEN].mean()
     found["flips_vs_blue"] = flips[GREEN].mean() - flips[BLUE].mean()
-    found["inert_seeds"] = (green.groupby(["question", "paraphrase"]).cited.nunique() > 1).sum()
+    cites = green.groupby(["seed", "question", "paraphrase"]).cited.agg(["first", "nunique"]).unstack("seed")
+    found["inert_seeds"] = (cites["first"][0] != cites["first"][1]).sum() + (cites["nunique"][0] > 1).sum()
+    found["asked"] = good.groupby(["arm", "question"])["observed"].any().unstack("arm").sum().sum()
+    found["interval_ds_question_median"] = green.groupby("paraphrase").ds_question.quantile([0.48, 0.52]).sum()
     found["error_rate"] = bad[frame.arm == GREEN].mean()
     found["http_5xx"] = (green.status >= 500).mean()
     found["tool_loops"] = green.tool_loop.sum()
@@ -137,10 +142,12 @@ def with_pandas(frame: pd.DataFrame) -> dict[str, float]:
     by_tick = [_flips(rows, ["tick", "question"]) for rows in (green, blue)]
     found["losses"] = ((by_tick[0] > by_tick[1]).groupby("tick").sum()).max()
     found["tick_5xx"] = (green.status >= 500).groupby(green.tick).mean().max()
-    recent = good[good.tick >= TICKS - 3]
-    found["recent_drift"] = _difference(recent.groupby("arm").ds_question.quantile(0.95))
-    found["recent_coverage"] = recent[recent.arm == GREEN].groupby("question").coverage.mean().mean()
-    found["recent_flips"] = _flips(recent[recent.arm == GREEN], ["question"]).mean()
+    for name, rows in (("", good), ("strict_", strict)):
+        recent = rows[rows.tick >= TICKS - 3]
+        found[f"{name}recent_drift"] = _difference(recent.groupby("arm").ds_question.quantile(0.95))
+        found[f"{name}recent_coverage"] = recent[recent.arm == GREEN].groupby("question").coverage.mean().mean()
+        found[f"{name}recent_flips"] = _flips(recent[recent.arm == GREEN], ["question"]).mean()
+        found[f"{name}recent_runs"] = recent.groupby(["arm", "question", "paraphrase"]).size().min()
     return {name: float(value) for name, value in found.items()}
 
 

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from switchover.evidence import BLUE, GREEN, Evidence, SignalSample
-from switchover.figures import Readings
 from switchover.judge import Outcome, judge_stop
+from switchover.readings import Readings
 from switchover.rules import Rules
 from switchover.stopping import ALPHA, Watch, false_stops, sign_of
 from switchover.traffic import Traffic

@@ -32,7 +32,8 @@ Made by `python docs/make.py` from `include/switchover/plan.py`. One YAML file a
 COMMANDS_INTRO = """# Commands
 
 Made by `python docs/make.py` from the commands' own help. Connections come from the same `AIRFLOW_CONN_<ID>`
-variables that Airflow reads. Exit codes: 0 well or pass, 1 a rule fails, 2 bad input (nothing was changed), 3 inconclusive, 4 could not measure or a server did not answer.
+variables that Airflow reads. Exit codes: 0 well or pass, 1 a rule fails, 2 bad input
+(nothing was changed), 3 inconclusive, 4 could not measure or a server did not answer.
 """
 
 STATES_INTRO = """# States

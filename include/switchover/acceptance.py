@@ -40,7 +40,7 @@ def _ds_question(case: Case) -> Finding:
         value=float(medians[worst]),
         strict=float(case.readings.strict.green.medians.max()),
         n=plain.asked,
-        interval=quantile_interval(plain.green.ds_of(worst), 0.5, plain.asked, z_of(case.confidence)),
+        interval=quantile_interval(plain.green.paraphrase_sets[worst], 0.5, plain.asked, z_of(case.confidence)),
         note="medians " + ", ".join(figure(median) for median in medians),
     )
 

@@ -7,7 +7,7 @@ number or out of range becomes the worst value, so that no gap can improve a ver
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +64,7 @@ class Evidence:
     status: Ints
     tool_loop: Bools
     observed: Bools
+    memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # of worked-out figures
 
     def __post_init__(self) -> None:
         lengths = {len(getattr(self, name)) for name in COLUMNS}
@@ -76,7 +77,11 @@ class Evidence:
     @cached_property
     def cell(self) -> Ints:
         """The combination (arm, question, paraphrase) of each row (n,) as one number."""
-        return (self.arm * len(self.questions) + self.question) * PARAPHRASES + self.paraphrase
+        cell: Ints = self.arm * len(self.questions)
+        cell += self.question
+        cell *= PARAPHRASES
+        cell += self.paraphrase
+        return cell
 
     @cached_property
     def failed(self) -> Bools:
@@ -86,11 +91,16 @@ class Evidence:
     @cached_property
     def ticks(self) -> Ints:
         """The ticks that have rows, in order."""
+        low, high = self.tick.min(initial=0), self.tick.max(initial=0)
+        if low >= 0 and high < 2 * len(self):
+            return np.flatnonzero(np.bincount(self.tick))
         return measure.distinct(self.tick)
 
     @cached_property
     def at(self) -> Ints:
         """Position of each row's tick in ``ticks`` (n,)."""
+        if len(self.ticks) and self.ticks[-1] == len(self.ticks) - 1 and self.ticks[0] == 0:
+            return self.tick  # 0, 1, 2 ...: they are their own positions
         position: Ints = np.searchsorted(self.ticks, self.tick)
         return position
 
@@ -225,7 +235,7 @@ class Evidence:
         return values
 
 
-COLUMNS = tuple(field.name for field in fields(Evidence) if field.name not in ("questions", "sections"))
+COLUMNS = tuple(one.name for one in fields(Evidence) if one.name not in ("questions", "sections", "memo"))
 
 
 def _ints(rows: Sequence[Mapping[str, Any]], name: str) -> Ints:

@@ -1,15 +1,9 @@
-"""The figures of both arms that the rules ask for, from one reading of the evidence.
-
-Missing probes and a Blue that fails leave room for doubt, and doubt must never help Green. So the judge
-reads the evidence twice: as it stands (Blue's failed probes left out), and strictly, with all doubt against
-Green (what is missing failed on Green, and was the best it could have been on Blue). A rule fails on the first reading
-and passes only if it passes on both.
-"""
+"""The figures of both arms that the rules ask for; each is worked out once, when it is asked for."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import weakref
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from switchover import measure
-from switchover.evidence import ARMS, BLUE, GREEN, PARAPHRASES, Bools, Evidence, Floats, Ints
+from switchover.evidence import BLUE, GREEN, PARAPHRASES, Bools, Evidence, Floats, Ints
 from switchover.intervals import Interval, wilson
 
 States = npt.NDArray[np.int8]
@@ -27,7 +21,7 @@ class Side:
     """One arm's rows and the figures that need no other arm. Everything is worked out once, when asked for."""
 
     def __init__(self, evidence: Evidence, where: Bools) -> None:
-        self._evidence = evidence
+        self._ref = weakref.ref(evidence)  # the evidence remembers its sides: no circle
         rows = np.flatnonzero(where)
         together = len(rows) > 0 and int(rows[-1] - rows[0]) == len(rows) - 1
         self._rows: slice | Ints = slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
@@ -35,6 +29,13 @@ class Side:
         self._quantiles: dict[tuple[str, float], float] = {}
         self.n = len(rows)
         self.questions = len(evidence.questions)
+
+    @property
+    def _evidence(self) -> Evidence:
+        evidence = self._ref()
+        if evidence is None:
+            raise ReferenceError("figures: the evidence is gone; keep it as long as its figures")
+        return evidence
 
     def __getitem__(self, column: str) -> npt.NDArray[Any]:
         """One column of this arm's rows."""
@@ -45,13 +46,13 @@ class Side:
     def quantile(self, column: str, q: float) -> float:
         """One quantile of a column."""
         if (column, q) not in self._quantiles:
-            self._quantiles[column, q] = float(measure.quantile(self[column], q))
+            self._quantiles[column, q] = float(measure.quantile(self[column], q, self._room))
         return self._quantiles[column, q]
 
     def interval(self, column: str, q: float, n: float, z: float) -> Interval:
         """The same with its interval; ``n`` is how many independent draws the rows are worth."""
         low, high = wilson(q * n, n, z)
-        found = measure.quantile(self[column], [low, q, high])
+        found = measure.quantile(self[column], [low, q, high], self._room)
         self._quantiles[column, q] = float(found[1])
         return float(found[0]), float(found[2])
 
@@ -65,6 +66,10 @@ class Side:
     def failed(self) -> Bools:
         """Which rows are probes without success."""
         return self._of(self._evidence.failed)
+
+    @cached_property
+    def _room(self) -> Floats:
+        return np.empty(self.n)
 
     @cached_property
     def asked(self) -> Bools:
@@ -85,7 +90,8 @@ class Side:
     def covered(self) -> tuple[Floats, Ints]:
         """(sum of coverages, rows) of each question (n_questions,)."""
         count = np.bincount(self["question"], minlength=self.questions)
-        return np.bincount(self["question"], self["coverage"], self.questions), count
+        total = np.bincount(self["question"], self["coverage"], self.questions)
+        return total.astype(np.float64), count
 
     @cached_property
     def states(self) -> States:
@@ -108,12 +114,12 @@ class Side:
     @cached_property
     def medians(self) -> Floats:
         """Median ΔS_question on each paraphrase set (3,)."""
-        return np.array([measure.quantile(self.ds_of(p), 0.5) for p in range(PARAPHRASES)])
+        return np.array([measure.quantile(ds, 0.5) for ds in self.paraphrase_sets])
 
-    def ds_of(self, paraphrase: int) -> Floats:
-        """ΔS_question of one paraphrase set."""
-        values: Floats = self["ds_question"][self["paraphrase"] == paraphrase]
-        return values
+    @cached_property
+    def paraphrase_sets(self) -> list[Floats]:
+        """ΔS_question of each paraphrase set."""
+        return [self["ds_question"][self["paraphrase"] == p] for p in range(PARAPHRASES)]
 
     def seeds(self) -> tuple[int, int]:
         """(seeds that this arm was asked with, those of them that changed nothing)."""
@@ -155,7 +161,7 @@ class AtBest(Side):
     @cached_property
     def flips(self) -> Floats:
         """A question with a failed probe counts as one that does not flip."""
-        flips = self._good.flips.copy()
+        flips: Floats = self._good.flips.copy()
         flips[self._failed["question"]] = 0.0
         return flips
 
@@ -171,9 +177,7 @@ class Figures:
     @classmethod
     def plain(cls, evidence: Evidence) -> Figures:
         """The evidence as it stands: Blue's failed probes are left out."""
-        green = Side(evidence, evidence.arm == GREEN)
-        blue = Side(evidence, (evidence.arm == BLUE) & ~evidence.failed)
-        return cls(evidence.questions, green, blue)
+        return cls(evidence.questions, *sides(evidence))
 
     def strict(self, evidence: Evidence, *, whole_green: bool) -> Figures:
         """The same with all doubt against Green; ``whole_green``: no row of Green is missing."""
@@ -221,6 +225,15 @@ class Figures:
         return self.green.flips, np.where(self.comparable, self.blue.flips, math.nan)
 
 
+def sides(evidence: Evidence) -> tuple[Side, Side]:
+    """Green, and Blue's successful probes; the same ones whenever the same evidence is asked for."""
+    if "sides" not in evidence.memo:
+        green = Side(evidence, evidence.arm == GREEN)
+        evidence.memo["sides"] = green, Side(evidence, (evidence.arm == BLUE) & ~evidence.failed)
+    found: tuple[Side, Side] = evidence.memo["sides"]
+    return found
+
+
 def mean_of(values: Floats) -> float:
     """Mean of what is not NaN; NaN of nothing."""
     known = values[~np.isnan(values)]
@@ -234,76 +247,3 @@ def rise(green: float, blue: float) -> float:
     if green == blue:
         return 0.0 if math.isfinite(green) else math.nan
     return math.inf if green > blue else -1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gaps:
-    """What is there and what is lacking, each as [Blue, Green].
-
-    ``runs`` probes are due of each (arm, question, paraphrase): as given, or as many as the one asked most.
-    """
-
-    runs: int
-    observed: tuple[int, ...]
-    lacking: tuple[int, ...]
-    never_asked: tuple[int, ...]
-
-    @classmethod
-    def of(cls, evidence: Evidence, runs: int | None) -> Gaps:
-        """Count the probes that were made."""
-        shape = (len(ARMS), len(evidence.questions), PARAPHRASES)
-        cell = evidence.cell if evidence.observed.all() else evidence.cell[evidence.observed]
-        made = np.bincount(cell, minlength=math.prod(shape)).reshape(len(ARMS), -1)
-        due = int(made.max(initial=0)) if runs is None else runs
-        return cls(
-            runs=due,
-            observed=tuple(int(arm.sum()) for arm in made),
-            lacking=tuple(int(np.maximum(due - arm, 0).sum()) for arm in made),
-            never_asked=tuple(int(np.count_nonzero(arm == 0)) for arm in made),
-        )
-
-
-class Readings:
-    """The evidence read both ways, and what is lacking in it."""
-
-    def __init__(self, evidence: Evidence, *, runs: int | None = None) -> None:
-        self.gaps = Gaps.of(evidence, runs)
-        self.plain = Figures.plain(evidence)
-        self.blue_answered = self.plain.blue.n
-        self.blue_failed = self.gaps.observed[BLUE] - self.blue_answered
-        self.strict = self.plain
-        if any(self.gaps.lacking) or self.blue_failed:
-            whole = evidence.complete(self.gaps.runs) if any(self.gaps.lacking) else evidence
-            self.strict = self.plain.strict(whole, whole_green=not self.gaps.lacking[GREEN])
-
-    @property
-    def observed(self) -> tuple[int, ...]:
-        """Probes that were made, [Blue, Green]."""
-        return self.gaps.observed
-
-    @property
-    def lacking(self) -> tuple[int, ...]:
-        """Probes that are missing, [Blue, Green]."""
-        return self.gaps.lacking
-
-    def doubts(self, *, blue: bool) -> str:
-        """What makes the strict reading differ, in words; with ``blue``, also what Blue lacks."""
-        parts = []
-        if self.lacking[GREEN]:
-            parts.append(f"{self.lacking[GREEN]} probes of Green are missing")
-        if blue and self.lacking[BLUE]:
-            parts.append(f"{self.lacking[BLUE]} probes of Blue are missing")
-        if blue and self.blue_failed:
-            parts.append(f"{self.blue_failed} probes of Blue failed")
-        return " and ".join(parts)
-
-    def gap(self, *, blue: bool) -> str:
-        """Why no rule may pass at all: a question that was never asked. Empty when there is none."""
-        arms = (("Green", GREEN), ("Blue", BLUE)) if blue else (("Green", GREEN),)
-        whole = len(self.plain.questions) * PARAPHRASES
-        lacks = [
-            f"{self.gaps.never_asked[arm]} of {whole} paraphrases were never put to {name}"
-            for name, arm in arms
-            if self.gaps.never_asked[arm]
-        ]
-        return " and ".join(lacks)

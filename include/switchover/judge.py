@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from switchover.acceptance import accept
 from switchover.evidence import Evidence, Expected
-from switchover.figures import Gaps, Readings
+from switchover.readings import Gaps, Readings
 from switchover.rules import Rules
 from switchover.settle import Case
 from switchover.stopping import Watch, stop

@@ -170,17 +170,18 @@ def inert_seeds(question: npt.ArrayLike, paraphrase: npt.ArrayLike, seed: npt.Ar
     if len(which) < 2:
         return which[:0]
     cell = q * depth + p
-    first = np.full(int(cell.max()) + 1, -2, np.int64)  # what the lowest seed cited; -2: it was not asked
-    lowest = seeds == which[0]
-    first[cell[lowest]] = c[lowest]
-    differs = distinct(seeds[first[cell] != c])
-    if len(differs) and differs[0] == which[0]:
+    cited_first = np.full(int(cell.max()) + 1, -2, np.int64)  # what the lowest seed cited; -2: it was not asked
+    rows = [np.flatnonzero(seeds == one) for one in which]
+    asked, cites = [cell[some] for some in rows], [c[some] for some in rows]
+    cited_first[asked[0]] = cites[0]
+    same = [bool((cited_first[a] == b).all()) for a, b in zip(asked, cites, strict=True)]
+    if not same[0]:
         return which[:0]  # it contradicts itself: chance, not the seed
-    there = np.zeros((len(which), len(first)), np.bool_)
-    there[np.searchsorted(which, seeds), cell] = True
-    whole = which[(there == there[0]).all(axis=1)]
-    inert: Ints = np.setdiff1d(whole[1:], differs)
-    return inert
+    whole = cited_first > -2
+    inert = [
+        same[i] and np.array_equal(np.bincount(asked[i], minlength=len(whole)) > 0, whole) for i in range(len(which))
+    ]
+    return which[1:][np.array(inert[1:], dtype=np.bool_)]
 
 
 def distinct(values: Ints) -> Ints:
@@ -252,12 +253,14 @@ def flip_rate(states: npt.ArrayLike) -> float:
     return float(np.mean(values != CONVERGENT)) if len(values) else float("nan")
 
 
-def quantile(values: npt.ArrayLike, q: float | npt.ArrayLike) -> Floats:
+def quantile(values: npt.ArrayLike, q: float | npt.ArrayLike, room: Floats | None = None) -> Floats:
     """Quantiles of ``values`` (n,) at ``q`` in 0..1, by linear interpolation; shape of ``q``.
 
     Infinity is a value like others (a request that never ended). NaN anywhere, or no values, gives NaN.
+    ``room`` (n,) is a buffer to work in; with many values and many calls, allocating costs more than the rest.
     """
-    data, at = np.array(values, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    data, at = np.empty(len(np.asarray(values))) if room is None else room, np.asarray(q, dtype=np.float64)
+    data[:] = values
     out, done = np.full(at.size, np.nan), 0
     for index in np.argsort(at, axis=None) if len(data) else ():  # a few quantiles, never rows
         place = min(max(float(at.flat[index]), 0.0), 1.0) * (len(data) - 1)

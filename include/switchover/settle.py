@@ -1,6 +1,6 @@
 """From a figure to a verdict: the one place where PASS is said at the acceptance gates.
 
-A figure passes when it is within its bound on both readings of the evidence (``figures``), there is enough
+A figure passes when it is within its bound on both readings of the evidence (``readings``), there is enough
 of it, and nothing blocks it. It fails when it is beyond the bound; a rule that needs proof for that says so.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from switchover.figures import Readings
 from switchover.intervals import Interval
+from switchover.readings import Readings
 from switchover.rules import Rules, RuleSpec
 from switchover.traffic import Traffic
 from switchover.verdict import Outcome, Verdict, figure, within

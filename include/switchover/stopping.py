@@ -16,8 +16,9 @@ from functools import cached_property
 import numpy as np
 
 from switchover import measure
-from switchover.evidence import BLUE, GREEN, Evidence, Floats, Ints
-from switchover.figures import Gaps, Readings, Side, mean_of
+from switchover.evidence import GREEN, Bools, Evidence, Floats, Ints
+from switchover.figures import Side, mean_of, sides
+from switchover.readings import Gaps, Readings
 from switchover.rules import Rules, RuleSpec
 from switchover.sequential import growth_of_counts, growth_of_shares, highest, log_evidence
 from switchover.settle import unmeasured
@@ -42,12 +43,12 @@ class Watch:
     @cached_property
     def green(self) -> Side:
         """Green's probes."""
-        return Side(self.evidence, self.evidence.arm == GREEN)
+        return sides(self.evidence)[0]
 
     @cached_property
     def blue(self) -> Side:
         """Blue's probes that succeeded."""
-        return Side(self.evidence, (self.evidence.arm == BLUE) & ~self.evidence.failed)
+        return sides(self.evidence)[1]
 
     def doubts(self) -> str:
         """What of Green was not seen in the whole hold, in words."""
