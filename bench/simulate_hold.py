@@ -238,7 +238,8 @@ def main() -> None:
         print(json.dumps({"holds": options.holds, "seconds": time.perf_counter() - began, "lines": lines}))
         return
     print(
-        "| hold | traffic | regression begins | stopped | within 3 ticks | holds |\n| --- | --- | --- | --- | --- | --- |"
+        "| hold | traffic | regression begins | stopped | within 3 ticks | holds |\n"
+        "| --- | --- | --- | --- | --- | --- |"
     )
     for line in lines:
         print(

@@ -64,7 +64,7 @@ class Evidence:
     status: Ints
     tool_loop: Bools
     observed: Bools
-    memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # of worked-out figures
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # of worked-out figures
 
     def __post_init__(self) -> None:
         lengths = {len(getattr(self, name)) for name in COLUMNS}
@@ -91,9 +91,6 @@ class Evidence:
     @cached_property
     def ticks(self) -> Ints:
         """The ticks that have rows, in order."""
-        low, high = self.tick.min(initial=0), self.tick.max(initial=0)
-        if low >= 0 and high < 2 * len(self):
-            return np.flatnonzero(np.bincount(self.tick))
         return measure.distinct(self.tick)
 
     @cached_property

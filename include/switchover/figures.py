@@ -74,9 +74,9 @@ class Side:
     @cached_property
     def asked(self) -> Bools:
         """Questions (n_questions,) that were put to this arm at least once."""
-        observed = self["observed"]
-        real = self["question"] if observed.all() else self["question"][observed]
-        there: Bools = np.bincount(real, minlength=self.questions) > 0
+        if self["observed"].all():
+            return self.covered[1] > 0
+        there: Bools = np.bincount(self["question"][self["observed"]], minlength=self.questions) > 0
         return there
 
     @cached_property
@@ -198,8 +198,7 @@ class Figures:
     @cached_property
     def comparable(self) -> Bools:
         """Questions (n_questions,) that can be compared: those for which Blue has a figure."""
-        there: Bools = np.bincount(self.blue["question"], minlength=len(self.questions)) > 0
-        return there
+        return self.blue.covered[1] > 0
 
     @cached_property
     def compared(self) -> Side:

@@ -32,16 +32,20 @@ class Gaps:
     @classmethod
     def of(cls, evidence: Evidence, runs: int | None) -> Gaps:
         """Count the probes that were made."""
+        if ("gaps", runs) in evidence.memo:
+            known: Gaps = evidence.memo["gaps", runs]
+            return known
         shape = (len(ARMS), len(evidence.questions), PARAPHRASES)
         cell = evidence.cell if evidence.observed.all() else evidence.cell[evidence.observed]
         made = np.bincount(cell, minlength=math.prod(shape)).reshape(len(ARMS), -1)
         due = int(made.max(initial=0)) if runs is None else runs
-        return cls(
+        gaps = evidence.memo["gaps", runs] = cls(
             runs=due,
             observed=tuple(int(arm.sum()) for arm in made),
             lacking=tuple(int(np.maximum(due - arm, 0).sum()) for arm in made),
             never_asked=tuple(int(np.count_nonzero(arm == 0)) for arm in made),
         )
+        return gaps
 
 
 class Readings:
