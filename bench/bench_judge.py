@@ -180,7 +180,7 @@ def floor(asked: Any, found: Any) -> Any:
         dot = np.einsum("ij,ij->i", asked, found, dtype=np.float64)
         square = np.einsum("ij,ij->i", asked, asked, dtype=np.float64)
         square *= np.einsum("ij,ij->i", found, found, dtype=np.float64)
-    return np.sort(1.0 - dot / np.sqrt(square))
+        return np.sort(1.0 - dot / np.sqrt(square))
 
 
 def main() -> None:

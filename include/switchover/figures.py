@@ -142,6 +142,11 @@ class AtBest(Side):
         self._columns = {}
         self._quantiles = {}
 
+    def quantile(self, column: str, q: float) -> float:
+        """One quantile of a column."""
+        values = self._of_column(column)
+        return float(measure.quantile(values, q, room=values))
+
     def _of_column(self, column: str) -> npt.NDArray[Any]:
         there = self._good[column]
         if column in ("ds_question", *(f"ms_{stage}" for stage in measure.STAGES)):

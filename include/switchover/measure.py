@@ -170,27 +170,22 @@ def inert_seeds(question: npt.ArrayLike, paraphrase: npt.ArrayLike, seed: npt.Ar
     if len(which) < 2:
         return which[:0]
     cell = q * depth + p
-    cited_first = np.full(int(cell.max()) + 1, -2, np.int64)  # what the lowest seed cited; -2: it was not asked
+    first = np.full(int(cell.max()) + 1, -2, np.int64)  # what the lowest seed cited; -2: it was not asked
     rows = [np.flatnonzero(seeds == one) for one in which]
-    asked, cites = [cell[some] for some in rows], [c[some] for some in rows]
-    cited_first[asked[0]] = cites[0]
-    same = [bool((cited_first[a] == b).all()) for a, b in zip(asked, cites, strict=True)]
-    if not same[0]:
-        return which[:0]  # it contradicts itself: chance, not the seed
-    whole = cited_first > -2
-    inert = [
-        same[i] and np.array_equal(np.bincount(asked[i], minlength=len(whole)) > 0, whole) for i in range(len(which))
-    ]
-    return which[1:][np.array(inert[1:], dtype=np.bool_)]
+    first[cell[rows[0]]] = c[rows[0]]
+    same = [bool((first[cell[some]] == c[some]).all()) for some in rows]
+    seen = [np.bincount(cell[some], minlength=len(first)) > 0 for some in rows]
+    inert = [fits and np.array_equal(asked, seen[0]) for fits, asked in zip(same, seen, strict=True)]
+    # A lowest seed that contradicts itself is chance: then no seed is inert.
+    return which[1:][np.array(inert[1:], dtype=np.bool_) & same[0]]
 
 
 def distinct(values: Ints) -> Ints:
     """Sorted distinct values (np.unique hashes first, which takes longer)."""
     if len(values) and values.min() >= 0 and values.max() < len(values):
         return np.flatnonzero(np.bincount(values))
-    ranked = np.sort(values)
-    out: Ints = ranked[_starts(ranked)]
-    return out
+    ranked: Ints = np.sort(values)
+    return ranked[_starts(ranked)]
 
 
 def lambda_states(
@@ -297,12 +292,6 @@ def server_errors(status: npt.ArrayLike) -> Bools:
     """Which HTTP statuses (n,) are 5xx."""
     codes = np.asarray(status)
     return (codes >= 500) & (codes <= 599)
-
-
-def share(mask: npt.ArrayLike) -> float:
-    """Share of true values; NaN of nothing."""
-    values = np.asarray(mask)
-    return float(np.count_nonzero(values) / values.size) if values.size else float("nan")
 
 
 def _ints(values: npt.ArrayLike) -> Ints:

@@ -213,7 +213,7 @@ def _flipped(watch: Watch, side: Side) -> tuple[Bools, Bools]:
     """Whether each question flips in each tick (ticks, questions), and whether it was asked in it."""
     ticks, count = len(watch.evidence.ticks), len(watch.evidence.questions)
     cell, cells = side["at"] * count + side["question"], ticks * count
-    states = measure.lambda_states(cell, side["paraphrase"], np.zeros(side.n), side["cited"], cells)
+    states = measure.lambda_states(cell, side["paraphrase"], np.broadcast_to(0, side.n), side["cited"], cells)
     asked = np.bincount(cell, minlength=cells) > 0
     flips = (states != measure.CONVERGENT) & asked
     return flips.reshape(ticks, count), asked.reshape(ticks, count)

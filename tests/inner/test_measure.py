@@ -248,9 +248,7 @@ def test_drift_is_signed() -> None:
     assert math.isnan(measure.quantile_drift([INF], [INF]))
 
 
-def test_latency_and_shares() -> None:
+def test_latency_and_statuses() -> None:
     assert measure.latency([10.0, 20.0, 30.0]) == pytest.approx((20.0, 29.0))  # place 0.95 · 2 = 1.9
     assert list(measure.failed([200, 204, 299, 300, 404, 500, 0, 199])) == [False] * 3 + [True] * 5
     assert list(measure.server_errors([499, 500, 599, 600, 0])) == [False, True, True, False, False]
-    assert measure.share([True, False, False, False]) == 0.25
-    assert math.isnan(measure.share([]))
