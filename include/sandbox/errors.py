@@ -3,6 +3,7 @@
 SandboxError
 ├── PortTaken       another process listens where one of ours should
 ├── ServiceFailed   a process ended, or was not ready in time, while it was started
+├── NotHere         a server cannot be started on this machine
 └── KeeperGone      the process that owns the stack ended (another start took the state directory over)
 """
 
@@ -19,6 +20,10 @@ class PortTaken(SandboxError):
 
 class ServiceFailed(SandboxError):
     """A process of the stack ended or was not ready in time."""
+
+
+class NotHere(SandboxError):
+    """A server cannot be started on this machine: says what is missing and the command that gets it."""
 
 
 class KeeperGone(SandboxError):

@@ -1,0 +1,15 @@
+"""Real servers, and emulators where a real one cannot run, for the contract suite and the sandbox.
+
+Each ``start_<server>(keeper)`` starts one as a child of the keeper and waits until it answers. It listens
+on the loopback address only, keeps its data in the keeper's state directory, and ends with the keeper.
+``NotHere`` says what a machine lacks and the command that gets it; nothing is downloaded when a server starts.
+"""
+
+from __future__ import annotations
+
+from sandbox.errors import NotHere
+from sandbox.servers.base import Server
+from sandbox.servers.etcd import start_etcd
+from sandbox.servers.moto import start_moto
+
+__all__ = ["NotHere", "Server", "start_etcd", "start_moto"]

@@ -1,0 +1,46 @@
+"""A real etcd, from the system's package or as ``make servers`` unpacked it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sandbox import ports
+from sandbox.keeper_client import KeeperClient
+from sandbox.servers.base import Server, answers, data_directory, lasting_port, launch, output_of, program
+
+_MISSING = "etcd: no such program here; run `make servers`, or install the package etcd-server"
+
+
+def start_etcd(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) -> Server:
+    """Start a single member. The JSON gateway (``/v3/kv/range``, ``put``, ``txn``) and gRPC share one port.
+
+    Raises
+        NotHere        there is no etcd on this machine
+        ServiceFailed  it did not start; the message ends with its log
+    """
+    binary = program("etcd", fetched="etcd/usr/bin/etcd", missing=_MISSING)
+    version = output_of(binary, "--version").split()[2]
+    data = data_directory(keeper, "etcd")
+    port, peer = lasting_port(), lasting_port()
+    client_url, peer_url = f"http://{ports.HOST}:{port}", f"http://{ports.HOST}:{peer}"
+    options = {
+        "name": "sandbox",
+        "data-dir": data / "member",
+        "listen-client-urls": client_url,
+        "advertise-client-urls": client_url,
+        "listen-peer-urls": peer_url,
+        "initial-advertise-peer-urls": peer_url,
+        "initial-cluster": f"sandbox={peer_url}",
+        "logger": "zap",
+    }
+    return launch(
+        keeper,
+        name="etcd",
+        port=port,
+        argv=[binary, *(f"--{name}={value}" for name, value in options.items())],
+        connection={"conn_type": "http", "schema": "http"},
+        describe=f"etcd {version}, real server",
+        data=data,
+        ready=answers(f"{client_url}/health"),
+        env=env,
+    )

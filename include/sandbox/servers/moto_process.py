@@ -1,0 +1,88 @@
+"""moto's server with its state kept over an orderly restart: ``--port N --data DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import marshal
+import pickle
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from moto.backends import get_backend
+from moto.server import main as serve
+
+from sandbox import ports
+
+# ELBv2 holds subnets and security groups of EC2, and certificates of ACM and IAM.
+SERVICES: tuple[Any, ...] = ("ec2", "elbv2", "acm", "iam", "sts", "route53", "ssm", "dynamodb", "appconfig")
+
+
+class _Pickler(pickle.Pickler):
+    """Also writes what moto's objects hold and pickle refuses or cannot read again."""
+
+    def reducer_override(self, item: Any) -> Any:
+        if isinstance(item, FunctionType) and "<locals>" in item.__qualname__ and item.__closure__ is None:
+            return _function, (item.__module__, marshal.dumps(item.__code__))
+        if isinstance(item, defaultdict) and type(item) is not defaultdict:  # its __init__ may take anything
+            return _dictionary, (type(item), item.default_factory), vars(item), None, iter(item.items())
+        return NotImplemented
+
+
+def _function(module: str, code: bytes) -> FunctionType:
+    return FunctionType(marshal.loads(code), vars(sys.modules[module]))  # noqa: S302  our own file
+
+
+def _dictionary(kind: type[defaultdict[Any, Any]], factory: Callable[[], Any] | None) -> defaultdict[Any, Any]:
+    made = kind.__new__(kind)
+    made.default_factory = factory
+    return made
+
+
+def save(path: Path) -> None:
+    """Write every account and region of the services above; the file is whole or not there."""
+    state = {
+        (service, account, region): backend
+        for service in SERVICES
+        for account, regions in get_backend(service).items()
+        for region, backend in regions.items()
+    }
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        _Pickler(file).dump(state)
+    fresh.replace(path)
+
+
+def load(path: Path) -> None:
+    """Put back what ``save`` wrote, if there is any."""
+    if not path.exists():
+        return
+    for service in SERVICES:
+        get_backend(service)  # its modules must be there before its objects are read
+    with path.open("rb") as file:
+        state = pickle.load(file)  # noqa: S301  our own file, in a directory closed to others
+    for (service, account, region), backend in state.items():
+        get_backend(service)[account][region] = backend
+
+
+def main() -> None:
+    """Serve until SIGTERM, then write the state."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.servers.moto_process")
+    parser.add_argument("--port", required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    args = parser.parse_args()
+    path = args.data / "state.pickle"
+    load(path)
+    try:
+        serve(["--host", ports.HOST, "--port", args.port])  # SIGTERM makes it raise SystemExit
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        save(path)
+
+
+if __name__ == "__main__":
+    main()

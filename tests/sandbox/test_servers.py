@@ -1,0 +1,145 @@
+"""Each server starts, serves its field's own client, keeps its data over a restart and leaves no process."""
+
+from __future__ import annotations
+
+import uuid
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import httpx
+import psutil
+import pytest
+from botocore.config import Config
+from tests.servers import here, short_lived_keeper
+
+from sandbox import leftovers, ports, servers
+from sandbox.keeper_client import KeeperClient
+from sandbox.servers import NotHere, Server
+from sandbox.servers.base import lasting_port
+
+VALUE = uuid.uuid4().hex
+
+
+class Case(NamedTuple):
+    """One server: how to start it, write with its client, read that again, and what must be read."""
+
+    start: Callable[[KeeperClient], Server]
+    write: Callable[[Server], None]
+    read: Callable[[Server], Any]
+    expected: Any
+
+
+def aws(server: Server, service: str) -> Any:
+    extra = server.connection["extra"]
+    return boto3.client(
+        service,
+        endpoint_url=extra["endpoint_url"],
+        region_name=extra["region_name"],
+        aws_access_key_id=server.connection["login"],
+        aws_secret_access_key=server.connection["password"],
+        config=Config(proxies={}, retries={"max_attempts": 1}),
+    )
+
+
+def write_aws(server: Server) -> None:
+    ec2, elb = aws(server, "ec2"), aws(server, "elbv2")
+    subnets = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]][:2]
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    balancer = elb.create_load_balancer(Name="docs", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
+    group = elb.create_target_group(Name="blue", Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"][0]
+    forward = {"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}
+    elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[forward])
+    aws(server, "ssm").put_parameter(Name="arm", Value=VALUE, Type="String")
+    aws(server, "route53").create_hosted_zone(Name="docs.example", CallerReference=VALUE)
+    table = aws(server, "dynamodb")
+    table.create_table(
+        TableName="pointers",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    table.put_item(TableName="pointers", Item={"name": {"S": "docs"}, "target": {"S": VALUE}})
+
+
+def read_aws(server: Server) -> list[str]:
+    elb = aws(server, "elbv2")
+    balancer = elb.describe_load_balancers(Names=["docs"])["LoadBalancers"][0]["LoadBalancerArn"]
+    listener = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]
+    group = listener["DefaultActions"][0]["TargetGroupArn"]
+    assert elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"] == []
+    item = aws(server, "dynamodb").get_item(TableName="pointers", Key={"name": {"S": "docs"}})["Item"]
+    return [
+        elb.describe_target_groups(TargetGroupArns=[group])["TargetGroups"][0]["TargetGroupName"],
+        aws(server, "ssm").get_parameter(Name="arm")["Parameter"]["Value"],
+        aws(server, "route53").list_hosted_zones()["HostedZones"][0]["Name"],
+        item["target"]["S"],
+    ]
+
+
+def etcd_call(server: Server, verb: str, **body: str) -> Any:
+    encoded = {name: b64encode(text.encode()).decode() for name, text in body.items()}
+    response = httpx.post(f"{server.url}/v3/kv/{verb}", json=encoded, trust_env=False)
+    return response.raise_for_status().json()
+
+
+def write_etcd(server: Server) -> None:
+    etcd_call(server, "put", key="docs", value=VALUE)
+
+
+def read_etcd(server: Server) -> str:
+    return b64decode(etcd_call(server, "range", key="docs")["kvs"][0]["value"]).decode()
+
+
+def listening(pid: int) -> set[str]:
+    """The addresses on which a process and its descendants take connections."""
+    server = psutil.Process(pid)
+    found = [each for process in (server, *server.children(recursive=True)) for each in process.net_connections("inet")]
+    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+
+
+CASES = {
+    "etcd": Case(servers.start_etcd, write_etcd, read_etcd, VALUE),
+    "moto": Case(servers.start_moto, write_aws, read_aws, ["blue", VALUE, "docs.example.", VALUE]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_server_serves_its_client_keeps_its_data_and_leaves_nothing(name: str) -> None:
+    start, write, read, expected = CASES[name]
+    with short_lived_keeper() as keeper:
+        server = here(start, keeper)
+        write(server)
+        assert read(server) == expected
+        pid = server.pid
+        assert listening(pid) == {ports.HOST}
+        server.restart()
+        assert server.pid != pid
+        assert not psutil.pid_exists(pid)
+        assert read(server) == expected, "the restart lost data"
+        state = keeper.state
+        assert leftovers.ours(state)
+    assert leftovers.ours(state) == []
+    assert ports.is_free(server.port)
+
+
+def not_here(keeper: KeeperClient) -> Server:
+    raise NotHere("nosuch: no such program here; run `make servers`")
+
+
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)], ids=["machine", "CI"]
+)
+def test_a_missing_server_is_a_skip_with_its_reason_and_in_ci_a_failure(
+    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="run `make servers`"):
+        here(not_here, None)  # type: ignore[arg-type]
+
+
+def test_a_server_gets_a_port_that_no_outgoing_connection_takes() -> None:
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert all(lasting_port() < first for _ in range(50))
