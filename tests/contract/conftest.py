@@ -40,3 +40,21 @@ def record(request: pytest.FixtureRequest) -> Iterator[Recorder]:
     path = request.config.getoption(OPTION, default=None)
     if path is not None:
         recorder.write(path)
+
+
+@pytest.fixture(scope="session")
+def milvus(keeper: KeeperClient) -> Server:
+    """A real Milvus Lite server."""
+    return here(servers.start_milvus, keeper)
+
+
+@pytest.fixture(scope="session")
+def chroma(keeper: KeeperClient) -> Server:
+    """A real Chroma server."""
+    return here(servers.start_chroma, keeper)
+
+
+@pytest.fixture(scope="session")
+def envoy(keeper: KeeperClient) -> Server:
+    """A real Envoy proxy that follows ``routes.json`` and ``clusters.json`` in its data directory."""
+    return here(servers.start_envoy, keeper)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -9,15 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
+import chromadb
 import httpx
 import psutil
 import pytest
 from botocore.config import Config
+from pymilvus import MilvusClient
 from tests.servers import here, short_lived_keeper
 
 from sandbox import leftovers, ports, servers
 from sandbox.keeper_client import KeeperClient
-from sandbox.servers import NotHere, Server
+from sandbox.servers import NotHere, Server, envoy
 from sandbox.servers.base import lasting_port
 
 VALUE = uuid.uuid4().hex
@@ -93,15 +96,58 @@ def read_etcd(server: Server) -> str:
     return b64decode(etcd_call(server, "range", key="docs")["kvs"][0]["value"]).decode()
 
 
+def write_milvus(server: Server) -> None:
+    client = MilvusClient(server.url)
+    client.create_collection("docs_v1", dimension=4, auto_id=False)
+    client.insert("docs_v1", [{"id": 7, "vector": [1.0, 0.0, 0.0, 0.0], "text": VALUE}])
+    client.create_alias("docs_v1", "docs")
+    client.close()
+
+
+def read_milvus(server: Server) -> list[str]:
+    client = MilvusClient(server.url)
+    client.load_collection("docs_v1")
+    rows = client.query("docs", ids=[7], output_fields=["text"])
+    found = [client.describe_alias("docs")["collection_name"], rows[0]["text"]]
+    client.close()
+    return found
+
+
+def write_chroma(server: Server) -> None:
+    collection = chromadb.HttpClient(host=server.host, port=server.port).create_collection("docs_v1")
+    collection.add(ids=["7"], embeddings=[[1.0, 0.0]], documents=[VALUE])
+
+
+def read_chroma(server: Server) -> list[str]:
+    collection = chromadb.HttpClient(host=server.host, port=server.port).get_collection("docs_v1")
+    return collection.get(ids=["7"])["documents"] or []
+
+
+def write_envoy(server: Server) -> None:
+    taken = envoy.accepted(server)[0]
+    routes = envoy.routes(envoy.always(200, VALUE))
+    envoy.publish(server.data / envoy.ROUTES, envoy.ROUTES_TYPE, [routes])
+    deadline = time.monotonic() + 10
+    while envoy.accepted(server)[0] == taken and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def read_envoy(server: Server) -> str:
+    return httpx.get(server.url, trust_env=False).text
+
+
 def listening(pid: int) -> set[str]:
     """The addresses on which a process and its descendants take connections."""
     server = psutil.Process(pid)
     found = [each for process in (server, *server.children(recursive=True)) for each in process.net_connections("inet")]
-    return {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+    return {each.laddr.ip.removeprefix("::ffff:") for each in found if each.status == psutil.CONN_LISTEN}
 
 
 CASES = {
+    "chroma": Case(servers.start_chroma, write_chroma, read_chroma, [VALUE]),
+    "envoy": Case(servers.start_envoy, write_envoy, read_envoy, VALUE),
     "etcd": Case(servers.start_etcd, write_etcd, read_etcd, VALUE),
+    "milvus": Case(servers.start_milvus, write_milvus, read_milvus, ["docs_v1", VALUE]),
     "moto": Case(servers.start_moto, write_aws, read_aws, ["blue", VALUE, "docs.example.", VALUE]),
 }
 
@@ -123,6 +169,21 @@ def test_a_server_serves_its_client_keeps_its_data_and_leaves_nothing(name: str)
         assert leftovers.ours(state)
     assert leftovers.ours(state) == []
     assert ports.is_free(server.port)
+
+
+def test_envoy_keeps_its_routes_when_the_new_ones_cannot_be_used() -> None:
+    with short_lived_keeper() as keeper:
+        server = here(servers.start_envoy, keeper)
+        assert read_envoy(server) == "no routes are published"
+        write_envoy(server)
+        unknown = {"match": {"prefix": "/"}, "route": {"cluster": "nosuch"}}
+        wrong = {**envoy.routes(unknown), "validate_clusters": True}
+        envoy.publish(server.data / envoy.ROUTES, envoy.ROUTES_TYPE, [wrong])
+        deadline = time.monotonic() + 10
+        while not envoy.accepted(server)[1]:
+            assert time.monotonic() < deadline, "was not refused"
+            time.sleep(0.02)
+        assert read_envoy(server) == VALUE
 
 
 def not_here(keeper: KeeperClient) -> Server:

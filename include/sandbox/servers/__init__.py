@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from sandbox.errors import NotHere
 from sandbox.servers.base import Server
+from sandbox.servers.chroma import start_chroma
+from sandbox.servers.envoy import start_envoy
 from sandbox.servers.etcd import start_etcd
+from sandbox.servers.milvus import start_milvus
 from sandbox.servers.moto import start_moto
 
-__all__ = ["NotHere", "Server", "start_etcd", "start_moto"]
+__all__ = ["NotHere", "Server", "start_chroma", "start_envoy", "start_etcd", "start_milvus", "start_moto"]
