@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+pytest_plugins = ["tests.contract.recorder"]
+
 if TYPE_CHECKING:
     from sandbox.postgres import Postgres
 

@@ -16,11 +16,15 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
+import psycopg
 import sqlalchemy as sa
 
+from switchover.clients import CLIENTS
 from switchover.errors import BadInput, ConnectionMissing, Unreachable
 
 CONNECT_TIMEOUT_S = 5
+ANSWER_S = 15.0
+OWN_TYPES = {"postgres": ("postgres", "postgresql"), "http": ("http", "https")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,20 +98,41 @@ def parse_connection(conn_id: str, text: str) -> Connection:
 
 
 class Edge:
-    """Builds clients from connections and closes what it built."""
+    """Builds clients from connections and closes what it built.
 
-    def __init__(self, *, connections: Connections) -> None:
+    ``builders`` replaces how a kind of client is built: a function of the connection and the same words that
+    are given to :meth:`client`.
+    """
+
+    def __init__(self, *, connections: Connections, builders: Mapping[str, Callable[..., Any]] | None = None) -> None:
         self._connections = connections
+        self._builders = builders or {}
         self._engines: dict[str, sa.Engine] = {}
-        self._clients: list[httpx.Client] = []
+        self._opened: dict[tuple[str, ...], Any] = {}
 
     def connection(self, conn_id: str, *, kind: str) -> Connection:
         """The connection, refused unless it is of the kind that its use needs."""
         found = self._connections(conn_id)
-        accepted = {"postgres": ("postgres", "postgresql"), "http": ("http", "https")}[kind]
+        accepted = OWN_TYPES[kind] if kind in OWN_TYPES else CLIENTS[kind].conn_types
         if found.conn_type not in accepted:
-            raise BadInput(f"connection {conn_id!r}: is of type {found.conn_type!r}; allowed: {kind}")
+            raise BadInput(f"connection {conn_id!r}: is of type {found.conn_type!r}; allowed: {', '.join(accepted)}")
         return found
+
+    def client(self, kind: str, conn_id: str, *words: str) -> Any:
+        """The client of a store (a kind of ``clients.CLIENTS``); one for each connection and ``words``."""
+        asked = (kind, conn_id, *words)
+        if asked not in self._opened:
+            build = self._builders.get(kind, CLIENTS[kind].build)
+            connection = self.connection(conn_id, kind=kind)
+            try:
+                with reaching(f"connection {conn_id!r} at {connection.place}"):
+                    self._opened[asked] = build(connection, *words)
+            except ImportError as error:
+                package = CLIENTS[kind].package
+                raise BadInput(
+                    f"connection {conn_id!r}: needs the package {package}; add it to requirements.txt ({error})"
+                ) from error
+        return self._opened[asked]
 
     def sql(self, conn_id: str) -> sa.Engine:
         """An engine on a PostgreSQL connection; one for each id."""
@@ -127,20 +152,22 @@ class Edge:
 
     def airflow(self, conn_id: str) -> httpx.Client:
         """A client of an Airflow REST API that logs in with the connection's login when first used."""
-        found = self.connection(conn_id, kind="http")
-        client = httpx.Client(
-            **self.http_options(conn_id),
-            auth=AirflowToken(login=found.login, password=found.password),
-            timeout=CONNECT_TIMEOUT_S,
-        )
-        self._clients.append(client)
+        asked = ("airflow", conn_id)
+        if asked not in self._opened:
+            found = self.connection(conn_id, kind="http")
+            self._opened[asked] = httpx.Client(
+                **self.http_options(conn_id),
+                auth=AirflowToken(login=found.login, password=found.password),
+                timeout=CONNECT_TIMEOUT_S,
+            )
+        client: httpx.Client = self._opened[asked]
         return client
 
     def close(self) -> None:
         """Close every client and engine."""
-        for client in self._clients:
-            client.close()
-        self._clients.clear()
+        for client in self._opened.values():
+            getattr(client, "close", lambda: None)()
+        self._opened.clear()
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
@@ -170,22 +197,44 @@ class AirflowToken(httpx.Auth):
         yield request
 
 
+class BoundedConnection(psycopg.Connection[Any]):
+    """Gives up on a server that keeps the connection open and says nothing; libpq itself would wait for ever."""
+
+    answer_s = ANSWER_S
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """See ``psycopg.Connection``. A connection whose answer did not come is closed."""
+        try:
+            return super().wait(gen, interval, timeout or self.answer_s)
+        except psycopg.OperationalError:
+            if not self.pgconn.is_busy():
+                raise
+            self.close()
+            raise psycopg.OperationalError(f"no answer within {self.answer_s:g} s") from None
+
+
 def engine_for(connection: Connection) -> sa.Engine:
-    """An engine that gives up connecting after a few seconds and checks a connection before its use."""
-    url = sa.URL.create(
-        "postgresql+psycopg",
-        username=connection.login or None,
-        password=connection.password or None,
-        host=connection.host or None,
-        port=connection.port,
-        database=connection.schema or None,
-    )
+    """An engine that gives up on a silent server after some seconds and checks a connection before its use.
+
+    Its URL is for messages: it has no login.
+    """
+    login = {
+        "host": connection.host,
+        "port": connection.port,
+        "user": connection.login,
+        "password": connection.password,
+        "dbname": connection.schema,
+    }
+    given: dict[str, Any] = {key: value for key, value in login.items() if value}
+    url = sa.URL.create("postgresql+psycopg", host=connection.host, port=connection.port, database=connection.schema)
     return sa.create_engine(
         url,
         pool_size=2,
         max_overflow=4,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "switchover"},
+        creator=lambda: BoundedConnection.connect(
+            **given, connect_timeout=CONNECT_TIMEOUT_S, application_name="switchover"
+        ),
     )
 
 

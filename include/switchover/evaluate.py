@@ -16,7 +16,6 @@ from switchover.evidence import Evidence
 from switchover.gold import GoldSet
 from switchover.judge import judge_acceptance
 from switchover.plan import Plan
-from switchover.pointers import build_pointer
 from switchover.probe import Round, ask_round, evidence_rows
 from switchover.rules import Rules
 from switchover.verdict import Outcome, Verdict
@@ -33,7 +32,7 @@ def arms_of(plan: Plan, edge: Edge, which: Which) -> dict[str, str]:
     """Role -> target of the arms to ask: Blue is what the pointer says, Green the plan's candidate."""
     if which == "green":
         return {"green": plan.green}
-    live = build_pointer(plan, edge).read().target
+    live = plan.pointer.build(edge).read().target
     if live not in plan.arms:
         raise PointerConflict(f"the pointer is on {live!r}, none of the plan's arms ({', '.join(plan.arms)})")
     if which == "blue":

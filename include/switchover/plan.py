@@ -9,22 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from switchover.errors import PlanError
+from switchover.part import ConnectionId, Part
 from switchover.pins import PIN_NAMES, canonical_json, digest
+from switchover.pointers import AnyPointer
 from switchover.rules import Rules
 from switchover.yaml_lines import LinedYaml
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 Path_ = Annotated[str, Field(pattern=r"^/")]
-
-
-class Part(BaseModel):
-    """Base of every part of a plan: unknown keys are errors, values cannot be changed afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Reader(Part):
@@ -33,14 +28,6 @@ class Reader(Part):
     name: str = Field(description="How the reader is called in tables and errors.")
     connection: ConnectionId = Field(description="HTTP connection of the reader.")
     path: Path_ = Field("/version", description="Answers JSON with `arm` and `pins.INDEX_HASH`.")
-
-
-class PgvectorPointer(Part):
-    """An alias row in PostgreSQL that names the live index."""
-
-    kind: Literal["pgvector"]
-    connection: ConnectionId = Field(description="PostgreSQL connection with the alias table.")
-    alias: str = Field(min_length=1, max_length=200, description="Name of the alias row.")
 
 
 class PgvectorIndex(Part):
@@ -159,7 +146,7 @@ class Plan(Part):
     asset: str | None = Field(None, description="Asset whose event starts a run, instead of a schedule.")
     ledger: ConnectionId = Field("switchover_ledger", description="PostgreSQL connection of the ledger.")
     lease_s: float = Field(60, ge=2, description="Life of the lease on the pointer between renewals.")
-    pointer: PgvectorPointer
+    pointer: AnyPointer
     readers: list[Reader] = Field(min_length=1, description="Every reader that must follow the pointer.")
     converge_s: float = Field(30, gt=0, description="Seconds until every reader must have followed.")
     index: PgvectorIndex
@@ -193,6 +180,7 @@ class Plan(Part):
     def _consistent(self) -> Plan:
         if self.green not in self.arms:
             raise ValueError(f"green: {self.green!r} is not an arm; allowed: {', '.join(self.arms)}")
+        self.pointer.check_arms(self.arms)
         if self.schedule and self.asset:
             raise ValueError("schedule and asset: only one of the two may start runs")
         names = [writer.name for writer in self.writers]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 import sqlalchemy as sa
 
-from switchover.edge import reaching
+from switchover.edge import ANSWER_S, reaching
 from switchover.errors import BadInput, LockBusy, Unreachable
 
 REFUSALS = (
@@ -27,16 +27,22 @@ def place(engine: sa.Engine) -> str:
 
 @contextlib.contextmanager
 def transaction(
-    engine: sa.Engine, what: str, *, unreachable: type[Unreachable] = Unreachable, hint: str = ""
+    engine: sa.Engine,
+    what: str,
+    *,
+    unreachable: type[Unreachable] = Unreachable,
+    hint: str = "",
+    answer_s: float = ANSWER_S,
 ) -> Iterator[sa.Connection]:
     """One transaction: commits at the end, rolls back on any error.
 
-    A server that does not answer raises ``unreachable``; an absent table, a missing right or a read-only
-    server raises ``BadInput``, with ``hint`` as the next step.
+    A server that does not answer, or is silent for ``answer_s`` seconds, raises ``unreachable``; an absent
+    table, a missing right or a read-only server raises ``BadInput``, with ``hint`` as the next step.
     """
     with reaching(what, unreachable):
         try:
             with engine.begin() as connection:
+                connection.connection.driver_connection.answer_s = answer_s  # type: ignore[union-attr]
                 yield connection
         except (sa.exc.ProgrammingError, sa.exc.InternalError) as error:
             if isinstance(error.orig, REFUSALS):

@@ -22,6 +22,7 @@ from switchover.pins import Manifest, pairs_digest
 
 PAIRS = """SELECT id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest
            FROM {table} WHERE revision <= :revision ORDER BY id COLLATE "C" """
+WHOLE_INDEX_S = 600.0  # a large index is sorted before its first row comes
 SAMPLE = """SELECT text, embedding::text AS vector FROM {table} WHERE revision <= :revision
             ORDER BY md5(id) LIMIT :size"""
 
@@ -86,7 +87,8 @@ class PgvectorIndex:
             raise TargetRefused(f"index {target!r} in {self._place}: its manifest lacks {error}") from error
 
     def _transaction(self, target: str) -> AbstractContextManager[sa.Connection]:
-        return sql.transaction(self._engine, f"index {target!r} in {self._place}")
+        what = f"index {target!r} in {self._place}"
+        return sql.transaction(self._engine, what, answer_s=WHOLE_INDEX_S)
 
 
 def _quoted(target: str) -> str:

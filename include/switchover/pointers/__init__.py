@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from switchover.edge import Edge
-from switchover.plan import Plan
-from switchover.pointers.base import Applied, Capabilities, Change, Pointer, Reading
-from switchover.pointers.pgvector import PgvectorPointer
+from typing import Annotated
 
-__all__ = ["Applied", "Capabilities", "Change", "Pointer", "Reading", "build_pointer"]
+from pydantic import Field
 
+from switchover.pointers.base import Applied, Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.kv_etcd import EtcdSpec
+from switchover.pointers.kv_sql import SqlKeySpec
+from switchover.pointers.pgvector import PgvectorSpec
 
-def build_pointer(plan: Plan, edge: Edge) -> Pointer:
-    """The pointer that the plan names."""
-    spec = plan.pointer
-    return PgvectorPointer(engine=edge.sql(spec.connection), alias=spec.alias)
+__all__ = ["AnyPointer", "Applied", "Capabilities", "Change", "Fencing", "Pointer", "PointerSpec", "Reading"]
+
+AnyPointer = Annotated[
+    PgvectorSpec | SqlKeySpec | EtcdSpec,
+    Field(discriminator="kind"),
+]

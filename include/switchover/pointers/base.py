@@ -1,33 +1,57 @@
-"""What every pointer can do: five verbs, and a fence where the store has one (SPEC section 7)."""
+"""What every pointer can do: five verbs, a fence where the store has one, a shadow to rehearse on (SPEC section 7).
+
+A backend is one file: its part of the plan (a :class:`PointerSpec`), and its :class:`Pointer`, which says how
+to read, how to look at a target, and how to swap. What a move *is* stands here once, in :meth:`Pointer.apply`.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from enum import Enum
+from typing import Any
+
+from pydantic import Field
+
+from switchover.edge import Edge
+from switchover.errors import LeaseLost, PointerConflict
+from switchover.part import ConnectionId, Part
+
+#: A swap that lost to a change which concerns neither arm nor epoch (a status field, a tag) is tried again.
+TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Where the pointer is. ``version`` grows with every move; ``epoch`` is the last holder's."""
+    """Where the pointer is.
+
+    ``target`` is an arm, or the store's own words when it is on no arm, or ``None`` when there is no such
+    pointer. ``version`` grows with every move, where the store counts them; ``epoch`` is the last holder's.
+    ``token`` is what a swap is conditional on (a revision, the exact record); it means something to its
+    backend only.
+    """
 
     target: str | None
     version: int | None = None
     epoch: int | None = None
+    token: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """One move: from the arm that is expected to the other, under a lease's epoch.
 
-    ``approved_hash`` is the INDEX_HASH that ``after`` must carry.
+    ``approved_hash`` is the INDEX_HASH that ``after`` must carry, where the store knows it; ``None`` asks
+    for no particular build.
     """
 
     before: str
     after: str
     epoch: int
     actor: str
-    approved_hash: str
+    approved_hash: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,50 +62,147 @@ class Applied:
     version: int | None
 
 
+class Fencing(str, Enum):
+    """How a holder with an old epoch is kept from writing."""
+
+    WITH_THE_WRITE = "with the write"  # the store compares the epoch and writes in one step
+    BEFORE_THE_WRITE = "before the write"  # a late holder is refused, one that sleeps between look and write is not
+    NONE = "no"  # the store has no place for an epoch: the lease alone protects
+
+
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What the store promises, and what it cannot."""
+    """What a backend promises; the contract suite holds it against what it measures.
+
+    ``atomic``: no reader ever sees neither arm, or both. ``compare_and_set``: a move by somebody else
+    between our look and our write makes the write fail.
+    """
 
     atomic: bool
     compare_and_set: bool
-    fenced: bool
+    fencing: Fencing
     propagation: str
 
 
-class Pointer(Protocol):
-    """The single knob that decides which arm is live."""
+class PointerSpec(Part, ABC):
+    """A backend's part of the plan. Each has a ``kind``."""
+
+    connection: ConnectionId = Field(description="Connection to the store.")
+
+    def check_arms(self, arms: Collection[str]) -> None:
+        """Raise ``ValueError`` unless every arm has its place in the store."""
+        targets: Mapping[str, Any] | None = getattr(self, "targets", None)
+        if targets is not None and set(targets) != set(arms):
+            raise ValueError(
+                f"pointer.targets: found {', '.join(sorted(targets))}; allowed: one for each arm ({', '.join(arms)})"
+            )
+
+    @abstractmethod
+    def build(self, edge: Edge) -> Pointer:
+        """The pointer, with clients from the edge. No I/O."""
+
+
+class Pointer(ABC):
+    """The single knob that decides which arm is live.
+
+    Every method that talks to the store raises ``Unreachable`` when it does not answer (whether it acted
+    is then not known: read back), and ``BadInput`` for a missing right or a knob that cannot be used.
+    """
 
     key: str
 
+    @abstractmethod
     def describe(self) -> Capabilities:
         """What this backend promises. No I/O."""
-        ...
 
+    @abstractmethod
     def read(self) -> Reading:
-        """Where the pointer is now. Raises ``Unreachable``; an absent pointer is ``target=None``."""
-        ...
+        """Where the pointer is now."""
+
+    @abstractmethod
+    def check_target(self, target: str, *, approved_hash: str | None = None) -> None:
+        """Raise ``TargetRefused`` unless the store can serve ``target``: it exists, is not empty, is healthy.
+
+        Where the store keeps the INDEX_HASH, it must be the approved one.
+        """
+
+    @abstractmethod
+    def swap(self, now: Reading, change: Change) -> bool:
+        """Write: move to ``change.after`` and record the epoch, on the condition of ``now`` if the store can.
+
+        False when the condition did not hold, and then nothing was changed.
+        """
+
+    @abstractmethod
+    def fence(self, epoch: int) -> None:
+        """From now on refuse every apply with a lower epoch, where the store can; idempotent, never goes back."""
+
+    @abstractmethod
+    def shadow(self, target: str) -> AbstractContextManager[Pointer]:
+        """A second pointer of the same backend for a rehearsal, set to ``target``; gone after the block.
+
+        No traffic follows it.
+        """
+
+    def verify(self, target: str) -> bool:
+        """Whether every place that the store itself serves is on ``target``."""
+        return self.read().target == target
 
     def plan(self, change: Change) -> str:
         """One sentence: what ``apply`` would change. Changes nothing."""
-        ...
+        now = self.read()
+        if now.target == change.after:
+            return f"{self.key}: is on {change.after!r} already; nothing would change"
+        found = ", ".join(f"{name} {value}" for name in ("version", "epoch") if (value := getattr(now, name)))
+        return (
+            f"{self.key}: would move from {change.before!r} to {change.after!r}"
+            f" (found on {_shown(now.target)}{', ' + found if found else ''})"
+        )
 
     def apply(self, change: Change) -> Applied:
         """Move from ``before`` to ``after``, or change nothing.
 
         At ``after`` already: success, nothing changed. Elsewhere: ``PointerConflict``. A newer epoch has
-        written: ``LeaseLost``. ``after`` is not the approved build: ``TargetRefused``. No answer:
-        ``Unreachable``, and then only a read tells.
+        written: ``LeaseLost``. ``after`` cannot serve: ``TargetRefused``. No answer: ``Unreachable``, and
+        then only a read tells.
         """
-        ...
+        for _ in range(TRIES):
+            now = self.read()
+            if now.target == change.after:
+                return Applied(changed=False, version=now.version)
+            self._refuse(now, change)
+            self.check_target(change.after, approved_hash=change.approved_hash)
+            if self.swap(now, change):
+                return self._read_back(change)
+        raise PointerConflict(
+            f"{self.key}: something else writes to it all the time ({TRIES} tries); nothing was changed"
+        )
 
-    def verify(self, target: str) -> bool:
-        """Whether every place that the store itself serves reads ``target``."""
-        ...
+    def _read_back(self, change: Change) -> Applied:
+        now = self.read()
+        if now.target != change.after and not self.describe().compare_and_set:
+            raise PointerConflict(
+                f"{self.key}: moved to {change.after!r}, but reads {_shown(now.target)}: somebody else moved it"
+            )
+        return Applied(changed=True, version=now.version)
 
-    def fence(self, epoch: int) -> None:
-        """From now on refuse every apply with a lower epoch, where the store can; idempotent."""
-        ...
+    def _refuse(self, now: Reading, change: Change) -> None:
+        if now.target is None:
+            raise PointerConflict(f"{self.key}: does not exist; nothing was changed")
+        if now.epoch is not None and now.epoch > change.epoch:
+            raise LeaseLost(
+                f"{self.key}: epoch {now.epoch} has written, this holder has {change.epoch}; nothing was changed"
+            )
+        if now.target != change.before:
+            raise PointerConflict(
+                f"{self.key}: expected {change.before!r}, found {_shown(now.target)}; nothing was changed"
+            )
 
-    def shadow(self, target: str) -> AbstractContextManager[Pointer]:
-        """A second pointer of the same backend for a rehearsal, set to ``target``; gone after the block."""
-        ...
+
+def arm_of(targets: Mapping[str, str], value: str) -> str:
+    """The arm whose place in the store is ``value``; the value itself when it is no arm's."""
+    return next((arm for arm, place in targets.items() if place == value), value)
+
+
+def _shown(target: str | None) -> str:
+    return "nothing" if target is None else repr(target)

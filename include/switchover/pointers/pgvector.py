@@ -10,12 +10,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Literal
 
 import sqlalchemy as sa
+from pydantic import Field
 
 from switchover import sql
-from switchover.errors import LeaseLost, PointerConflict, TargetRefused
-from switchover.pointers.base import Applied, Capabilities, Change, Pointer, Reading
+from switchover.clients import TIMEOUT_S
+from switchover.edge import Edge
+from switchover.errors import TargetRefused
+from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS switchover_alias (
@@ -27,14 +31,24 @@ TABLES = (
         built_at timestamptz NOT NULL DEFAULT now())""",
 )
 
-APPLY = sa.text(
+SWAP = sa.text(
     """UPDATE switchover_alias AS a
        SET target = :after, epoch = :epoch, version = a.version + 1, actor = :actor, moved_at = now()
        FROM switchover_manifest AS m
        WHERE a.alias = :alias AND a.target = :before AND a.epoch <= :epoch
-         AND m.target = :after AND m.index_hash = :approved_hash
-       RETURNING a.version"""
+         AND m.target = :after AND m.index_hash = coalesce(:approved_hash, m.index_hash)"""
 )
+
+
+class PgvectorSpec(PointerSpec):
+    """An alias row in PostgreSQL that names the live index."""
+
+    kind: Literal["pgvector"]
+    alias: str = Field(min_length=1, max_length=200, description="Name of the alias row.")
+
+    def build(self, edge: Edge) -> Pointer:
+        """See :class:`PointerSpec`."""
+        return PgvectorPointer(engine=edge.sql(self.connection), alias=self.alias)
 
 
 def create_tables(engine: sa.Engine) -> None:
@@ -44,7 +58,7 @@ def create_tables(engine: sa.Engine) -> None:
             connection.execute(sa.text(statement))
 
 
-class PgvectorPointer:
+class PgvectorPointer(Pointer):
     """The alias row ``alias`` of one database."""
 
     def __init__(self, *, engine: sa.Engine, alias: str) -> None:
@@ -57,7 +71,7 @@ class PgvectorPointer:
         return Capabilities(
             atomic=True,
             compare_and_set=True,
-            fenced=True,
+            fencing=Fencing.WITH_THE_WRITE,
             propagation="at once: readers resolve it per request",
         )
 
@@ -68,17 +82,18 @@ class PgvectorPointer:
             row = connection.execute(query, {"alias": self._alias}).one_or_none()
         return Reading(target=row.target, version=row.version, epoch=row.epoch) if row else Reading(target=None)
 
-    def plan(self, change: Change) -> str:
-        """See :class:`Pointer`."""
-        now = self.read()
-        if now.target == change.after:
-            return f"{self.key}: is on {change.after!r} already; nothing would change"
-        return (
-            f"{self.key}: would move from {change.before!r} to {change.after!r}"
-            f" (found on {now.target!r}, version {now.version}, epoch {now.epoch})"
-        )
+    def check_target(self, target: str, *, approved_hash: str | None = None) -> None:
+        """See :class:`Pointer`. Whether the table holds rows is the index's to say (``switchover.indexes``)."""
+        query = sa.text("SELECT index_hash FROM switchover_manifest WHERE target = :target")
+        with self._transaction() as connection:
+            found = connection.execute(query, {"target": target}).scalar_one_or_none()
+        if found is None or found != (approved_hash or found):
+            raise TargetRefused(
+                f"{self.key}: {target!r} has INDEX_HASH {found or 'none'}, approved is {approved_hash or 'any'};"
+                " nothing was changed"
+            )
 
-    def apply(self, change: Change) -> Applied:
+    def swap(self, now: Reading, change: Change) -> bool:
         """See :class:`Pointer`."""
         values = {
             "alias": self._alias,
@@ -89,14 +104,7 @@ class PgvectorPointer:
             "approved_hash": change.approved_hash,
         }
         with self._transaction() as connection:
-            version = connection.execute(APPLY, values).scalar_one_or_none()
-        if version is not None:
-            return Applied(changed=True, version=version)
-        return self._why_not(change)
-
-    def verify(self, target: str) -> bool:
-        """See :class:`Pointer`."""
-        return self.read().target == target
+            return connection.execute(SWAP, values).rowcount == 1
 
     def fence(self, epoch: int) -> None:
         """See :class:`Pointer`."""
@@ -119,29 +127,5 @@ class PgvectorPointer:
             with self._transaction() as connection:
                 connection.execute(delete, name)
 
-    def _why_not(self, change: Change) -> Applied:
-        """Nothing was updated: say why, or that nothing had to be."""
-        now = self.read()
-        if now.target is None:
-            raise PointerConflict(f"{self.key}: no alias row of this name; nothing was changed")
-        if now.target == change.after:
-            return Applied(changed=False, version=now.version)
-        if now.epoch is not None and now.epoch > change.epoch:
-            raise LeaseLost(
-                f"{self.key}: epoch {now.epoch} has written, this holder has {change.epoch}; nothing was changed"
-            )
-        if now.target != change.before:
-            raise PointerConflict(f"{self.key}: expected {change.before!r}, found {now.target!r}; nothing was changed")
-        found = self._stored_hash(change.after)
-        raise TargetRefused(
-            f"{self.key}: {change.after!r} has INDEX_HASH {found or 'none'}, approved is {change.approved_hash};"
-            " nothing was changed"
-        )
-
-    def _stored_hash(self, target: str) -> str | None:
-        query = sa.text("SELECT index_hash FROM switchover_manifest WHERE target = :target")
-        with self._transaction() as connection:
-            return connection.execute(query, {"target": target}).scalar_one_or_none()
-
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        return sql.transaction(self._engine, f"pointer {self.key}")
+        return sql.transaction(self._engine, f"pointer {self.key}", answer_s=TIMEOUT_S)

@@ -9,7 +9,7 @@ from switchover.edge import Edge
 from switchover.errors import BadInput, PointerConflict, StateConflict
 from switchover.ledger import Ledger
 from switchover.plan import Plan
-from switchover.pointers import Change, build_pointer
+from switchover.pointers import Change
 from switchover.steps.switch import Switch
 
 
@@ -55,7 +55,7 @@ def preflight(
         plan.check_hold(minutes)
     except ValueError as error:
         raise BadInput(str(error)) from None
-    pointer = build_pointer(plan, edge)
+    pointer = plan.pointer.build(edge)
     live = pointer.read().target
     ledger = Ledger(engine=edge.sql(plan.ledger))
     known = ledger.runs.find(id)

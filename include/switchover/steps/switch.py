@@ -18,7 +18,7 @@ from switchover.gold import GoldSet, load_gold
 from switchover.indexes import Index, build_index
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.plan import Plan
-from switchover.pointers import Pointer, build_pointer
+from switchover.pointers import Pointer
 from switchover.signals import Signals, build_signals
 from switchover.writers import Writer, build_writers
 
@@ -53,7 +53,7 @@ class Switch:
     @cached_property
     def pointer(self) -> Pointer:
         """The knob."""
-        return build_pointer(self.plan, self.edge)
+        return self.plan.pointer.build(self.edge)
 
     @cached_property
     def index(self) -> Index:

@@ -1,0 +1,179 @@
+"""Clients of the stores that pointers and writers live in, each built from one connection.
+
+Packages are imported when a client is built, so a plan pays only for what it names. Inside Airflow the
+``aws`` and ``kubernetes`` clients come from the providers' hooks instead (``switchover_airflow.connections``).
+Every client gives up after ``TIMEOUT_S`` and tries nothing again by itself: after a time-out the pointer is
+read back first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from switchover.edge import Connection
+
+TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientKind:
+    """How one kind of client is made: from which connection types, by which function, out of which package."""
+
+    conn_types: tuple[str, ...]
+    build: Callable[..., Any]
+    package: str
+
+
+def base_url(connection: Connection, *, scheme: str = "http") -> str:
+    """The server's address; the scheme comes from the host, the extra ``use_ssl``, or ``scheme``."""
+    host = connection.host or "localhost"
+    if "://" in host:
+        scheme, host = host.split("://", 1)
+    elif str(connection.extra.get("use_ssl", "")).lower() == "true":
+        scheme = "https"
+    port = f":{connection.port}" if connection.port else ""
+    return f"{scheme}://{host.rstrip('/')}{port}"
+
+
+def aws(connection: Connection, service: str) -> Any:
+    """A boto3 client. Without a login the usual AWS credential chain applies."""
+    import boto3
+    from botocore.config import Config
+
+    extra = connection.extra
+    return boto3.client(
+        service,
+        region_name=extra.get("region_name"),
+        endpoint_url=extra.get("endpoint_url"),
+        aws_access_key_id=connection.login or None,
+        aws_secret_access_key=connection.password or None,
+        aws_session_token=extra.get("aws_session_token"),
+        config=Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 1}),
+    )
+
+
+def kubernetes(connection: Connection) -> Any:
+    """A Kubernetes ``ApiClient``: from ``kube_config_path`` or ``kube_config``, ``in_cluster``, or host and token."""
+    from kubernetes import client, config
+
+    extra = {key.removeprefix("extra__kubernetes__"): value for key, value in connection.extra.items()}
+    configuration = client.Configuration()
+    configuration.retries = False
+    if extra.get("in_cluster"):
+        config.load_incluster_config(client_configuration=configuration)
+    elif extra.get("kube_config_path"):
+        config.load_kube_config(
+            extra["kube_config_path"], context=extra.get("cluster_context"), client_configuration=configuration
+        )
+    elif extra.get("kube_config"):
+        import json
+
+        text = extra["kube_config"]
+        config.load_kube_config_from_dict(
+            json.loads(text) if isinstance(text, str) else text, client_configuration=configuration
+        )
+    else:
+        configuration.host = base_url(connection, scheme="https")
+        if connection.password:
+            configuration.api_key = {"authorization": f"Bearer {connection.password}"}
+    return client.ApiClient(configuration)
+
+
+def opensearch(connection: Connection) -> Any:
+    """An OpenSearch client; certificates are verified unless the extra ``verify_certs`` says otherwise."""
+    from opensearchpy import OpenSearch
+
+    return OpenSearch(
+        base_url(connection),
+        http_auth=(connection.login, connection.password) if connection.login else None,
+        verify_certs=connection.extra.get("verify_certs", True),
+        ca_certs=connection.extra.get("ca_certs"),
+        timeout=TIMEOUT_S,
+        max_retries=0,
+    )
+
+
+def elasticsearch(connection: Connection) -> Any:
+    """An Elasticsearch client."""
+    from elasticsearch import Elasticsearch
+
+    return Elasticsearch(
+        base_url(connection),
+        basic_auth=(connection.login, connection.password) if connection.login else None,
+        api_key=connection.extra.get("api_key"),
+        **({"ca_certs": connection.extra["ca_certs"]} if "ca_certs" in connection.extra else {}),
+        request_timeout=TIMEOUT_S,
+        max_retries=0,
+        retry_on_timeout=False,
+    )
+
+
+def etcd(connection: Connection) -> Any:
+    """An HTTP client of etcd's JSON gateway (there is no maintained Python client)."""
+    import httpx
+
+    client = httpx.Client(base_url=base_url(connection), timeout=TIMEOUT_S, trust_env=False)
+    if connection.login:
+        body = {"name": connection.login, "password": connection.password}
+        client.headers["Authorization"] = client.post("/v3/auth/authenticate", json=body).json()["token"]
+    return client
+
+
+def milvus(connection: Connection) -> Any:
+    """A Milvus client; the connection's schema is the database."""
+    from pymilvus import MilvusClient
+
+    token = f"{connection.login}:{connection.password}" if connection.login else connection.password
+    return MilvusClient(
+        uri=base_url(connection), token=token, db_name=connection.schema or "default", timeout=TIMEOUT_S
+    )
+
+
+def qdrant(connection: Connection) -> Any:
+    """A Qdrant client; the extra ``path`` opens a local folder instead of a server (one process at a time)."""
+    from qdrant_client import QdrantClient
+
+    if connection.extra.get("path"):
+        return QdrantClient(path=connection.extra["path"])
+    return QdrantClient(url=base_url(connection), api_key=connection.password or None, timeout=int(TIMEOUT_S))
+
+
+def weaviate(connection: Connection) -> Any:
+    """A connected Weaviate client; the extra ``grpc_port`` names its second port."""
+    import weaviate as package
+    from weaviate.classes.init import AdditionalConfig, Auth, Timeout
+
+    secure = base_url(connection).startswith("https")
+    host = connection.host.split("://")[-1]
+    timeout = int(TIMEOUT_S)
+    return package.connect_to_custom(
+        http_host=host,
+        http_port=connection.port or 8080,
+        http_secure=secure,
+        grpc_host=host,
+        grpc_port=int(connection.extra.get("grpc_port", 50051)),
+        grpc_secure=secure,
+        auth_credentials=Auth.api_key(connection.password) if connection.password else None,
+        additional_config=AdditionalConfig(timeout=Timeout(init=timeout, query=timeout, insert=timeout)),
+    )
+
+
+def kafka(connection: Connection) -> Any:
+    """Settings of a Kafka client: the extra of an Airflow ``kafka`` connection."""
+    return {"socket.timeout.ms": int(TIMEOUT_S * 1000), **connection.extra}
+
+
+CLIENTS: Mapping[str, ClientKind] = {
+    "aws": ClientKind(conn_types=("aws",), build=aws, package="boto3"),
+    "kubernetes": ClientKind(conn_types=("kubernetes",), build=kubernetes, package="kubernetes"),
+    "opensearch": ClientKind(conn_types=("opensearch", "http"), build=opensearch, package="opensearch-py"),
+    "elasticsearch": ClientKind(conn_types=("elasticsearch", "http"), build=elasticsearch, package="elasticsearch"),
+    "etcd": ClientKind(conn_types=("http", "https", "generic"), build=etcd, package="httpx"),
+    "milvus": ClientKind(conn_types=("generic", "http"), build=milvus, package="pymilvus"),
+    "qdrant": ClientKind(conn_types=("qdrant",), build=qdrant, package="qdrant-client"),
+    "weaviate": ClientKind(conn_types=("weaviate", "generic"), build=weaviate, package="weaviate-client"),
+    "kafka": ClientKind(conn_types=("kafka", "generic"), build=kafka, package="confluent-kafka"),
+}
