@@ -7,7 +7,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo stop test test-fast test-matrix check format docs lock clean
+.PHONY: help install servers demo stop test test-fast test-matrix check format docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+servers: $(READY) ## fetch the servers that are not Python packages: etcd, Kafka, OpenSearch
+	@$(BIN)/python -m sandbox.servers.fetch
 
 demo: $(READY) ## one switchover for real (SCENARIO=good|bad-green|regression|encoder-mismatch|already-live HOLD=60 KEEP=1)
 	@$(BIN)/python -m sandbox.demo --scenario $(SCENARIO) --hold $(HOLD) $(if $(KEEP),--keep)
@@ -55,4 +58,4 @@ lock: ## resolve requirements*.txt again, for every supported Python at once
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -c requirements.lock requirements-dev.txt -o requirements-dev.lock
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis evidence
+	rm -rf $(VENV) .servers .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis evidence

@@ -217,6 +217,12 @@ class Keeper:
                 leftovers.send(process, signal.SIGKILL)
             leftovers.wait_gone(left, 1.0, self._reap)
         for each in services:
+            # Its first thread may be gone, which looks like its end, while others still hold its files and ports.
+            try:
+                each.process.wait(self._grace_s)
+            except subprocess.TimeoutExpired:
+                each.process.kill()
+                each.process.wait()
             for path in each.remove:
                 shutil.rmtree(path, ignore_errors=True)
 

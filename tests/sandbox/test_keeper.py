@@ -134,6 +134,28 @@ def test_stopping_one_service_spares_the_others(state: Path) -> None:
             client.start(spec("two", SLEEP))
 
 
+def test_a_service_whose_first_thread_ends_first_is_stopped_when_all_have_ended(state: Path) -> None:
+    # As a Java virtual machine may: the system shows it as ended while it still runs.
+    code = """
+        import ctypes, os, signal, threading, time
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        def last():
+            signal.sigwait({signal.SIGTERM})
+            time.sleep(0.5)
+            os._exit(7)
+        threading.Thread(target=last).start()
+        ctypes.CDLL(None).pthread_exit(None)
+    """
+    slow = spec("slow", (sys.executable, "-c", textwrap.dedent(code)))
+    with KeeperClient(state=state) as client:
+        for _ in range(2):
+            pid = client.start(slow)
+            until(lambda pid=pid: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+            assert client.exit_codes() == {"slow": None}
+            client.stop("slow")
+            assert client.exit_codes() == {"slow": 7}
+
+
 def test_a_start_after_a_killed_keeper_ends_its_leftovers(state: Path) -> None:
     first = KeeperClient(state=state)
     first.start(spec("sleep", SLEEP))

@@ -15,6 +15,9 @@ import httpx
 import psutil
 import pytest
 from botocore.config import Config
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from opensearchpy import OpenSearch
 from pymilvus import MilvusClient
 from tests.servers import here, short_lived_keeper
 
@@ -136,6 +139,50 @@ def read_envoy(server: Server) -> str:
     return httpx.get(server.url, trust_env=False).text
 
 
+def opensearch(server: Server) -> OpenSearch:
+    return OpenSearch(hosts=[{"host": server.host, "port": server.port}], use_ssl=False, max_retries=0, trust_env=False)
+
+
+def write_opensearch(server: Server) -> None:
+    client = opensearch(server)
+    client.indices.create(index="docs_v1")
+    client.index(index="docs_v1", id="7", body={"text": VALUE}, refresh=True)
+    client.indices.update_aliases(body={"actions": [{"add": {"index": "docs_v1", "alias": "docs"}}]})
+
+
+def read_opensearch(server: Server) -> list[str]:
+    client = opensearch(server)
+    hits = client.search(index="docs", body={"query": {"match": {"text": VALUE}}})["hits"]["hits"]
+    return [*client.indices.get_alias(name="docs"), *(hit["_source"]["text"] for hit in hits)]
+
+
+def kafka(server: Server) -> dict[str, Any]:
+    return {**server.connection["extra"], "group.id": "blue", "enable.auto.commit": False, "log_level": 0}
+
+
+def write_kafka(server: Server) -> None:
+    admin = AdminClient(server.connection["extra"])
+    admin.create_topics([NewTopic("docs", 1, 1)])["docs"].result(30)
+    producer = Producer(server.connection["extra"])
+    for text in ("first", VALUE):
+        producer.produce("docs", text)
+    assert producer.flush(30) == 0
+    consumer = Consumer(kafka(server))
+    consumer.commit(offsets=[TopicPartition("docs", 0, 1)], asynchronous=False)
+    consumer.close()
+
+
+def read_kafka(server: Server) -> list[Any]:
+    """The group's committed offset and the message that it points at."""
+    consumer = Consumer(kafka(server))
+    committed = consumer.committed([TopicPartition("docs", 0)], timeout=30)
+    consumer.assign(committed)
+    message = consumer.poll(30)
+    consumer.close()
+    assert message is not None and message.error() is None
+    return [committed[0].offset, (message.value() or b"").decode()]
+
+
 def listening(pid: int) -> set[str]:
     """The addresses on which a process and its descendants take connections."""
     server = psutil.Process(pid)
@@ -147,8 +194,10 @@ CASES = {
     "chroma": Case(servers.start_chroma, write_chroma, read_chroma, [VALUE]),
     "envoy": Case(servers.start_envoy, write_envoy, read_envoy, VALUE),
     "etcd": Case(servers.start_etcd, write_etcd, read_etcd, VALUE),
+    "kafka": Case(servers.start_kafka, write_kafka, read_kafka, [1, VALUE]),
     "milvus": Case(servers.start_milvus, write_milvus, read_milvus, ["docs_v1", VALUE]),
     "moto": Case(servers.start_moto, write_aws, read_aws, ["blue", VALUE, "docs.example.", VALUE]),
+    "opensearch": Case(servers.start_opensearch, write_opensearch, read_opensearch, ["docs_v1", VALUE]),
 }
 
 

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 import yaml
 
-from sandbox import airflow_home, leftovers, ports, postgres
+from sandbox import accounts, airflow_home, leftovers, ports, postgres
 from sandbox.airflow_home import AirflowHome, Secrets, base_environment
 from sandbox.errors import KeeperGone, PortTaken, SandboxError, ServiceFailed
 from sandbox.keeper_client import KeeperClient
@@ -59,7 +59,7 @@ def leave_data(state: Path) -> None:
 
 def start_server_by_hand(state: Path) -> psutil.Process:
     """A server on the state directory's data that no keeper knows and that carries no marker."""
-    account = postgres.UNPRIVILEGED if os.geteuid() == 0 else None
+    account = accounts.unprivileged()
     data = state / leftovers.PG_DATA
     server = subprocess.Popen(
         [str(postgres._INSTALL / "bin" / "postgres"), "-D", str(data), "-k", str(data), "-c", "listen_addresses="],

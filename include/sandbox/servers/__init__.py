@@ -12,7 +12,19 @@ from sandbox.servers.base import Server
 from sandbox.servers.chroma import start_chroma
 from sandbox.servers.envoy import start_envoy
 from sandbox.servers.etcd import start_etcd
+from sandbox.servers.kafka import start_kafka
 from sandbox.servers.milvus import start_milvus
 from sandbox.servers.moto import start_moto
+from sandbox.servers.opensearch import start_opensearch
 
-__all__ = ["NotHere", "Server", "start_chroma", "start_envoy", "start_etcd", "start_milvus", "start_moto"]
+__all__ = [
+    "NotHere",
+    "Server",
+    "start_chroma",
+    "start_envoy",
+    "start_etcd",
+    "start_kafka",
+    "start_milvus",
+    "start_moto",
+    "start_opensearch",
+]

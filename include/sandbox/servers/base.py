@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ import httpx
 
 from sandbox import ports
 from sandbox.airflow_home import REPOSITORY, base_environment
-from sandbox.errors import NotHere, SandboxError
+from sandbox.errors import SandboxError
 from sandbox.keeper_client import KeeperClient, Spec
 
 # What ``make servers`` fetched; one folder a server.
@@ -99,10 +97,12 @@ def launch(
     env: Mapping[str, str] | None = None,
     start_s: float = _START_S,
     stop_signal: str = "SIGTERM",
+    user: str | None = None,
 ) -> Server:
     """Start a server as the keeper's child and wait until it answers.
 
-    ``env``: replaces the sandbox's environment. ``start_s``: seconds that it has to become ready.
+    ``env``: replaces the sandbox's environment. ``start_s``: seconds that it has to become ready. ``user``: run
+    it as another account (only root can).
     """
     server = Server(
         name=name,
@@ -117,6 +117,7 @@ def launch(
             env=env if env is not None else base_environment(),
             cwd=str(data),
             stop_signal=stop_signal,
+            user=user,
         ),
         ready=ready,
         start_s=start_s,
@@ -154,20 +155,6 @@ def answers(url: str) -> Callable[[], bool]:
             return False
 
     return check
-
-
-def program(name: str, *, fetched: str, missing: str) -> str:
-    """Path of an executable: on the PATH, or where ``make servers`` has put it.
-
-    Raises
-        NotHere  neither has it; ``missing`` is the message
-    """
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
-    if found is None and os.access(FETCHED / fetched, os.X_OK):
-        found = str(FETCHED / fetched)
-    if found is None:
-        raise NotHere(missing)
-    return found
 
 
 def output_of(*argv: str) -> str:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 
 from sandbox import ports
+from sandbox.errors import NotHere
 from sandbox.keeper_client import KeeperClient
-from sandbox.servers.base import Server, answers, data_directory, lasting_port, launch, output_of, program
+from sandbox.servers.base import FETCHED, Server, answers, data_directory, lasting_port, launch, output_of
 
-_MISSING = "etcd: no such program here; run `make servers`, or install the package etcd-server"
+UNPACKED = FETCHED / "etcd" / "usr" / "bin" / "etcd"
+
+
+def binary() -> str:
+    """Path of etcd: on the PATH, or where ``make servers`` has put it.
+
+    Raises
+        NotHere  neither has it
+    """
+    found = shutil.which("etcd") or (str(UNPACKED) if os.access(UNPACKED, os.X_OK) else None)
+    if found is None:
+        raise NotHere("etcd: not on the PATH and not fetched; run `make servers`, or install the package etcd-server")
+    return found
 
 
 def start_etcd(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) -> Server:
@@ -18,8 +33,8 @@ def start_etcd(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) ->
         NotHere        there is no etcd on this machine
         ServiceFailed  it did not start; the message ends with its log
     """
-    binary = program("etcd", fetched="etcd/usr/bin/etcd", missing=_MISSING)
-    version = output_of(binary, "--version").split()[2]
+    program = binary()
+    version = output_of(program, "--version").split()[2]
     data = data_directory(keeper, "etcd")
     port, peer = lasting_port(), lasting_port()
     client_url, peer_url = f"http://{ports.HOST}:{port}", f"http://{ports.HOST}:{peer}"
@@ -37,7 +52,7 @@ def start_etcd(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) ->
         keeper,
         name="etcd",
         port=port,
-        argv=[binary, *(f"--{name}={value}" for name, value in options.items())],
+        argv=[program, *(f"--{name}={value}" for name, value in options.items())],
         connection={"conn_type": "http", "schema": "http"},
         describe=f"etcd {version}, real server",
         data=data,
