@@ -41,7 +41,6 @@ def base_url(connection: Connection, *, scheme: str = "http") -> str:
 def aws(connection: Connection, service: str) -> Any:
     """A boto3 client. Without a login the usual AWS credential chain applies."""
     import boto3
-    from botocore.config import Config
 
     extra = connection.extra
     return boto3.client(
@@ -51,8 +50,15 @@ def aws(connection: Connection, service: str) -> Any:
         aws_access_key_id=connection.login or None,
         aws_secret_access_key=connection.password or None,
         aws_session_token=extra.get("aws_session_token"),
-        config=Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 1}),
+        config=aws_config(),
     )
+
+
+def aws_config() -> Any:
+    """Time-outs and no repeats, for any boto3 client."""
+    from botocore.config import Config
+
+    return Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 1})
 
 
 def kubernetes(connection: Connection) -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow.sdk import BaseHook
+from airflow.sdk import Connection as AirflowConnection
 from airflow.sdk.exceptions import AirflowException
 
+from switchover.clients import aws_config
 from switchover.edge import Connection, Edge
 from switchover.errors import ConnectionMissing
 
@@ -21,7 +24,7 @@ def airflow_edge() -> Edge:
         except AirflowException as error:
             raise _missing(conn_id) from error
 
-    return Edge(connections=get)
+    return Edge(connections=get, builders=BUILDERS)
 
 
 async def airflow_edge_async(conn_ids: Iterable[str]) -> Edge:
@@ -32,7 +35,43 @@ async def airflow_edge_async(conn_ids: Iterable[str]) -> Edge:
             found[conn_id] = _plain(conn_id, await BaseHook.aget_connection(conn_id))
         except AirflowException as error:
             raise _missing(conn_id) from error
-    return Edge(connections=found.__getitem__)
+    return Edge(connections=found.__getitem__, builders=BUILDERS)
+
+
+def aws_client(connection: Connection, service: str) -> Any:
+    """A boto3 client by the amazon provider's hook: roles, profiles and endpoints as its connection says."""
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+
+    hook = AwsBaseHook(aws_conn_id=connection.id, client_type=service)
+    # The hook would look the connection up again, take a missing one for an empty one, and block the triggerer.
+    hook.conn_config = AwsConnectionWrapper(conn=_airflow(connection), botocore_config=aws_config())
+    return hook.get_conn()
+
+
+def kubernetes_client(connection: Connection) -> Any:
+    """A Kubernetes ``ApiClient`` by the provider's hook: in cluster, kubeconfig, context as its connection says."""
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+    hook = KubernetesHook(conn_id=connection.id)
+    hook.get_connection = lambda conn_id: _airflow(connection)  # type: ignore[method-assign, assignment, return-value]
+    return hook.get_conn()
+
+
+BUILDERS: dict[str, Callable[..., Any]] = {"aws": aws_client, "kubernetes": kubernetes_client}
+
+
+def _airflow(connection: Connection) -> AirflowConnection:
+    return AirflowConnection(
+        conn_id=connection.id,
+        conn_type=connection.conn_type,
+        host=connection.host or None,
+        port=connection.port,
+        login=connection.login or None,
+        password=connection.password or None,
+        schema=connection.schema or None,
+        extra=json.dumps(dict(connection.extra)) if connection.extra else None,
+    )
 
 
 def _plain(conn_id: str, found: Any) -> Connection:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,3 +24,9 @@ os.environ.update(
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__UNIT_TEST_MODE="True",
 )
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """The metadata database of this worker's home, for tests that run a whole DAG."""
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, timeout=120, capture_output=True)

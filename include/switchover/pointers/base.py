@@ -144,6 +144,11 @@ class Pointer(ABC):
         No traffic follows it.
         """
 
+    @property
+    def link(self) -> str:
+        """Where a person looks at it in a browser; empty where there is no such page."""
+        return ""
+
     def verify(self, target: str) -> bool:
         """Whether every place that the store itself serves is on ``target``."""
         return self.read().target == target
