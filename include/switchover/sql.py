@@ -33,15 +33,17 @@ def transaction(
     unreachable: type[Unreachable] = Unreachable,
     hint: str = "",
     answer_s: float = ANSWER_S,
+    single: bool = False,
 ) -> Iterator[sa.Connection]:
     """One transaction: commits at the end, rolls back on any error.
 
     A server that does not answer, or is silent for ``answer_s`` seconds, raises ``unreachable``; an absent
     table, a missing right or a read-only server raises ``BadInput``, with ``hint`` as the next step.
+    ``single``: each statement is a transaction of its own, which saves the two round trips around it.
     """
     with reaching(what, unreachable):
         try:
-            with engine.begin() as connection:
+            with _opened(engine, single) as connection:
                 connection.connection.driver_connection.answer_s = answer_s  # type: ignore[union-attr]
                 yield connection
         except (sa.exc.ProgrammingError, sa.exc.InternalError) as error:
@@ -53,3 +55,13 @@ def transaction(
             if isinstance(error.orig, psycopg.errors.LockNotAvailable):
                 raise LockBusy(f"{what}: a lock was not granted in time; nothing was changed") from error
             raise
+
+
+@contextlib.contextmanager
+def _opened(engine: sa.Engine, single: bool) -> Iterator[sa.Connection]:
+    if single:
+        with engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+    else:
+        with engine.begin() as connection:
+            yield connection

@@ -28,7 +28,7 @@ class Reading:
     """Where the pointer is.
 
     ``target`` is an arm, or the store's own words when it is on no arm, or ``None`` when there is no such
-    pointer. ``version`` grows with every move, where the store counts them; ``epoch`` is the last holder's.
+    pointer. ``version`` grows by one with every move, where the store counts them; ``epoch`` is the last holder's.
     ``token`` is what a swap is conditional on (a revision, the exact record); it means something to its
     backend only.
     """
@@ -178,18 +178,21 @@ class Pointer(ABC):
             self._refuse(now, change)
             self.check_target(change.after, approved_hash=change.approved_hash)
             if self.swap(now, change):
-                return self._read_back(change)
+                return self._read_back(now, change)
         raise PointerConflict(
             f"{self.key}: something else writes to it all the time ({TRIES} tries); nothing was changed"
         )
 
-    def _read_back(self, change: Change) -> Applied:
-        now = self.read()
-        if now.target != change.after and not self.describe().compare_and_set:
+    def _read_back(self, now: Reading, change: Change) -> Applied:
+        """A store that compares and sets has confirmed the write; elsewhere only a look tells."""
+        if self.describe().compare_and_set:
+            return Applied(changed=True, version=None if now.version is None else now.version + 1)
+        found = self.read()
+        if found.target != change.after:
             raise PointerConflict(
-                f"{self.key}: moved to {change.after!r}, but reads {_shown(now.target)}: somebody else moved it"
+                f"{self.key}: moved to {change.after!r}, but reads {_shown(found.target)}: somebody else moved it"
             )
-        return Applied(changed=True, version=now.version)
+        return Applied(changed=True, version=found.version)
 
     def _refuse(self, now: Reading, change: Change) -> None:
         if now.target is None:

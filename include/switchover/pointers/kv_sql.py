@@ -72,4 +72,4 @@ class SqlStore:
             connection.execute(sa.text(DELETE), {"key": key})
 
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        return sql.transaction(self._engine, f"keys in {self.place}", answer_s=TIMEOUT_S)
+        return sql.transaction(self._engine, f"keys in {self.place}", answer_s=TIMEOUT_S, single=True)

@@ -128,4 +128,4 @@ class PgvectorPointer(Pointer):
                 connection.execute(delete, name)
 
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        return sql.transaction(self._engine, f"pointer {self.key}", answer_s=TIMEOUT_S)
+        return sql.transaction(self._engine, f"pointer {self.key}", answer_s=TIMEOUT_S, single=True)

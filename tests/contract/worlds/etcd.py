@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
+import base64
+import json
 from functools import cached_property
 from typing import Any
 
-from switchover.clients import etcd
+import httpx
+
 from switchover.edge import Connection
-from switchover.pointers.kv import Entry
-from switchover.pointers.kv_etcd import EtcdStore
 from tests.contract.worlds.base import BLUE, CONNECTION, World
 
 
@@ -30,30 +30,32 @@ class EtcdWorld(World):
         return Connection(id=CONNECTION, conn_type="http", host=address[0], port=int(address[1]))
 
     @cached_property
-    def store(self) -> EtcdStore:
-        return EtcdStore(client=etcd(self.connection(self.address)))
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.server.url, trust_env=False)
+
+    def call(self, path: str, **body: str) -> Any:
+        body = {name: base64.b64encode(text.encode()).decode() for name, text in body.items()}
+        return self.client.post(f"/v3/kv/{path}", json=body).raise_for_status().json()
 
     def set_up(self) -> None:
-        self.store.put(self.name, Entry(target=BLUE, epoch=0), instead_of=None)
+        self.move(BLUE)
 
     def tear_down(self) -> None:
         self.remove()
+        self.client.close()
 
     def spec(self) -> dict[str, Any]:
         return {"key": self.name}
 
     def serve(self) -> frozenset[str]:
-        entry = self.store.get(self.name)
-        return frozenset([entry.target] if entry else [])
+        found = self.call("range", key=self.name).get("kvs", [])
+        return frozenset(json.loads(base64.b64decode(each["value"]))["target"] for each in found)
 
     def move(self, target: str) -> None:
-        store = self.store
-        entry = store.get(self.name)
-        assert entry is not None
-        assert store.put(self.name, dataclasses.replace(entry, target=target), instead_of=entry)
+        self.call("put", key=self.name, value=json.dumps({"target": target}))
 
     def remove(self) -> None:
-        self.store.delete(self.name)
+        self.call("deleterange", key=self.name)
 
     def restart(self) -> None:
         self.server.restart()

@@ -17,7 +17,7 @@ class SqlWorld(World):
     """Rows of one database of the session's PostgreSQL."""
 
     fixture = "pg_server"
-    write_marker = b"COMMIT"
+    write_marker = b"UPDATE"
 
     def __init__(self, server: Any) -> None:
         super().__init__(server)
