@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest_plugins = ["tests.contract.recorder"]
+pytest_plugins = ["tests.contract.recorder", "tests.servers"]
 
 if TYPE_CHECKING:
     from sandbox.postgres import Postgres

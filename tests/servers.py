@@ -1,4 +1,7 @@
-"""Servers for tests: one place that decides between a skip and a failure."""
+"""The session's servers, as fixtures for every test: each is started when a test first asks for it, once.
+
+All tests of a session share them: who writes, writes under a name of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import leftovers, servers
 from sandbox.keeper_client import KeeperClient
 from sandbox.servers import NotHere, Server
 
@@ -26,10 +30,58 @@ def here(start: Callable[[KeeperClient], Server], keeper: KeeperClient) -> Serve
 
 @contextmanager
 def short_lived_keeper() -> Iterator[KeeperClient]:
-    """A keeper with a directory of its own; leaving the block ends its servers and deletes their data."""
+    """A keeper with a directory of its own; leaving the block ends its servers, surely, and deletes their data."""
     # A short name of our own: pytest's directories are too long for the sockets of some servers.
-    with (
-        tempfile.TemporaryDirectory(prefix="switchover-servers-", ignore_cleanup_errors=True) as directory,
-        KeeperClient(state=Path(directory) / "state") as keeper,
-    ):
+    with tempfile.TemporaryDirectory(prefix="switchover-servers-", ignore_cleanup_errors=True) as directory:
+        with KeeperClient(state=Path(directory) / "state") as keeper:
+            yield keeper
+        assert leftovers.ours(keeper.state) == []
+
+
+@pytest.fixture(scope="session")
+def servers_keeper() -> Iterator[KeeperClient]:
+    """The owner of this session's servers."""
+    with short_lived_keeper() as keeper:
         yield keeper
+
+
+@pytest.fixture(scope="session")
+def etcd(servers_keeper: KeeperClient) -> Server:
+    """A real etcd."""
+    return here(servers.start_etcd, servers_keeper)
+
+
+@pytest.fixture(scope="session")
+def moto_server(servers_keeper: KeeperClient) -> Server:
+    """An emulator of the AWS APIs."""
+    return here(servers.start_moto, servers_keeper)
+
+
+@pytest.fixture(scope="session")
+def milvus(servers_keeper: KeeperClient) -> Server:
+    """A real Milvus Lite server."""
+    return here(servers.start_milvus, servers_keeper)
+
+
+@pytest.fixture(scope="session")
+def chroma(servers_keeper: KeeperClient) -> Server:
+    """A real Chroma server."""
+    return here(servers.start_chroma, servers_keeper)
+
+
+@pytest.fixture(scope="session")
+def envoy(servers_keeper: KeeperClient) -> Server:
+    """A real Envoy proxy that follows ``routes.json`` and ``clusters.json`` in its data directory."""
+    return here(servers.start_envoy, servers_keeper)
+
+
+@pytest.fixture(scope="session")
+def opensearch(servers_keeper: KeeperClient) -> Server:
+    """A real OpenSearch, a single node without users and TLS."""
+    return here(servers.start_opensearch, servers_keeper)
+
+
+@pytest.fixture(scope="session")
+def kafka(servers_keeper: KeeperClient) -> Server:
+    """A real Kafka, one broker."""
+    return here(servers.start_kafka, servers_keeper)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,12 +30,13 @@ from sandbox.servers import NotHere, Server, envoy
 from sandbox.servers.base import lasting_port
 
 VALUE = uuid.uuid4().hex
+NAME = f"docs-{VALUE[:8]}"  # other tests use these servers too
+INDEX = f"docs_{VALUE[:8]}_v1"
 
 
 class Case(NamedTuple):
-    """One server: how to start it, write with its client, read that again, and what must be read."""
+    """One server: how its client writes, how it reads that again, and what must be read."""
 
-    start: Callable[[KeeperClient], Server]
     write: Callable[[Server], None]
     read: Callable[[Server], Any]
     expected: Any
@@ -54,33 +58,33 @@ def write_aws(server: Server) -> None:
     ec2, elb = aws(server, "ec2"), aws(server, "elbv2")
     subnets = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]][:2]
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    balancer = elb.create_load_balancer(Name="docs", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
-    group = elb.create_target_group(Name="blue", Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"][0]
+    balancer = elb.create_load_balancer(Name=NAME, Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
+    group = elb.create_target_group(Name=f"blue-{NAME}", Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"][0]
     forward = {"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}
     elb.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[forward])
-    aws(server, "ssm").put_parameter(Name="arm", Value=VALUE, Type="String")
-    aws(server, "route53").create_hosted_zone(Name="docs.example", CallerReference=VALUE)
+    aws(server, "ssm").put_parameter(Name=NAME, Value=VALUE, Type="String")
+    aws(server, "route53").create_hosted_zone(Name=f"{NAME}.example", CallerReference=VALUE)
     table = aws(server, "dynamodb")
     table.create_table(
-        TableName="pointers",
+        TableName=NAME,
         KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    table.put_item(TableName="pointers", Item={"name": {"S": "docs"}, "target": {"S": VALUE}})
+    table.put_item(TableName=NAME, Item={"name": {"S": NAME}, "target": {"S": VALUE}})
 
 
 def read_aws(server: Server) -> list[str]:
     elb = aws(server, "elbv2")
-    balancer = elb.describe_load_balancers(Names=["docs"])["LoadBalancers"][0]["LoadBalancerArn"]
+    balancer = elb.describe_load_balancers(Names=[NAME])["LoadBalancers"][0]["LoadBalancerArn"]
     listener = elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]
     group = listener["DefaultActions"][0]["TargetGroupArn"]
     assert elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"] == []
-    item = aws(server, "dynamodb").get_item(TableName="pointers", Key={"name": {"S": "docs"}})["Item"]
+    item = aws(server, "dynamodb").get_item(TableName=NAME, Key={"name": {"S": NAME}})["Item"]
     return [
         elb.describe_target_groups(TargetGroupArns=[group])["TargetGroups"][0]["TargetGroupName"],
-        aws(server, "ssm").get_parameter(Name="arm")["Parameter"]["Value"],
-        aws(server, "route53").list_hosted_zones()["HostedZones"][0]["Name"],
+        aws(server, "ssm").get_parameter(Name=NAME)["Parameter"]["Value"],
+        aws(server, "route53").list_hosted_zones_by_name(DNSName=f"{NAME}.example")["HostedZones"][0]["Name"],
         item["target"]["S"],
     ]
 
@@ -92,37 +96,37 @@ def etcd_call(server: Server, verb: str, **body: str) -> Any:
 
 
 def write_etcd(server: Server) -> None:
-    etcd_call(server, "put", key="docs", value=VALUE)
+    etcd_call(server, "put", key=NAME, value=VALUE)
 
 
 def read_etcd(server: Server) -> str:
-    return b64decode(etcd_call(server, "range", key="docs")["kvs"][0]["value"]).decode()
+    return b64decode(etcd_call(server, "range", key=NAME)["kvs"][0]["value"]).decode()
 
 
 def write_milvus(server: Server) -> None:
     client = MilvusClient(server.url)
-    client.create_collection("docs_v1", dimension=4, auto_id=False)
-    client.insert("docs_v1", [{"id": 7, "vector": [1.0, 0.0, 0.0, 0.0], "text": VALUE}])
-    client.create_alias("docs_v1", "docs")
+    client.create_collection(INDEX, dimension=4, auto_id=False)
+    client.insert(INDEX, [{"id": 7, "vector": [1.0, 0.0, 0.0, 0.0], "text": VALUE}])
+    client.create_alias(INDEX, f"{INDEX}_live")
     client.close()
 
 
 def read_milvus(server: Server) -> list[str]:
     client = MilvusClient(server.url)
-    client.load_collection("docs_v1")
-    rows = client.query("docs", ids=[7], output_fields=["text"])
-    found = [client.describe_alias("docs")["collection_name"], rows[0]["text"]]
+    client.load_collection(INDEX)
+    rows = client.query(f"{INDEX}_live", ids=[7], output_fields=["text"])
+    found = [client.describe_alias(f"{INDEX}_live")["collection_name"], rows[0]["text"]]
     client.close()
     return found
 
 
 def write_chroma(server: Server) -> None:
-    collection = chromadb.HttpClient(host=server.host, port=server.port).create_collection("docs_v1")
+    collection = chromadb.HttpClient(host=server.host, port=server.port).create_collection(INDEX)
     collection.add(ids=["7"], embeddings=[[1.0, 0.0]], documents=[VALUE])
 
 
 def read_chroma(server: Server) -> list[str]:
-    collection = chromadb.HttpClient(host=server.host, port=server.port).get_collection("docs_v1")
+    collection = chromadb.HttpClient(host=server.host, port=server.port).get_collection(INDEX)
     return collection.get(ids=["7"])["documents"] or []
 
 
@@ -145,37 +149,37 @@ def opensearch(server: Server) -> OpenSearch:
 
 def write_opensearch(server: Server) -> None:
     client = opensearch(server)
-    client.indices.create(index="docs_v1")
-    client.index(index="docs_v1", id="7", body={"text": VALUE}, refresh=True)
-    client.indices.update_aliases(body={"actions": [{"add": {"index": "docs_v1", "alias": "docs"}}]})
+    client.indices.create(index=INDEX)
+    client.index(index=INDEX, id="7", body={"text": VALUE}, refresh=True)
+    client.indices.update_aliases(body={"actions": [{"add": {"index": INDEX, "alias": NAME}}]})
 
 
 def read_opensearch(server: Server) -> list[str]:
     client = opensearch(server)
-    hits = client.search(index="docs", body={"query": {"match": {"text": VALUE}}})["hits"]["hits"]
-    return [*client.indices.get_alias(name="docs"), *(hit["_source"]["text"] for hit in hits)]
+    hits = client.search(index=NAME, body={"query": {"match": {"text": VALUE}}})["hits"]["hits"]
+    return [*client.indices.get_alias(name=NAME), *(hit["_source"]["text"] for hit in hits)]
 
 
 def kafka(server: Server) -> dict[str, Any]:
-    return {**server.connection["extra"], "group.id": "blue", "enable.auto.commit": False, "log_level": 0}
+    return {**server.connection["extra"], "group.id": NAME, "enable.auto.commit": False, "log_level": 0}
 
 
 def write_kafka(server: Server) -> None:
     admin = AdminClient(server.connection["extra"])
-    admin.create_topics([NewTopic("docs", 1, 1)])["docs"].result(30)
+    admin.create_topics([NewTopic(NAME, 1, 1)])[NAME].result(30)
     producer = Producer(server.connection["extra"])
     for text in ("first", VALUE):
-        producer.produce("docs", text)
+        producer.produce(NAME, text)
     assert producer.flush(30) == 0
     consumer = Consumer(kafka(server))
-    consumer.commit(offsets=[TopicPartition("docs", 0, 1)], asynchronous=False)
+    consumer.commit(offsets=[TopicPartition(NAME, 0, 1)], asynchronous=False)
     consumer.close()
 
 
 def read_kafka(server: Server) -> list[Any]:
     """The group's committed offset and the message that it points at."""
     consumer = Consumer(kafka(server))
-    committed = consumer.committed([TopicPartition("docs", 0)], timeout=30)
+    committed = consumer.committed([TopicPartition(NAME, 0)], timeout=30)
     consumer.assign(committed)
     message = consumer.poll(30)
     consumer.close()
@@ -183,41 +187,52 @@ def read_kafka(server: Server) -> list[Any]:
     return [committed[0].offset, (message.value() or b"").decode()]
 
 
-def listening(pid: int) -> set[str]:
-    """The addresses on which a process and its descendants take connections."""
-    server = psutil.Process(pid)
-    found = [each for process in (server, *server.children(recursive=True)) for each in process.net_connections("inet")]
+def family_of(server: Server) -> list[psutil.Process]:
+    """The server's process and its descendants."""
+    process = psutil.Process(server.pid)
+    return [process, *process.children(recursive=True)]
+
+
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """The addresses on which these processes take connections."""
+    found = [each for process in processes for each in process.net_connections("inet")]
     return {each.laddr.ip.removeprefix("::ffff:") for each in found if each.status == psutil.CONN_LISTEN}
 
 
 CASES = {
-    "chroma": Case(servers.start_chroma, write_chroma, read_chroma, [VALUE]),
-    "envoy": Case(servers.start_envoy, write_envoy, read_envoy, VALUE),
-    "etcd": Case(servers.start_etcd, write_etcd, read_etcd, VALUE),
-    "kafka": Case(servers.start_kafka, write_kafka, read_kafka, [1, VALUE]),
-    "milvus": Case(servers.start_milvus, write_milvus, read_milvus, ["docs_v1", VALUE]),
-    "moto": Case(servers.start_moto, write_aws, read_aws, ["blue", VALUE, "docs.example.", VALUE]),
-    "opensearch": Case(servers.start_opensearch, write_opensearch, read_opensearch, ["docs_v1", VALUE]),
+    "chroma": Case(write_chroma, read_chroma, [VALUE]),
+    "envoy": Case(write_envoy, read_envoy, VALUE),
+    "etcd": Case(write_etcd, read_etcd, VALUE),
+    "kafka": Case(write_kafka, read_kafka, [1, VALUE]),
+    "milvus": Case(write_milvus, read_milvus, [INDEX, VALUE]),
+    "moto_server": Case(write_aws, read_aws, [f"blue-{NAME}", VALUE, f"{NAME}.example.", VALUE]),
+    "opensearch": Case(write_opensearch, read_opensearch, [INDEX, VALUE]),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_server_serves_its_client_keeps_its_data_and_leaves_nothing(name: str) -> None:
-    start, write, read, expected = CASES[name]
-    with short_lived_keeper() as keeper:
-        server = here(start, keeper)
-        write(server)
-        assert read(server) == expected
-        pid = server.pid
-        assert listening(pid) == {ports.HOST}
-        server.restart()
-        assert server.pid != pid
-        assert not psutil.pid_exists(pid)
-        assert read(server) == expected, "the restart lost data"
-        state = keeper.state
-        assert leftovers.ours(state)
-    assert leftovers.ours(state) == []
+def test_a_server_serves_its_client_and_stops_and_starts_with_its_data(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    server, case = request.getfixturevalue(name), CASES[name]
+    case.write(server)
+    assert case.read(server) == case.expected
+    pid, family = server.pid, family_of(server)
+    assert listening(family) == {ports.HOST}
+
+    server.stop()
+    assert not any(leftovers.alive(each) for each in family)
     assert ports.is_free(server.port)
+
+    server.start()
+    assert server.pid != pid
+    assert case.read(server) == case.expected, "the restart lost data"
+
+
+def test_what_describes_a_server_says_what_it_is(etcd: Server, moto_server: Server) -> None:
+    assert re.fullmatch(r"etcd \d+\.\d+\.\d+, real server", etcd.describe)
+    assert moto_server.describe == f"moto {version('moto')}, emulator of the AWS APIs"
+    assert json.loads(etcd.airflow_connection())["port"] == etcd.port
 
 
 def test_envoy_keeps_its_routes_when_the_new_ones_cannot_be_used() -> None:

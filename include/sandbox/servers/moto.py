@@ -37,6 +37,6 @@ def start_moto(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) ->
         },
         describe=f"moto {version('moto')}, emulator of the AWS APIs",
         data=data,
-        ready=answers(f"{url}/moto-api/data.json"),
+        ready=answers(f"{url}/moto-api/config"),
         env=env,
     )

@@ -48,6 +48,7 @@ def save(path: Path) -> None:
     state = {
         (service, account, region): backend
         for service in SERVICES
+        if f"moto.{service}.models" in sys.modules  # without: nobody has called it
         for account, regions in get_backend(service).items()
         for region, backend in regions.items()
     }
@@ -61,8 +62,6 @@ def load(path: Path) -> None:
     """Put back what ``save`` wrote, if there is any."""
     if not path.exists():
         return
-    for service in SERVICES:
-        get_backend(service)  # its modules must be there before its objects are read
     with path.open("rb") as file:
         state = pickle.load(file)  # noqa: S301  our own file, in a directory closed to others
     for (service, account, region), backend in state.items():
