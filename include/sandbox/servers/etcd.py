@@ -47,6 +47,9 @@ def start_etcd(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) ->
         "initial-advertise-peer-urls": peer_url,
         "initial-cluster": f"sandbox={peer_url}",
         "logger": "zap",
+        # A single member elects itself after a restart: do not wait a second for others.
+        "heartbeat-interval": 10,
+        "election-timeout": 100,
     }
     return launch(
         keeper,
