@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from switchover.intervals import Interval, mean_interval
-from switchover.measure import Floats
+from switchover.intervals import Interval, binomial_cdf, mean_interval
+from switchover.measure import Floats, quantile
 
 TIE = 1e-9
 
@@ -37,7 +37,8 @@ class Moved:
 class Comparison:
     """Green against Blue over ``n`` questions.
 
-    ``effect`` is the mean of Green - Blue, ``interval`` what it may be for other questions of this kind.
+    ``effect`` is the mean (or median) of Green - Blue, ``interval`` what it may be for other questions of this
+    kind.
     ``wins`` counts the questions on which Green is better; ``moved`` names those that got worse on Green,
     worst first, then those that got better.
     """
@@ -70,16 +71,21 @@ class Comparison:
         return max(self.n + 1, math.ceil(2 * math.log(40) * max(self.spread, 0.05) ** 2 / distance**2))
 
     def to_json(self, most: int = 10) -> dict[str, Any]:
-        """A JSON-able form with the questions that moved most."""
+        """A JSON-able form with the questions that moved most; what is not a finite number becomes null."""
         return {
-            "effect": self.effect,
-            "interval": list(self.interval),
+            "effect": finite(self.effect),
+            "interval": [finite(end) for end in self.interval],
             "n": self.n,
             "wins": self.wins,
             "ties": self.ties,
             "losses": self.losses,
             "moved": [
-                {"question": m.question, "blue": m.blue, "green": m.green, "change": m.change}
+                {
+                    "question": m.question,
+                    "blue": finite(m.blue),
+                    "green": finite(m.green),
+                    "change": finite(m.change),
+                }
                 for m in self.moved[:most]
             ],
         }
@@ -93,11 +99,13 @@ def compare(
     higher_is_better: bool,
     confidence: float = 0.95,
     reach: float = 1.0,
+    centre: Literal["mean", "median"] = "mean",
 ) -> Comparison:
     """Compare figures (n,) of the same questions (n names); pairs with NaN on either side are left out.
 
-    The differences must lie in -reach..reach; the interval is then valid for any distribution. Without a
-    single pair the effect is NaN and the interval is everything.
+    For the mean the differences must lie in -reach..reach; for the median they may be anything, also infinite.
+    Either interval is valid for any distribution. Without a single pair the effect is NaN and the interval is
+    everything: -reach..reach for the mean, without end for the median.
     """
     g, b = np.asarray(green, dtype=np.float64), np.asarray(blue, dtype=np.float64)
     if not len(g) == len(b) == len(questions):
@@ -108,15 +116,40 @@ def compare(
     order = np.argsort(better, kind="stable")
     order = order[np.abs(better[order]) > TIE]
     moved = [Moved(question=questions[both[i]], blue=float(b[both[i]]), green=float(g[both[i]])) for i in order]
+    effect, interval, spread = _centre(difference, centre, confidence, reach)
     losses = int(np.count_nonzero(better < -TIE))
     wins = int(np.count_nonzero(better > TIE))
     return Comparison(
-        effect=float(difference.mean()) if len(both) else math.nan,
-        interval=mean_interval(difference, confidence, -reach, reach),
-        spread=float(difference.std()) if len(both) else math.nan,
+        effect=effect,
+        interval=interval,
+        spread=spread,
         n=len(both),
         wins=wins,
         ties=len(both) - wins - losses,
         losses=losses,
         moved=tuple(moved[:losses] + moved[losses:][::-1]),
     )
+
+
+def _centre(difference: Floats, centre: str, confidence: float, reach: float) -> tuple[float, Interval, float]:
+    """(effect, interval, spread) of the differences (n,)."""
+    n = len(difference)
+    if centre == "mean":
+        interval = mean_interval(difference, confidence, -reach, reach)
+        return (float(difference.mean()), interval, float(difference.std())) if n else (math.nan, interval, math.nan)
+    if not n:
+        return math.nan, (-math.inf, math.inf), math.nan
+    return float(quantile(difference, 0.5)), _median_interval(np.sort(difference), confidence), math.nan
+
+
+def _median_interval(ranked: Floats, confidence: float) -> Interval:
+    """The values between which the median lies: each side of it as likely as a coin (the sign test, exactly)."""
+    n, k = len(ranked), 0
+    while 2 * binomial_cdf(k, n, 0.5) <= 1 - confidence:
+        k += 1
+    return (float(ranked[k - 1]), float(ranked[n - k])) if k else (-math.inf, math.inf)
+
+
+def finite(value: float) -> float | None:
+    """The value for JSON: ``None`` when it is not a finite number."""
+    return float(value) if math.isfinite(value) else None

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from switchover.intervals import mean_interval
 from switchover.paired import compare
@@ -57,3 +58,31 @@ def test_it_survives_json() -> None:
     assert json.loads(json.dumps(body, allow_nan=False))["moved"] == [
         {"question": "a", "blue": 0.0, "green": 1.0, "change": 1.0}
     ]
+
+
+def test_the_median_and_its_interval_by_hand() -> None:
+    # Six differences: all on one side of the median has chance 2 / 64 = 3 %, so smallest to largest is a 95 %
+    # interval. Five: 2 / 32 = 6 %, so nothing bounds it.
+    found = compare(
+        [3.0, 1.0, 9.0, 2.0, 5.0, 4.0], np.zeros(6), questions=list("abcdef"), higher_is_better=False, centre="median"
+    )
+    assert (found.effect, found.interval) == (3.5, (1.0, 9.0))
+    five = compare(np.arange(5), np.zeros(5), questions=NAMES, higher_is_better=False, centre="median")
+    assert (five.effect, five.interval) == (2.0, (-math.inf, math.inf))
+    none = compare([NAN], [1.0], questions=["a"], higher_is_better=False, centre="median")
+    assert math.isnan(none.effect) and none.interval == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("n", [6, 17, 40, 101])
+def test_the_median_interval_is_that_of_scipy(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    found = compare(values, np.zeros(n), questions=[""] * n, higher_is_better=False, centre="median")
+    low, high = stats.quantile_test(values, q=0, p=0.5).confidence_interval(confidence_level=0.95)
+    assert found.interval == (low, high)
+
+
+def test_an_endless_request_is_a_loss_and_null_in_json() -> None:
+    found = compare([math.inf, 2.0, 2.0], [1.0, 1.0, 1.0], questions=NAMES[:3], higher_is_better=False, centre="median")
+    assert (found.effect, found.losses, found.moved[0].question) == (1.0, 3, "a")
+    body = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert (body["moved"][0]["green"], body["interval"]) == (None, [None, None])
