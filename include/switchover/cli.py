@@ -10,22 +10,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from switchover import __version__
-from switchover.cli_judge import add_commands
+from switchover import __version__, cli_gold, cli_judge, cli_pointer
+from switchover.arms_text import compared_text
 from switchover.edge import Edge, environment_connections
-from switchover.errors import BadInput, SwitchoverError
+from switchover.errors import BadInput, LeaseLost, NotConverged, PointerConflict, SwitchoverError, TargetRefused
 from switchover.ledger import Ledger
 from switchover.plan import load_plan, plan_schema
-from switchover.report import markdown, rule_table, status_line, summarise
+from switchover.report import compared_arms, markdown, rule_table, status_line, summarise
 from switchover.steps.finish import restore
 from switchover.steps.switch import Switch
 
-EXIT_OK, EXIT_BAD_INPUT, EXIT_UNMEASURED = 0, 2, 4
+EXIT_OK, EXIT_UNMEASURED = 0, 4
+EXIT_CODES: dict[type[SwitchoverError], int] = {
+    BadInput: 2,
+    NotConverged: 1,
+    TargetRefused: 1,
+    PointerConflict: 5,
+    LeaseLost: 5,
+}
 Result = tuple[str, Any, int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 well, 1 a rule fails, 2 bad input, 3 inconclusive, 4 no answer."""
+    """Run one command; returns its exit code.
+
+    0 well, 1 a rule or a target fails, 2 bad input, 3 inconclusive, 4 no answer, 5 moved by somebody else.
+    """
     parser = build_parser()
     options = parser.parse_args(arguments)
     edge = Edge(connections=environment_connections())
@@ -33,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text, data, code = options.call(options, edge)
     except SwitchoverError as error:
         print(f"switchover: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_UNMEASURED
+        return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), EXIT_UNMEASURED)
     finally:
         edge.close()
     print(json.dumps(data, indent=2, default=str) if options.json else text)
@@ -66,7 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")
     _ledger_option(status)
 
-    add_commands(commands, _command)
+    cli_judge.add_commands(commands, _command)
+    cli_gold.add_commands(commands, _command)
+    cli_pointer.add_commands(commands, _command)
 
     restore = _command(
         commands,
@@ -135,9 +147,14 @@ def _restore(options: argparse.Namespace, edge: Edge) -> Result:
 
 
 def _report(options: argparse.Namespace, edge: Edge) -> Result:
-    summary = summarise(Ledger(engine=edge.sql(options.ledger)), options.run)
-    verdicts = f"\n{rule_table(summary['verdicts'])}" if summary["verdicts"] else ""
-    return markdown(summary) + verdicts, summary, EXIT_OK
+    ledger = Ledger(engine=edge.sql(options.ledger))
+    summary, compared = summarise(ledger, options.run), compared_arms(ledger, options.run)
+    parts = [markdown(summary)]
+    if summary["verdicts"]:
+        parts.append(rule_table(summary["verdicts"]))
+    if compared is not None:
+        parts.append(compared_text(compared))
+    return "\n\n".join(parts), {**summary, "comparison": compared and compared.to_json()}, EXIT_OK
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from switchover.arms_compared import compare_arms, of_probes
+from switchover.arms_text import compared_text
 from switchover.corpus import sql_corpus
 from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
@@ -21,9 +23,10 @@ from switchover.judge import judge_acceptance
 from switchover.ledger import Ledger
 from switchover.plan import Plan, load_plan
 from switchover.power import Setup, sufficiency
-from switchover.report import rule_table, table
+from switchover.report import rule_table
 from switchover.rules import Rules
 from switchover.steps.rehearse import rehearsed_seconds
+from switchover.text import table
 from switchover.verdict import Verdict, worst
 from switchover.yaml_lines import LinedYaml
 
@@ -84,15 +87,25 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
         evaluate(plan=plan, edge=edge, gold=gold, encoder=encoder, targets=targets, rounds=rounds, on_progress=bar.show)
     )
     verdicts = judge_smoke(rows, gold.ids, rules=rules, both=len(targets) > 1)
+    head = f"{', '.join(targets.values())}: {len(rows)} probes, {len(gold.items)} questions"
     data = {"arms": targets, "gold": gold_json(gold), "probes": len(rows)}
-    return _told(verdicts, data, head=f"{', '.join(targets.values())}: {len(rows)} probes, {len(gold.items)} questions")
+    if len(targets) == 1:
+        return _told(verdicts, data, head=head)
+    compared = compare_arms(
+        rows,
+        gold.ids,
+        rules=rules,
+        items={item.id: item for item in gold.items},
+        hits_of=lambda probes: of_probes(rows, probes),
+    )
+    return _told(verdicts, {**data, "comparison": compared.to_json()}, head=head, more=compared_text(compared))
 
 
 def _replay(options: argparse.Namespace, edge: Edge) -> Result:
     ledger = Ledger(engine=edge.sql(options.ledger))
     row = ledger.runs.get(options.run)
     plan = row.read_plan()
-    phase = options.phase or ("hold" if ledger.evidence.last_tick(row.id, phase="hold") >= 0 else "warm")
+    phase = options.phase or ledger.evidence.newest_phase(row.id)
     rows = ledger.evidence.rows(row.id, phase=phase)
     if not rows:
         raise BadInput(f"switchover {row.id!r}: has no {phase} evidence to judge")
@@ -134,11 +147,11 @@ def _power(options: argparse.Namespace, edge: Edge) -> Result:
     return f"{head}\n{table([['rule', 'side', 'enough', 'what it can tell'], *rows])}", data, 0 if enough else 3
 
 
-def _told(verdicts: Sequence[Verdict], data: Mapping[str, Any], *, head: str) -> Result:
+def _told(verdicts: Sequence[Verdict], data: Mapping[str, Any], *, head: str, more: str = "") -> Result:
     outcome = worst(verdicts)
     bodies = [verdict.to_json() for verdict in verdicts]
     open_lines = [f"{v.rule}: {v.detail}" for v in verdicts if v.outcome.value != "PASS"]
-    text = "\n".join([head, rule_table(bodies), *open_lines, f"{outcome}"])
+    text = "\n".join([head, rule_table(bodies), *open_lines, *([f"\n{more}\n"] if more else []), f"{outcome}"])
     return text, {**data, "outcome": outcome.value, "verdicts": bodies}, EXIT_CODES[outcome]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -19,3 +19,11 @@ def sql_corpus(engine: sa.Engine, table: str) -> Callable[[Sequence[str]], Corpu
             return {row.doc: row.text for row in connection.execute(query, {"docs": list(docs)})}
 
     return fetch
+
+
+def sql_documents(engine: sa.Engine, table: str) -> Iterator[tuple[str, str]]:
+    """Every document (id, text) in order of its id, a hundred at a time."""
+    query = sa.text(f"SELECT doc, text FROM {table} ORDER BY doc").execution_options(yield_per=100)
+    with sql.transaction(engine, f"corpus {table} in {sql.place(engine)}") as connection:
+        for row in connection.execute(query):
+            yield row.doc, row.text

@@ -6,12 +6,14 @@ invalid: it is named and left out, and fewer valid items than the plan's minimum
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -98,35 +100,103 @@ class GoldSet:
         return [item.id for item in self.items]
 
 
-def read_items(path: Path) -> tuple[list[Item], str]:
-    """Items and the SHA-256 of the file. ``GoldError`` names file and line."""
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a gold set holds, and everything that is wrong with it.
+
+    ``items`` are those that can be read, each with its line; ``problems`` are in line order, each one line
+    that begins with file and line.
+    """
+
+    items: Sequence[tuple[int, Item]]
+    problems: Sequence[str]
+    digest: str
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of each line that is not blank.
+
+    UTF-8, with or without a byte order mark; lines end in LF or CRLF. ``GoldError`` names file and line.
+    """
     try:
-        raw = path.read_bytes()
-        text = raw.decode("utf-8")
+        with path.open("rb") as file:
+            yield from _decoded(path, file)
     except OSError as error:
         raise GoldError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise GoldError(f"{path}: not UTF-8 at byte {error.start}") from error
-    items: list[Item] = []
-    first_line: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        item = _read_line(f"{path}:{number}", line)
-        if item.id in first_line:
-            raise GoldError(f"{path}:{number}: id {item.id!r} is given twice; first on line {first_line[item.id]}")
-        first_line[item.id] = number
-        items.append(item)
-    if not items:
-        raise GoldError(f"{path}: no items; a gold set is one JSON object a line")
-    return items, hashlib.sha256(raw).hexdigest()
 
 
-def _read_line(where: str, line: str) -> Item:
+def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
+    for number, raw in enumerate(file, start=1):  # ends at LF alone: U+2028 may stand inside a JSON text
+        if number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise GoldError(f"{path}:1: not UTF-8 but UTF-16 by its first bytes; allowed: UTF-8")
+        try:
+            text = (raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise GoldError(f"{path}:{number}: not UTF-8 at byte {error.start} of the line; allowed: UTF-8") from error
+        if text.strip():
+            yield number, text.rstrip("\r\n")
+
+
+def read_items(path: Path) -> tuple[list[Item], str]:
+    """Items and the SHA-256 of the file. ``GoldError`` names file and line of the first problem."""
+    found = check_gold(path)
+    if found.problems:
+        more = len(found.problems) - 1
+        raise GoldError(f"{found.problems[0]}{f' (and {more} more: `switchover gold check`)' if more else ''}")
+    return [item for _, item in found.items], found.digest
+
+
+def check_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus] | None = None, minimum: int = 0) -> Checked:
+    """Everything that is wrong with a gold set, not only the first thing.
+
+    With ``corpus``, quotes and offsets are resolved too. ``GoldError`` when the file is no text at all.
+    """
     try:
-        return Item.model_validate(json.loads(line))
+        raw = path.read_bytes()
+    except OSError as error:
+        raise GoldError(f"{path}: cannot be read: {error.strerror}") from error
+    items: dict[str, tuple[int, Item]] = {}
+    problems: dict[int, str] = {}  # the first of each line
+    for number, line in _decoded(path, io.BytesIO(raw)):
+        where = f"{path}:{number}"
+        try:
+            item = item_of(where, read_object(where, line))
+            if item.id in items:
+                raise GoldError(f"{where}: id {item.id!r} is given twice; first on line {items[item.id][0]}")
+            items[item.id] = (number, item)
+        except GoldError as error:
+            problems[number] = str(error)
+    if corpus is not None and items:
+        texts = corpus(sorted({answer.doc for _, item in items.values() for answer in item.answers}))
+        for number, item in items.values():
+            try:
+                _resolve_all(item, texts)
+            except GoldError as error:
+                problems[number] = f"{path}:{number}: {item.id}: {error}"
+    lines = [problems[number] for number in sorted(problems)]
+    valid = sum(number not in problems for number, _ in items.values())
+    if not items and not problems:
+        lines.append(f"{path}: no items; a gold set is one JSON object a line")
+    elif valid < minimum:
+        lines.append(f"{path}: {valid} valid questions; allowed: at least {minimum}")
+    return Checked(items=tuple(items.values()), problems=lines, digest=hashlib.sha256(raw).hexdigest())
+
+
+def read_object(where: str, line: str) -> dict[str, Any]:
+    """One JSON object from one line."""
+    try:
+        body = json.loads(line)
     except json.JSONDecodeError as error:
         raise GoldError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
+    if not isinstance(body, dict):
+        raise GoldError(f"{where}: not a JSON object; found {line.strip()[:80]!r}")
+    return body
+
+
+def item_of(where: str, body: Mapping[str, Any]) -> Item:
+    """One item; ``GoldError`` names ``where``, the key and what was found."""
+    try:
+        return Item.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"])
@@ -146,7 +216,7 @@ def load_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus], encoder:
     invalid: dict[str, str] = {}
     for item in items:
         try:
-            resolved = [_resolve(answer, texts) for answer in item.answers]
+            resolved = _resolve_all(item, texts)
         except GoldError as error:
             invalid[item.id] = str(error)
         else:
@@ -172,6 +242,10 @@ def load_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus], encoder:
         token_start=tokens[:, 2],
         token_end=tokens[:, 3],
     )
+
+
+def _resolve_all(item: Item, texts: Corpus) -> list[Span]:
+    return [_resolve(answer, texts) for answer in item.answers]
 
 
 def _resolve(answer: Answer, texts: Corpus) -> Span:

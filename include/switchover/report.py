@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from switchover.arms_compared import ArmsCompared, compare_arms
+from switchover.arms_text import compared_text
+from switchover.errors import GoldError
+from switchover.gold import read_items
 from switchover.ledger import Ledger, RunRow
 from switchover.protocol import State
+from switchover.text import table
 
 Summary = dict[str, Any]
 RULE_COLUMNS = ("rule", "outcome", "value", "bound", "margin", "n", "needs")
@@ -89,14 +96,6 @@ def rule_table(verdicts: Sequence[Mapping[str, Any]]) -> str:
     return table([list(RULE_COLUMNS), *rows])
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns; the first row is the head."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
-
-
 def markdown(summary: Summary) -> str:
     """The summary for people, as Markdown. Cell text is escaped; nothing of it becomes markup."""
     parts = [
@@ -123,34 +122,47 @@ def markdown(summary: Summary) -> str:
 def write_evidence(ledger: Ledger, id: str, put: Callable[[str, bytes], None]) -> list[str]:
     """Write the evidence bundle through ``put(name, bytes)``; returns the names.
 
-    After a rollback it holds the questions that moved most with both arms' hits side by side.
+    With evidence of both arms it compares them, down to the questions that moved most with both arms' hits.
     """
     summary = summarise(ledger, id)
     files = {
         "summary.json": json.dumps(summary, indent=2, default=str),
         "report.md": markdown(summary),
     }
-    phase = "hold" if summary["flipped_at"] else "warm"
-    worst = worst_questions(ledger, id, phase=phase)
-    if worst:
-        files["worst_questions.json"] = json.dumps(worst, indent=2, default=str)
+    compared = compared_arms(ledger, id)
+    if compared is not None:
+        files["comparison.json"] = json.dumps(compared.to_json(), indent=2, default=str)
+        fenced = compared_text(compared).replace("`", "'")  # nothing in a question or a hit ends the fence
+        files["report.md"] += f"\n## Green against Blue\n\n```text\n{fenced}\n```\n"
     for name, text in files.items():
         put(name, text.encode())
     return sorted(files)
 
 
-def worst_questions(ledger: Ledger, id: str, *, phase: str, most: int = 10) -> list[dict[str, Any]]:
-    """Questions whose coverage fell most from Blue to Green, worst first, with both arms' newest hits."""
-    totals: dict[str, dict[str, list[float]]] = {}
-    for row in ledger.evidence.rows(id, phase=phase):
-        if row["coverage"] is not None:
-            totals.setdefault(row["question"], {"blue": [], "green": []})[row["arm"]].append(row["coverage"])
-    moved = sorted((_mean(arms["green"]) - _mean(arms["blue"]), question) for question, arms in totals.items())
-    picked = {question: change for change, question in moved[:most] if change < 0}
-    hits: dict[str, dict[str, Any]] = {question: {} for question in picked}
-    for row in ledger.evidence.hits(id, phase=phase, questions=list(picked)):
-        hits[row["question"]][row["arm"]] = {key: row[key] for key in ("coverage", "cited", "hits")}
-    return [{"question": question, "coverage_change": picked[question], **hits[question]} for question in picked]
+def compared_arms(ledger: Ledger, id: str) -> ArmsCompared | None:
+    """Both arms over the newest phase with evidence; ``None`` without any.
+
+    Tags and question texts come from the gold set's file as long as it is the one that was asked.
+    """
+    row, evidence = ledger.runs.get(id), ledger.evidence
+    phase = evidence.newest_phase(id)
+    rows = evidence.rows(id, phase=phase)
+    if not rows:
+        return None
+    plan = row.read_plan()
+    try:
+        items, digest = read_items(Path(plan.gold.path))
+        note = "" if digest == row.gold_digest else f"no tags: {plan.gold.path} is not the gold set that was asked"
+    except GoldError as error:
+        items, note = [], f"no tags: {error}"
+    compared = compare_arms(
+        rows,
+        evidence.questions(id),
+        rules=plan.rules,
+        items={} if note else {item.id: item for item in items},
+        hits_of=lambda probes: evidence.hits(id, phase=phase, probes=probes),
+    )
+    return replace(compared, note=note)
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,10 +186,6 @@ def _between(start: datetime | None, end: datetime | None) -> float | None:
 
 def _iso(at: datetime | None) -> str | None:
     return at.isoformat() if at is not None else None
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
 
 
 def _clock(seconds: float) -> str:

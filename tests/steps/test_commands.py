@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from switchover.steps.flip import flip_or_abort
 from switchover.steps.freeze import freeze
 from switchover.steps.verify import verify
 from switchover.steps.warm import warm
-from tests.steps.conftest import ROOT, World
+from tests.steps.conftest import GOLD, ROOT, World
 
 PLAN = str(ROOT / "include" / "plans" / "docs.yaml")
 
@@ -37,6 +38,7 @@ def call(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 def test_eval_of_one_arm_passes_and_leaves_no_trace(call: Any, world: World) -> None:
     code, found = call("eval", "--plan", PLAN, "--arm", "green")
     assert (code, found["outcome"]) == (0, "PASS")
+    assert "comparison" not in found, "there is nothing to compare one arm with"
     assert found["arms"] == {"green": "docs_v2"}
     rules = {verdict["rule"] for verdict in found["verdicts"]}
     assert rules == {"ds_question", "coverage", "flip_rate", "error_rate", "tool_loops"}
@@ -65,6 +67,14 @@ def test_eval_of_both_arms_sees_a_broken_green(call: Any, world: World) -> None:
     assert code == 1
     assert outcomes["coverage_vs_blue"] == outcomes["coverage"] == "FAIL"
     assert found["arms"] == {"blue": "docs_v1", "green": "docs_v2"}
+    compared = found["comparison"]
+    lost = compared["measures"]["coverage"]
+    assert lost["effect"] < -0.02 and lost["losses"] > lost["wins"]
+    assert {segment["tag"] for segment in compared["segments"]} == {"topic"}
+    first = compared["moved"][0]
+    assert first["change"] > 0
+    assert first["asked"]
+    assert {arm: len(hits) for arm, hits in first["hits"].items()} == {"blue": 5, "green": 5}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +110,9 @@ def test_replay_judges_recorded_evidence_again(call: Any, world: World, tmp_path
     code, found = call("replay", switch.id, "--rules", str(stricter))
     assert code == 1
     assert found["changed"] == ["ds_question: PASS -> FAIL"]
+    told = call("report", switch.id)[1]["comparison"]
+    assert told["note"] == "" and {segment["tag"] for segment in told["segments"]} == {"topic"}
+    assert told["measures"]["flips"]["n"] == 48
     stricter.write_text("ds_question: {acept: 0.1}\n")
     assert call("replay", switch.id, "--rules", str(stricter))[0] == 2
     assert call("replay", "docs:nobody")[0] == 2
@@ -120,3 +133,44 @@ def test_status_report_and_restore(call: Any, world: World) -> None:
     code, found = call("restore", switch.id)
     assert (code, found["state"]) == (0, "aborted")
     assert not world.frozen
+
+
+def test_gold_check_and_export_against_the_plans_corpus(call: Any, world: World, tmp_path: Path) -> None:
+    code, found = call("gold", "check", str(GOLD), "--plan", PLAN)
+    assert (code, found["questions"], found["resolved"], found["problems"]) == (0, 48, True, [])
+    moved = tmp_path / "moved.jsonl"
+    moved.write_text(GOLD.read_text().replace("The current code generator emits", "The newest code generator emits"))
+    code, found = call("gold", "check", str(moved), "--plan", PLAN)
+    assert (code, len(found["problems"])) == (2, 1)
+    assert found["problems"][0].startswith(f"{moved}:1: q01-assert-optimized: quote 'The newest code")
+    assert call("gold", "export", str(moved), "--plan", PLAN, "--out", str(tmp_path / "no"))[0] == 2
+    assert not (tmp_path / "no").exists()
+
+    beir = tmp_path / "beir"
+    assert call("gold", "export", str(GOLD), "--plan", PLAN, "--out", str(beir))[0] == 0
+    documents = (beir / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    assert world.sql("SELECT count(*) FROM documents") == [(len(documents),)], "the whole corpus, not the judged part"
+    into = ["--queries", str(beir / "queries.jsonl"), "--qrels", str(beir / "qrels" / "test.trec")]
+    for source in (["--plan", PLAN], ["--corpus", str(beir / "corpus.jsonl")]):
+        again = tmp_path / f"{source[0]}.jsonl"
+        code, found = call("gold", "import", *into, *source, "--out", str(again))
+        assert (code, found["questions"]) == (0, 48)
+        assert call("gold", "check", str(again), "--plan", PLAN)[0] == 0
+    assert (tmp_path / "--plan.jsonl").read_text() == (tmp_path / "--corpus.jsonl").read_text()
+
+
+def test_export_writes_a_run_for_each_arm_and_paraphrase(call: Any, world: World, tmp_path: Path) -> None:
+    switch = world.open()
+    freeze(switch)
+    verify(switch)
+    assert call("export", switch.id, "--out", str(tmp_path / "none"))[0] == 2, "nothing was asked yet"
+    warm(switch)
+    finish.abort(switch)
+    code, found = call("export", switch.id, "--out", str(tmp_path / "runs"))
+    assert (code, found["phase"]) == (0, "warm")
+    assert [(file["name"], file["questions"], file["unanswered"]) for file in found["files"]] == [
+        (f"{arm}.p{paraphrase}.trec", 48, 0) for arm in ("blue", "green") for paraphrase in range(3)
+    ]
+    assert not (tmp_path / "none").exists()
+    first = (tmp_path / "runs" / "green.p2.trec").read_text().splitlines()[0]
+    assert re.fullmatch("q01-assert-optimized Q0 [^ ]+ 1 1.000000 docs_v2.p2", first)

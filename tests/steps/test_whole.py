@@ -83,7 +83,7 @@ def test_a_green_that_turns_bad_is_rolled_back_and_timed(quick: World) -> None:
     assert sum(told) == pytest.approx(parts["total"], abs=0.005)
     bundle: dict[str, bytes] = {}
     write_evidence(quick.ledger, switch.id, lambda name, data: bundle.update({name: data}))
-    assert b"snippet_id" in bundle["worst_questions.json"], "both arms' hits side by side"
+    assert b"snippet_id" in bundle["comparison.json"], "both arms' hits side by side"
 
 
 def test_a_hold_without_evidence_rolls_back(world: World) -> None:

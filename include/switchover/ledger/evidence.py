@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from switchover.ledger.database import Database
 from switchover.ledger.tables import evidence as table
 
 BATCH = 500
+PROBE = ("question", "tick", "paraphrase", "seed")
 JUDGED = [column for column in table.c if column.name not in ("id", "run", "hits", "error")]
 
 
@@ -49,6 +50,10 @@ class EvidenceStore:
         with self._db.transaction() as connection:
             return int(self._db.scalar(connection, query))
 
+    def newest_phase(self, run: str) -> str:
+        """``hold`` when the hold has evidence, else ``warm``."""
+        return "hold" if self.last_tick(run, phase="hold") >= 0 else "warm"
+
     def began(self, run: str, *, phase: str, tick: int) -> datetime | None:
         """When the first probe of a tick was sent."""
         query = sa.select(sa.func.min(table.c.at)).where(
@@ -58,20 +63,13 @@ class EvidenceStore:
             found: datetime | None = self._db.scalar(connection, query)
         return found
 
-    def hits(self, run: str, *, phase: str, questions: Sequence[str]) -> list[Mapping[str, Any]]:
-        """The newest hits of both arms for some questions, for side-by-side reading."""
-        query = (
-            sa.select(
-                table.c.question,
-                table.c.arm,
-                table.c.paraphrase,
-                table.c.coverage,
-                table.c.cited,
-                table.c.hits,
+    def hits(self, run: str, *, phase: str, probes: Sequence[tuple[str, int, int, int]]) -> Iterator[Mapping[str, Any]]:
+        """Rows with hits, of both arms, for some probes (question, tick, paraphrase, seed); no order is kept."""
+        asked = sa.tuple_(table.c.question, table.c.tick, table.c.paraphrase, table.c.seed)
+        columns = [table.c[name] for name in (*PROBE, "arm", "cited", "status", "coverage", "ds_question", "hits")]
+        for start in range(0, len(probes), BATCH):
+            query = sa.select(*columns).where(
+                table.c.run == run, table.c.phase == phase, asked.in_(probes[start : start + BATCH])
             )
-            .distinct(table.c.question, table.c.arm)
-            .where(table.c.run == run, table.c.phase == phase, table.c.question.in_(questions))
-            .order_by(table.c.question, table.c.arm, table.c.tick.desc(), table.c.paraphrase)
-        )
-        with self._db.transaction() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            with self._db.transaction() as connection:
+                yield from [dict(row) for row in connection.execute(query).mappings()]

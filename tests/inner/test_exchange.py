@@ -1,0 +1,407 @@
+"""Gold sets to BEIR and TREC and back, runs to TREC; whatever is wrong is named with file and line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from switchover.cli import main
+from switchover.errors import BadInput, GoldError
+from switchover.exchange import corpus_lengths, import_gold, read_judgments, read_paraphrases, read_queries
+from switchover.export import export_gold, export_run, newest_probes, spaced_id, write_gold
+from switchover.gold import check_gold, read_items, read_lines
+from switchover.ledger import Ledger
+from switchover.plan import load_plan
+
+ROOT = Path(__file__).parents[2]
+GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"
+TEXTS = {"lambda": "A lambda yields a function object.", "break": "It ends the loop.", "my doc": "Größe"}
+
+
+def write(path: Path, *lines: Any) -> Path:
+    text = "".join((line if isinstance(line, str) else json.dumps(line, ensure_ascii=False)) + "\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def gold_item(id: str, *docs: str, **changes: Any) -> dict[str, Any]:
+    answers = [{"doc": doc, "start": 0, "end": len(TEXTS[doc])} for doc in docs]
+    body = {"id": id, "question": f"What is {id}?", "paraphrases": ["a", "b", "c"], "answers": answers}
+    return {**body, "decoys": [], "answerable": bool(docs), "tags": {}, **changes}
+
+
+def corpus_file(folder: Path) -> Path:
+    return write(folder / "corpus.jsonl", *({"_id": doc, "title": "T", "text": text} for doc, text in TEXTS.items()))
+
+
+# In and out
+
+
+def test_out_and_in_again_is_the_same_set(tmp_path: Path) -> None:
+    items = [
+        gold_item("q1", "lambda", "break", tags={"language": "de"}),
+        gold_item("q2", "my doc", decoys=["lambda"]),
+        gold_item("q3", decoys=["break"]),  # no answer, so no judgment: a tool would count it as never found
+    ]
+    gold = write(tmp_path / "gold.jsonl", *items)
+    out = tmp_path / "beir"
+    files = export_gold(check_gold(gold), gold, out, corpus=TEXTS.items())
+    assert files == ["corpus.jsonl", "qrels/test.tsv", "queries.jsonl"], "'my doc' cannot stand in a TREC file"
+    assert (out / "qrels" / "test.tsv").read_text() == (
+        "query-id\tcorpus-id\tscore\nq1\tlambda\t1\nq1\tbreak\t1\nq2\tmy doc\t1\nq2\tlambda\t0\n"
+    )
+    found = import_gold(out / "queries.jsonl", out / "qrels" / "test.tsv", lengths=corpus_lengths(out / "corpus.jsonl"))
+    write_gold(found.items, tmp_path / "again.jsonl")
+    assert read_items(tmp_path / "again.jsonl")[0] == read_items(gold)[0]
+    assert (found.without_judgment, found.without_relevant, found.other_judgments) == (0, 0, 0)
+    assert found.characters == [34, 17, 5], "characters, not bytes"
+
+
+def test_what_the_layout_cannot_carry_becomes_the_whole_document(tmp_path: Path) -> None:
+    gold = write(tmp_path / "gold.jsonl", gold_item("q1", answers=[{"doc": "lambda", "quote": "a function"}] * 2))
+    write(gold, {**json.loads(gold.read_text()), "answerable": True})
+    out = tmp_path / "beir"
+    assert "qrels/test.trec" in export_gold(check_gold(gold), gold, out)
+    assert (out / "qrels" / "test.trec").read_text() == "q1 0 lambda 1\n"
+    for qrels in ("test.tsv", "test.trec"):
+        found = import_gold(out / "queries.jsonl", out / "qrels" / qrels, lengths=corpus_lengths(corpus_file(tmp_path)))
+        (answer,) = found.items[0].answers
+        assert (answer.doc, answer.quote, answer.start, answer.end) == ("lambda", None, 0, 34)
+
+
+def test_the_sandbox_gold_set_survives_but_for_its_quotes(tmp_path: Path) -> None:
+    before = check_gold(GOLD)
+    export_gold(before, GOLD, tmp_path / "beir")
+    folder = tmp_path / "beir"
+    found = import_gold(
+        folder / "queries.jsonl", folder / "qrels" / "test.trec", lengths=lambda docs: dict.fromkeys(docs, 9)
+    )
+    assert len(found.items) == 48
+    for (_, item), again in zip(before.items, found.items, strict=True):
+        assert again.model_dump(exclude={"answers"}) == item.model_dump(exclude={"answers"})
+        assert [a.doc for a in again.answers] == list(dict.fromkeys(a.doc for a in item.answers))
+
+
+def test_trec_topics_and_qrels_with_paraphrases_from_a_file(tmp_path: Path) -> None:
+    queries = write(tmp_path / "topics.tsv", "301\twhat yields lambda", "302\tloops", "303\tnobody judged", "304\tbad")
+    qrels = write(
+        tmp_path / "qrels.txt", "301 0 lambda 2", "301 Q0 break 0", "302 0 break 1", "304 0 break -2", "9 0 x 1"
+    )
+    paraphrases = write(
+        tmp_path / "p.jsonl",
+        {"_id": "301", "paraphrases": ["a", "b", "c"]},
+        {"id": 302, "paraphrases": ["d", "e", "f"], "question": "a gold set will do"},
+    )
+    lengths = corpus_lengths(corpus_file(tmp_path))
+    found = import_gold(queries, qrels, lengths=lengths, paraphrases=paraphrases)
+    assert [(i.id, i.paraphrases, [a.doc for a in i.answers], i.decoys) for i in found.items] == [
+        ("301", ["a", "b", "c"], ["lambda"], ["break"]),
+        ("302", ["d", "e", "f"], ["break"], []),
+    ]
+    assert (found.without_judgment, found.without_relevant, found.other_judgments) == (1, 1, 1)
+    strict = import_gold(queries, qrels, lengths=lengths, paraphrases=paraphrases, relevant_from=2)
+    assert [item.id for item in strict.items] == ["301"]
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_byte_order_mark_and_either_line_end_are_read(tmp_path: Path, before: bytes, end: bytes) -> None:
+    def raw(name: str, *lines: str) -> Path:
+        (tmp_path / name).write_bytes(before + end.join(line.encode() for line in lines))
+        return tmp_path / name
+
+    # U+2028 ends a line for some readers; in JSON it is a character like others.
+    gold = raw("g.jsonl", json.dumps(gold_item("q1", "lambda", question="a\u2028b"), ensure_ascii=False), "")
+    assert [item.question for item in read_items(gold)[0]] == ["a\u2028b"]
+    assert [(q.id, q.text) for q in read_queries(raw("t.tsv", "1\tone", "", "2\ttwo"))] == [("1", "one"), ("2", "two")]
+    assert list(read_judgments(raw("q.tsv", "query-id\tcorpus-id\tscore", "1\tmy doc\t1"))["1"]) == ["my doc"]
+    assert list(read_judgments(raw("q.trec", "1 0 d 1"))["1"]) == ["d"]
+
+
+# What is wrong
+
+
+HEAD = "query-id\tcorpus-id\tscore"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1\td\t1"], "q:1: three columns and no header; allowed: 'query-id\\tcorpus-id\\tscore' as the first line"),
+        (["1 d 1"], "q:1: three columns and no header"),
+        (["1\tmy doc\t1"], "q:1: three columns and no header"),
+        (["1 0 d"], "q:1: three columns and no header"),
+        (["1 0 d 1", "1 0 my doc 1"], "q:2: 5 columns; allowed: query, iteration, document, relevance"),
+        ([HEAD, "1\td"], "q:2: 2 columns; allowed: query, document, score with tabs between"),
+        ([HEAD, "1 d 1"], "q:2: 1 columns"),
+        ([HEAD, "1\td\t0.5"], "q:2: score: found '0.5'; allowed: a whole number"),
+        ([HEAD, "1\td\t1", "", "1\td\t0"], "q:4: document 'd' is judged twice for query '1'; first on line 2"),
+    ],
+)
+def test_bad_qrels(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(GoldError) as raised:
+        read_judgments(write(tmp_path / "q", *lines))
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1\tone", "1\ttwo"], "q:2: query '1' is given twice; first on line 1"),
+        (["1 one"], "q:1: not a query; allowed: JSON with _id and text, or id<TAB>text"),
+        (["1\ta\tb"], "q:1: not a query"),
+        (['{"_id": "1", "text": "x"}', "2\ttwo"], "q:2: not JSON"),
+        (["", '{"text": "x"}'], "q:2: _id: found 'None'; allowed: a text"),
+        (['{"_id": true, "text": "x"}'], "q:1: _id: found 'True'"),
+        (['{"_id": "1"}'], "q:1: text: found 'None'"),
+        (["[1]\tx", "[2]"], "q:2: not a query"),
+    ],
+)
+def test_bad_queries(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(GoldError) as raised:
+        list(read_queries(write(tmp_path / "q", *lines)))
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("texts", [None, "abc", ["a", "b"], ["a", "b", "b"], ["a", "b", " "], ["a", "b", 3]])
+def test_bad_paraphrases(tmp_path: Path, texts: Any) -> None:
+    path = write(tmp_path / "p", {"_id": "1", "paraphrases": ["a", "b", "c"]}, {"_id": "2", "paraphrases": texts})
+    with pytest.raises(GoldError, match="p:2: paraphrases: found .*; allowed: three texts that differ"):
+        read_paraphrases(path)
+    twice = write(tmp_path / "twice", *[{"_id": "1", "paraphrases": ["a", "b", "c"]}] * 2)
+    with pytest.raises(GoldError, match="twice:2: '1' is given twice"):
+        read_paraphrases(twice)
+
+
+def test_what_an_import_needs_and_does_not_find(tmp_path: Path) -> None:
+    queries = write(tmp_path / "queries", "1\tone", "2\ttwo", "3\tthree")
+    qrels = write(tmp_path / "qrels", "1 0 lambda 1", "2 0 break 1", "3 0 gone 1")
+    some = write(tmp_path / "some", {"_id": "1", "paraphrases": ["a", "b", "c"]})
+    lengths = corpus_lengths(corpus_file(tmp_path))
+    with pytest.raises(GoldError, match="queries:2: query '2' has no paraphrases, nor have 1 more; .*--paraphrases"):
+        import_gold(queries, qrels, lengths=lengths, paraphrases=some)
+    all_three = write(tmp_path / "all", *({"_id": id, "paraphrases": ["a", "b", "c"]} for id in "123"))
+    with pytest.raises(GoldError, match="qrels:3: document 'gone' is judged relevant, but is not in the corpus"):
+        import_gold(queries, qrels, lengths=lengths, paraphrases=all_three)
+    with pytest.raises(GoldError, match="queries: no query of it has a document judged 2 or higher"):
+        import_gold(queries, qrels, lengths=lengths, paraphrases=all_three, relevant_from=2)
+    twice = write(tmp_path / "corpus2", *[{"_id": "lambda", "text": "x"}] * 2)
+    with pytest.raises(GoldError, match="corpus2:2: document 'lambda' is given twice"):
+        import_gold(queries, qrels, lengths=corpus_lengths(twice), paraphrases=all_three)
+
+
+def test_an_answer_where_none_is_said_to_be_is_refused(tmp_path: Path) -> None:
+    ours = {"switchover": {"paraphrases": ["a", "b", "c"], "answerable": False}}
+    queries = write(tmp_path / "queries", {"_id": "1", "text": "one", "metadata": ours})
+    qrels = write(tmp_path / "qrels", "1 0 lambda 1")
+    with pytest.raises(GoldError, match="queries:1: answerable is false, yet .*qrels:1 judges"):
+        import_gold(queries, qrels, lengths=corpus_lengths(corpus_file(tmp_path)))
+
+
+def test_metadata_of_others_is_none_of_ours(tmp_path: Path) -> None:
+    theirs = {"tags": ["python", "loops"], "answerable": False}
+    queries = write(tmp_path / "queries", {"_id": "1", "text": "one", "metadata": theirs})
+    qrels = write(tmp_path / "qrels", "1 0 lambda 1")
+    paraphrases = write(tmp_path / "p", {"_id": "1", "paraphrases": ["a", "b", "c"]})
+    found = import_gold(queries, qrels, lengths=corpus_lengths(corpus_file(tmp_path)), paraphrases=paraphrases)
+    assert (found.items[0].tags, found.items[0].answerable) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b'{"id": 1}\n{"id": "\xe9"}\n', "f:2: not UTF-8 at byte 8 of the line; allowed: UTF-8"),
+        ('{"id": "ä"}'.encode("utf-16"), "f:1: not UTF-8 but UTF-16 by its first bytes; allowed: UTF-8"),
+    ],
+)
+def test_other_encodings_are_named_with_their_line(tmp_path: Path, raw: bytes, message: str) -> None:
+    (tmp_path / "f").write_bytes(raw)
+    with pytest.raises(GoldError) as raised:
+        list(read_lines(tmp_path / "f"))
+    assert message in str(raised.value)
+
+
+def test_check_says_everything_and_not_only_the_first(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "g",
+        gold_item("q1", "lambda"),
+        "{",
+        gold_item("q1", "lambda"),
+        gold_item("q2", "lambda", paraphrases=["a", "b"]),
+        gold_item("q3", answers=[{"doc": "lambda", "start": 0, "end": 999}], answerable=True),
+        gold_item("q4", answers=[{"doc": "lambda", "quote": "nowhere"}], answerable=True),
+        "[]",
+    )
+    problems = check_gold(path, corpus=lambda docs: TEXTS, minimum=2).problems
+    told = [problem.removeprefix(f"{path}:") for problem in problems]
+    assert told[0].startswith("2: not JSON")
+    assert told[1:] == [
+        "3: id 'q1' is given twice; first on line 1",
+        "4: paraphrases: List should have at least 3 items after validation, not 2; found \"['a', 'b']\"",
+        "5: q3: span 0..999 is out of range: 'lambda' has 34 characters",
+        "6: q4: quote 'nowhere' does not stand in 'lambda'",
+        "7: not a JSON object; found '[]'",
+        " 1 valid questions; allowed: at least 2",
+    ]
+    with pytest.raises(GoldError, match=r"g:2: not JSON.* \(and 3 more: `switchover gold check`\)"):
+        read_items(path)
+
+
+def test_nothing_is_written_over_and_nothing_is_left_half(tmp_path: Path) -> None:
+    gold = write(tmp_path / "gold.jsonl", gold_item("q1", "lambda"))
+    items = read_items(gold)[0]
+    with pytest.raises(BadInput, match="gold.jsonl: is there already; nothing was written; name a new file"):
+        write_gold(items, gold)
+    with pytest.raises(BadInput, match="cannot be written: No such file or directory; nothing was written"):
+        write_gold(items, tmp_path / "none" / "gold.jsonl")
+    with pytest.raises(BadInput, match="is there already; nothing was written; name a new folder"):
+        export_gold(check_gold(gold), gold, tmp_path)
+    odd = write(tmp_path / "odd.jsonl", gold_item("q1", "lambda"), gold_item("q\t2", "lambda"))
+    with pytest.raises(GoldError, match=r"odd.jsonl:2: id 'q\\t2' holds a tab"):
+        export_gold(check_gold(odd), odd, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gold.jsonl", "odd.jsonl"]
+
+
+def test_an_id_with_white_space_is_found(tmp_path: Path) -> None:
+    gold = write(tmp_path / "g", gold_item("q1", "lambda", decoys=["my doc"]))
+    assert spaced_id(check_gold(gold)) == "my doc"
+    assert spaced_id(check_gold(GOLD)) is None
+
+
+# Runs
+
+
+def probe(question: str, arm: str, tick: int, paraphrase: int, seed: int, *docs: str) -> dict[str, Any]:
+    hits = [{"doc": doc, "start": 0, "end": 9, "score": 0.1 * i, "rank": i} for i, doc in enumerate(docs, start=1)]
+    return {
+        "phase": "warm",
+        "tick": tick,
+        "arm": arm,
+        "question": question,
+        "paraphrase": paraphrase,
+        "seed": seed,
+        "ds_question": 0.3,
+        "ds_anchor": 0.3,
+        "coverage": 1.0,
+        "cited": "s",
+        "status": 200,
+        "error": None,
+        "tool_loop": False,
+        "hits": hits,
+        "at": datetime(2026, 11, 24, tzinfo=timezone.utc),
+    }
+
+
+def test_a_run_lists_each_document_once_in_the_order_of_the_hits(tmp_path: Path) -> None:
+    rows = [
+        probe("q2", "green", 3, 0, 0, "b", "a", "b", "c"),
+        probe("q1", "green", 3, 0, 0, "c"),
+        probe("q1", "green", 3, 1, 0),
+        probe("q1", "blue", 3, 0, 0, "a"),
+    ]
+    files = export_run(rows, tmp_path / "runs", targets={"blue": "docs_v1", "green": "docs_v2"})
+    assert (tmp_path / "runs" / "green.p0.trec").read_text().splitlines() == [
+        "q1 Q0 c 1 1.000000 docs_v2.p0",
+        "q2 Q0 b 1 1.000000 docs_v2.p0",
+        "q2 Q0 a 2 0.500000 docs_v2.p0",
+        "q2 Q0 c 3 0.333333 docs_v2.p0",
+    ]
+    assert [(f.name, f.tag, f.questions, f.lines, f.unanswered) for f in files] == [
+        ("blue.p0.trec", "docs_v1.p0", 1, 1, 0),
+        ("green.p0.trec", "docs_v2.p0", 2, 4, 0),
+        ("green.p1.trec", "docs_v2.p1", 1, 0, 1),
+    ]
+
+
+@pytest.mark.parametrize(("question", "doc"), [("q1", "my doc"), ("q 1", "d"), ("q1", "")])
+def test_a_run_with_an_id_that_trec_cannot_hold_is_refused(tmp_path: Path, question: str, doc: str) -> None:
+    with pytest.raises(BadInput, match="arm blue: id .* is empty or holds white space.*nothing was written"):
+        export_run([probe(question, "blue", 0, 0, 0, "d", doc)], tmp_path / "runs", targets={"blue": "b"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_newest_probe_with_the_lowest_seed_is_taken() -> None:
+    rows = [probe("q1", "green", tick, p, seed) for tick in (0, 2, 1) for p in (0, 1) for seed in (1, 0)]
+    assert newest_probes(rows) == [("q1", 2, 0, 0), ("q1", 2, 1, 0)]
+    assert newest_probes(reversed(rows)) == newest_probes(rows)
+
+
+@pytest.fixture
+def ledger(fresh_db: str) -> Iterator[Ledger]:
+    engine = sa.create_engine(fresh_db)
+    ledger = Ledger(engine=engine)
+    ledger.create_tables()
+    plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
+    ledger.runs.open(id="docs:1", plan=plan, pointer="p", blue="docs_v1", green="docs_v2", hold_minutes=20)
+    yield ledger
+    engine.dispose()
+
+
+def test_the_ledger_gives_the_hits_of_both_arms_for_the_probes_that_are_asked_for(ledger: Ledger) -> None:
+    rows = [
+        probe("q1", arm, tick, p, seed, f"{arm} {tick} {p} {seed}")
+        for arm in ("blue", "green")
+        for tick in (0, 1)
+        for p in (0, 1)
+        for seed in (0, 1)
+    ]
+    ledger.evidence.add("docs:1", rows)
+    assert ledger.evidence.newest_phase("docs:1") == "warm"
+    ledger.evidence.add("docs:1", [{**probe("q1", "blue", 1, 0, 0, "of the hold"), "phase": "hold"}])
+    assert ledger.evidence.newest_phase("docs:1") == "hold"
+    probes = newest_probes(ledger.evidence.rows("docs:1", phase="warm"))
+    many = [*probes, *[("q9", tick, 0, 0) for tick in range(600)]]  # more than one batch
+    found = ledger.evidence.hits("docs:1", phase="warm", probes=many)
+    assert sorted(row["hits"][0]["doc"] for row in found) == ["blue 1 0 0", "blue 1 1 0", "green 1 0 0", "green 1 1 0"]
+
+
+# The commands
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_gold_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "gold", "check", GOLD)
+    assert (code, "48 questions; quotes not resolved without --plan" in out) == (0, True)
+    bad = write(tmp_path / "bad.jsonl", "{", "{")
+    code, out, _ = call(capsys, "gold", "check", bad)
+    assert (code, [line.split(": ")[0] for line in out.splitlines()]) == (2, [f"{bad}:1", f"{bad}:2"])
+    code, out, _ = call(capsys, "gold", "check", bad, "--json")
+    assert (code, len(json.loads(out)["problems"])) == (2, 2)
+
+
+def test_gold_export_and_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gold = write(tmp_path / "gold.jsonl", gold_item("q1", "lambda"), gold_item("q2", "my doc"))
+    out = tmp_path / "beir"
+    code, text, _ = call(capsys, "gold", "export", gold, "--out", out)
+    assert code == 0
+    assert "2 questions: qrels/test.tsv, queries.jsonl" in text
+    assert "qrels/test.trec: not written: id 'my doc' holds white space" in text
+    arguments = ("--queries", out / "queries.jsonl", "--qrels", out / "qrels" / "test.tsv", "--out", tmp_path / "again")
+    code, text, _ = call(capsys, "gold", "import", *arguments, "--corpus", corpus_file(tmp_path))
+    assert code == 0
+    assert "2 questions, 2 answers" in text
+    assert "whole documents (median 19.5 characters, longest 34)" in text
+    assert read_items(tmp_path / "again")[0] == read_items(gold)[0]
+    code, _, error = call(capsys, "gold", "import", *arguments, "--corpus", corpus_file(tmp_path))
+    assert (code, "nothing was written" in error) == (2, True)
+    code, _, error = call(capsys, "gold", "export", corpus_file(tmp_path), "--out", tmp_path / "none")
+    assert code == 2
+    assert "corpus.jsonl:1: " in error and "nothing was written" in error
+
+
+def test_gold_import_wants_to_know_where_the_documents_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["gold", "import", "--queries", "q", "--qrels", "r", "--out", "o"])
+    assert raised.value.code == 2
+    assert "one of the arguments --corpus --plan is required" in capsys.readouterr().err
