@@ -101,7 +101,7 @@ class Hold:
     def may_stop(self) -> bool:
         """Whether any rule's evidence ever suffices: if not, no tick can stop, and none need be replayed."""
         evidence = self.evidence(TICKS)
-        recent = Readings(evidence.select(last_ticks=1))
+        recent = Readings(evidence.newest(1))
         watch = Watch(
             evidence=evidence, gaps=recent.gaps, recent=recent, rules=RULES, traffic=Traffic.of(self.signals(TICKS))
         )

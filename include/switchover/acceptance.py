@@ -182,20 +182,18 @@ def _failures(case: Case, bound: float, probes: tuple[int, int], live: int) -> F
 
 
 def _error_rate(case: Case) -> Finding:
-    plain, strict = (
-        int(np.count_nonzero(figures.green.failed)) for figures in (case.readings.plain, case.readings.strict)
-    )
-    return _failures(case, case.rules.error_rate.accept, (plain, strict), case.traffic.failures if case.traffic else 0)
+    probes = case.readings.plain.green.failed, case.readings.strict.green.failed
+    return _failures(case, case.rules.error_rate.accept, probes, case.traffic.failures if case.traffic else 0)
 
 
 def _http_5xx(case: Case) -> Finding:
-    seen = int(np.count_nonzero(measure.server_errors(case.readings.plain.green["status"])))
+    seen = case.readings.plain.green.errors_5xx
     strict = seen + case.readings.lacking[GREEN]
     return _failures(case, case.rules.http_5xx.accept, (seen, strict), case.traffic.errors_5xx if case.traffic else 0)
 
 
 def _tool_loops(case: Case) -> Finding:
-    probes = int(np.count_nonzero(case.readings.plain.green["tool_loop"]))
+    probes = case.readings.plain.green.tool_loops
     live = case.traffic.tool_loops if case.traffic else 0
     return Finding(
         value=probes + live,

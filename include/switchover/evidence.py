@@ -6,6 +6,7 @@ number or out of range becomes the worst value, so that no gap can improve a ver
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -15,16 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from switchover import measure
+from switchover.codes import Ints, distinct, places
 from switchover.errors import BadInput
-from switchover.traffic import SignalSample, increments
+from switchover.traffic import SignalSample as SignalSample  # a part of the evidence, too
+from switchover.traffic import increments as increments
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-BLUE, GREEN = 0, 1
-__all__ = ["ARMS", "BLUE", "COLUMNS", "GREEN", "PARAPHRASES", "Evidence", "Expected", "SignalSample", "increments"]
-
+BLUE, GREEN, BLUE_FAILED = 0, 1, 2  # arms 0 and 1; as sides, Blue's failed probes stand apart
+SIDES = 3
 ARMS = ("blue", "green")
 PARAPHRASES = 3
 NO_CITATION = "(no citation)"  # what an unanswerable question should cite
@@ -75,13 +76,45 @@ class Evidence:
         return len(self.arm)
 
     @cached_property
+    def side(self) -> Ints:
+        """Whose probe each row (n,) is: ``BLUE`` (one that succeeded), ``GREEN`` or ``BLUE_FAILED``."""
+        side: Ints = self.arm.copy()
+        side[np.flatnonzero(self.failed & (self.arm == BLUE))] = BLUE_FAILED
+        return side
+
+    @cached_property
+    def subject(self) -> Ints:
+        """Side and question of each row (n,) as one number, below ``SIDES * len(questions)``."""
+        subject: Ints = self.side * len(self.questions)
+        subject += self.question
+        return subject
+
+    @cached_property
     def cell(self) -> Ints:
-        """The combination (arm, question, paraphrase) of each row (n,) as one number."""
-        cell: Ints = self.arm * len(self.questions)
-        cell += self.question
-        cell *= PARAPHRASES
+        """Side, question and paraphrase of each row (n,) as one number."""
+        cell: Ints = self.subject * PARAPHRASES
         cell += self.paraphrase
         return cell
+
+    @cached_property
+    def counts(self) -> Ints:
+        """How many rows there are of each side, question and paraphrase (SIDES, questions, PARAPHRASES)."""
+        return self._counts(self.cell)
+
+    @cached_property
+    def seen(self) -> Ints:
+        """The same of observed rows only."""
+        return self.counts if self.whole else self._counts(self.cell[self.observed])
+
+    def _counts(self, cell: Ints) -> Ints:
+        shape = (SIDES, len(self.questions), PARAPHRASES)
+        return np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
+
+    @cached_property
+    def covered(self) -> Floats:
+        """Sum of the coverages of each side and question (SIDES, questions)."""
+        total = np.bincount(self.subject, self.coverage, SIDES * len(self.questions))
+        return total.astype(np.float64).reshape(SIDES, -1)
 
     @cached_property
     def failed(self) -> Bools:
@@ -89,17 +122,36 @@ class Evidence:
         return measure.failed(self.status) | ~np.isfinite(self.ms_total)
 
     @cached_property
+    def errors_5xx(self) -> Bools:
+        """Which rows (n,) are probes that ended in a 5xx."""
+        return measure.server_errors(self.status)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every row was observed."""
+        return bool(self.observed.all())
+
+    @cached_property
     def ticks(self) -> Ints:
         """The ticks that have rows, in order."""
-        return measure.distinct(self.tick)
+        return distinct(self.tick)
 
     @cached_property
     def at(self) -> Ints:
         """Position of each row's tick in ``ticks`` (n,)."""
-        if len(self.ticks) and self.ticks[-1] == len(self.ticks) - 1 and self.ticks[0] == 0:
-            return self.tick  # 0, 1, 2 ...: they are their own positions
-        position: Ints = np.searchsorted(self.ticks, self.tick)
-        return position
+        return places(self.tick, self.ticks)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether the rows stand in the order of their ticks."""
+        return not np.any(self.tick[1:] < self.tick[:-1])
+
+    @cached_property
+    def bounds(self) -> Ints:
+        """Where each tick begins, and the number of rows (ticks + 1,); ``ValueError`` if not ``ordered``."""
+        if not self.ordered:
+            raise ValueError("evidence: the rows do not stand in the order of their ticks; see in_order")
+        return np.append(np.searchsorted(self.tick, self.ticks), len(self))
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, Any]], questions: Sequence[str]) -> Evidence:
@@ -157,23 +209,25 @@ class Evidence:
         if len(self) and not 0 <= self.paraphrase.min() <= self.paraphrase.max() < PARAPHRASES:
             raise BadInput(f"evidence: a paraphrase outside 0..{PARAPHRASES - 1}")
         failed, count = self.failed, len(self.questions)
+        lost = np.flatnonzero(failed)
         open_end = np.zeros(len(self), np.bool_)
         if unanswerable.any():
             says = np.bincount(self.question[self.observed & unanswerable], minlength=count)
             rows = np.bincount(self.question[self.observed], minlength=count)
             open_end = ((says == rows) & (rows > 0))[self.question]
-        abstained = open_end & ~failed & (self.cited < 0)
+        without = np.flatnonzero(open_end)
+        abstained = np.flatnonzero(open_end & ~failed & (self.cited < 0))
         return replace(
             self,
-            sections=(*self.sections, NO_CITATION) if abstained.any() else self.sections,
-            ds_question=_but(_share(self.ds_question, worst=1.0), failed, 1.0),
-            ds_anchor=_but(_share(self.ds_anchor, worst=1.0), failed, 1.0),
-            coverage=_but(_but(_share(self.coverage, worst=0.0), failed, 0.0), open_end, np.nan),
-            cited=_but(_but(self.cited, failed, -1), abstained, len(self.sections)),
-            ms_retrieve=_but(_time(self.ms_retrieve), failed, np.inf),
-            ms_rerank=_but(_time(self.ms_rerank), failed, np.inf),
-            ms_reason=_but(_time(self.ms_reason), failed, np.inf),
-            ms_total=_but(_time(self.ms_total), failed, np.inf),
+            sections=(*self.sections, NO_CITATION) if len(abstained) else self.sections,
+            ds_question=_but(_share(self.ds_question, worst=1.0), lost, 1.0),
+            ds_anchor=_but(_share(self.ds_anchor, worst=1.0), lost, 1.0),
+            coverage=_but(_but(_share(self.coverage, worst=0.0), lost, 0.0), without, np.nan),
+            cited=_but(_but(self.cited, lost, -1), abstained, len(self.sections)),
+            ms_retrieve=_but(_time(self.ms_retrieve), lost, np.inf),
+            ms_rerank=_but(_time(self.ms_rerank), lost, np.inf),
+            ms_reason=_but(_time(self.ms_reason), lost, np.inf),
+            ms_total=_but(_time(self.ms_total), lost, np.inf),
         )
 
     def complete(self, runs: int) -> Evidence:
@@ -211,25 +265,21 @@ class Evidence:
         whole: dict[str, Any] = {name: np.concatenate([getattr(self, name), stand_ins[name]]) for name in COLUMNS}
         return replace(self, **whole)
 
-    def select(self, *, arm: int | None = None, tick: int | None = None, last_ticks: int | None = None) -> Evidence:
-        """The rows of one arm, of one tick, or of the newest ``last_ticks`` ticks that have rows."""
-        keep = np.ones(len(self), np.bool_)
-        if arm is not None:
-            keep &= self.arm == arm
-        if tick is not None:
-            keep &= self.tick == tick
-        if last_ticks is not None:
-            keep &= self.tick >= self.ticks[-last_ticks:].min(initial=self.tick.max(initial=0))
-        return self if keep.all() else self.take(keep)
+    def newest(self, ticks: int) -> Evidence:
+        """The rows of the newest ``ticks`` ticks that have rows."""
+        if len(self.ticks) <= ticks:
+            return self
+        return self.take(self.tick >= self.ticks[-ticks])
+
+    def in_order(self) -> Evidence:
+        """The same rows in the order of their ticks."""
+        return self if self.ordered else self.take(np.argsort(self.tick, kind="stable"))
 
     def take(self, rows: Bools | Ints) -> Evidence:
         """The rows that a mask or positions name."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
-
-    def ms(self, stage: str) -> Floats:
-        """Latency (n,) of one stage in milliseconds."""
-        values: Floats = getattr(self, f"ms_{stage}")
-        return values
+        at = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows  # a mask is slow, and there are many columns
+        taken: dict[str, Any] = {name: np.take(getattr(self, name), at) for name in COLUMNS}
+        return replace(self, **taken)
 
 
 COLUMNS = tuple(one.name for one in fields(Evidence) if one.name not in ("questions", "sections", "memo"))
@@ -254,9 +304,8 @@ def _time(values: Floats) -> Floats:
     return values if len(values) and values.min() >= 0 else np.where(values >= 0, values, np.inf)
 
 
-def _but(values: npt.NDArray[Any], where: Bools, instead: float) -> npt.NDArray[Any]:
+def _but(values: npt.NDArray[Any], rows: Ints, instead: float) -> npt.NDArray[Any]:
     """The values with some replaced; the same array when they stand there already."""
-    rows = np.flatnonzero(where)
     if np.array_equal(values[rows], np.full(len(rows), instead), equal_nan=True):
         return values
     out: npt.NDArray[Any] = values.copy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import weakref
 from functools import cached_property
 from typing import Any
 
@@ -11,73 +10,41 @@ import numpy as np
 import numpy.typing as npt
 
 from switchover import measure
-from switchover.evidence import BLUE, GREEN, PARAPHRASES, Bools, Evidence, Floats, Ints
-from switchover.intervals import Interval, wilson
+from switchover.codes import NOT_ASKED, Ints, agreed, together
+from switchover.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, SIDES, Bools, Evidence, Floats
+from switchover.rows import Rows
 
 States = npt.NDArray[np.int8]
 
 
-class Side:
-    """One arm's rows and the figures that need no other arm. Everything is worked out once, when asked for."""
+class Side(Rows):
+    """One side's rows, and the figures by question that need no other side."""
 
-    def __init__(self, evidence: Evidence, where: Bools) -> None:
-        self._ref = weakref.ref(evidence)  # the evidence remembers its sides: no circle
-        rows = np.flatnonzero(where)
-        together = len(rows) > 0 and int(rows[-1] - rows[0]) == len(rows) - 1
-        self._rows: slice | Ints = slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
-        self._columns: dict[str, npt.NDArray[Any]] = {}
-        self._quantiles: dict[tuple[str, float], float] = {}
-        self.n = len(rows)
+    def __init__(self, evidence: Evidence, side: int) -> None:
+        super().__init__(evidence, evidence.side == side)
+        self._side = side
         self.questions = len(evidence.questions)
 
-    @property
-    def _evidence(self) -> Evidence:
-        evidence = self._ref()
-        if evidence is None:
-            raise ReferenceError("figures: the evidence is gone; keep it as long as its figures")
-        return evidence
-
-    def __getitem__(self, column: str) -> npt.NDArray[Any]:
-        """One column of this arm's rows."""
-        if column not in self._columns:
-            self._columns[column] = self._of_column(column)
-        return self._columns[column]
-
-    def quantile(self, column: str, q: float) -> float:
-        """One quantile of a column."""
-        if (column, q) not in self._quantiles:
-            self._quantiles[column, q] = float(measure.quantile(self[column], q, self._room))
-        return self._quantiles[column, q]
-
-    def interval(self, column: str, q: float, n: float, z: float) -> Interval:
-        """The same with its interval; ``n`` is how many independent draws the rows are worth."""
-        low, high = wilson(q * n, n, z)
-        found = measure.quantile(self[column], [low, q, high], self._room)
-        self._quantiles[column, q] = float(found[1])
-        return float(found[0]), float(found[2])
-
-    def only(self, questions: Bools) -> Side:
-        """The same side over some questions (n_questions,)."""
-        kept = np.zeros(len(self._evidence), np.bool_)
-        kept[self._rows] = questions[self["question"]]
-        return Side(self._evidence, kept)
+    @cached_property
+    def failed(self) -> int:
+        """How many probes had no success."""
+        return self.count(self._evidence.failed)
 
     @cached_property
-    def failed(self) -> Bools:
-        """Which rows are probes without success."""
-        return self._of(self._evidence.failed)
+    def errors_5xx(self) -> int:
+        """How many probes ended in a 5xx."""
+        return self.count(self._evidence.errors_5xx)
 
     @cached_property
-    def _room(self) -> Floats:
-        return np.empty(self.n)
+    def tool_loops(self) -> int:
+        """How many probes had a tool loop."""
+        return self.count(self._evidence.tool_loop)
 
     @cached_property
     def asked(self) -> Bools:
         """Questions (n_questions,) that were put to this arm at least once."""
-        if self["observed"].all():
-            return self.covered[1] > 0
-        there: Bools = np.bincount(self["question"][self["observed"]], minlength=self.questions) > 0
-        return there
+        asked: Bools = self._evidence.seen[self._side].sum(axis=1) > 0
+        return asked
 
     @cached_property
     def coverage(self) -> Floats:
@@ -89,27 +56,19 @@ class Side:
     @cached_property
     def covered(self) -> tuple[Floats, Ints]:
         """(sum of coverages, rows) of each question (n_questions,)."""
-        count = np.bincount(self["question"], minlength=self.questions)
-        total = np.bincount(self["question"], self["coverage"], self.questions)
-        return total.astype(np.float64), count
+        return self._evidence.covered[self._side], self._evidence.counts[self._side].sum(axis=1)
 
     @cached_property
     def states(self) -> States:
         """λ state of each question (n_questions,)."""
-        return measure.lambda_states(self["question"], self["paraphrase"], self["seed"], self["cited"], self.questions)
+        mine: States = states(self._evidence)[self._side]
+        return mine
 
     @cached_property
     def flips(self) -> Floats:
         """1.0 where a question is not → (n_questions,)."""
         flips: Floats = (self.states != measure.CONVERGENT).astype(np.float64)
         return flips
-
-    def _of_column(self, column: str) -> npt.NDArray[Any]:
-        return self._of(getattr(self._evidence, column))
-
-    def _of(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """This arm's part of a column: a view where its rows lie together."""
-        return values[self._rows] if isinstance(self._rows, slice) else np.take(values, self._rows)
 
     @cached_property
     def medians(self) -> Floats:
@@ -119,16 +78,16 @@ class Side:
     @cached_property
     def paraphrase_sets(self) -> list[Floats]:
         """ΔS_question of each paraphrase set."""
-        return [self["ds_question"][self["paraphrase"] == p] for p in range(PARAPHRASES)]
+        ds, paraphrase = self._evidence.ds_question, self._evidence.paraphrase
+        return [ds[np.flatnonzero(self._where & (paraphrase == p))] for p in range(PARAPHRASES)]
 
     def seeds(self) -> tuple[int, int]:
         """(seeds that this arm was asked with, those of them that changed nothing)."""
-        columns = [self[name] for name in ("question", "paraphrase", "seed", "cited")]
-        if not self["observed"].all():
-            columns = [values[self["observed"]] for values in columns]
-        question, paraphrase, seed, cited = columns
-        inert = measure.inert_seeds(question, paraphrase, seed, cited)
-        return len(measure.distinct(seed)), len(inert)
+        evidence = self._evidence if self._evidence.whole else self._evidence.take(self._evidence.observed)
+        seeds, cited = citations(evidence)
+        mine = cited[:, self._side].reshape(len(seeds), -1)
+        asked = (mine != NOT_ASKED).any(axis=1)
+        return int(np.count_nonzero(asked)), len(measure.inert(seeds[asked], mine[asked]))
 
 
 class AtBest(Side):
@@ -144,8 +103,7 @@ class AtBest(Side):
 
     def quantile(self, column: str, q: float) -> float:
         """One quantile of a column."""
-        values = self._of_column(column)
-        return float(measure.quantile(values, q, room=values))
+        return float(measure.quantile(self._of_column(column), q, reorder=True))
 
     def _of_column(self, column: str) -> npt.NDArray[Any]:
         there = self._good[column]
@@ -186,9 +144,8 @@ class Figures:
 
     def strict(self, evidence: Evidence, *, whole_green: bool) -> Figures:
         """The same with all doubt against Green; ``whole_green``: no row of Green is missing."""
-        green = self.green if whole_green else Side(evidence, evidence.arm == GREEN)
-        failed = Side(evidence, (evidence.arm == BLUE) & evidence.failed)
-        return Figures(self.questions, green, AtBest(self.blue, failed))
+        green = self.green if whole_green else Side(evidence, GREEN)
+        return Figures(self.questions, green, AtBest(self.blue, Side(evidence, BLUE_FAILED)))
 
     @property
     def asked(self) -> int:
@@ -206,7 +163,7 @@ class Figures:
         return self.blue.covered[1] > 0
 
     @cached_property
-    def compared(self) -> Side:
+    def compared(self) -> Rows:
         """Green's rows over the comparable questions."""
         if self.comparable.all():
             return self.green
@@ -232,10 +189,51 @@ class Figures:
 def sides(evidence: Evidence) -> tuple[Side, Side]:
     """Green, and Blue's successful probes; the same ones whenever the same evidence is asked for."""
     if "sides" not in evidence.memo:
-        green = Side(evidence, evidence.arm == GREEN)
-        evidence.memo["sides"] = green, Side(evidence, (evidence.arm == BLUE) & ~evidence.failed)
+        evidence.memo["sides"] = Side(evidence, GREEN), Side(evidence, BLUE)
     found: tuple[Side, Side] = evidence.memo["sides"]
     return found
+
+
+def citations(evidence: Evidence) -> tuple[Ints, Ints]:
+    """The seeds (s,), and what each cited of each side, question and paraphrase (s, SIDES, n_questions, 3)."""
+    if "citations" not in evidence.memo:
+        shape = (SIDES, len(evidence.questions), PARAPHRASES)
+        seeds, table = measure.citations(evidence.cell, evidence.seed, evidence.cited, math.prod(shape))
+        evidence.memo["citations"] = seeds, table.reshape(len(seeds), *shape)
+    found: tuple[Ints, Ints] = evidence.memo["citations"]
+    return found
+
+
+def states(evidence: Evidence) -> States:
+    """λ state of each side and question (SIDES, n_questions)."""
+    if "states" not in evidence.memo:
+        evidence.memo["states"] = _states(evidence)
+    found: States = evidence.memo["states"]
+    return found
+
+
+def _states(evidence: Evidence) -> States:
+    q, p, s, c = evidence.subject, evidence.paraphrase, evidence.seed, evidence.cited
+    shape = (SIDES, len(evidence.questions))
+    seeds, cited = citations(evidence)
+    if len(seeds) <= 2:  # to leave one of two out changes nothing
+        return measure.states_from(together(cited, axis=(0, 3)).ravel(), q, p, c).reshape(shape)
+    found = np.empty(shape, np.int8)
+    for side in range(SIDES):  # which of many seeds are inert is a matter of each side
+        rows = np.flatnonzero(evidence.side == side)
+        found[side] = measure.lambda_states(q[rows], p[rows], s[rows], c[rows], math.prod(shape)).reshape(shape)[side]
+    return found
+
+
+def tick_flips(evidence: Evidence) -> tuple[Bools, Bools]:
+    """Whether each question flips in each tick, and whether it was asked in it (ticks, SIDES, n_questions)."""
+    shape = (len(evidence.ticks), SIDES, len(evidence.questions))
+    cell = evidence.at * (shape[1] * shape[2])
+    cell += evidence.subject
+    cited = agreed(cell, evidence.cited, math.prod(shape))
+    found = measure.states_from(cited, cell, evidence.paraphrase, evidence.cited)
+    asked = cited != NOT_ASKED
+    return ((found != measure.CONVERGENT) & asked).reshape(shape), asked.reshape(shape)
 
 
 def mean_of(values: Floats) -> float:

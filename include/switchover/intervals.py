@@ -114,15 +114,21 @@ def _mean_lower_unit(x: Floats, alpha: float) -> float:
     or less it is not expected to grow, so it reaches 1/alpha with probability alpha at most.
     """
 
-    def refuted(m: float) -> float:
-        wealth = np.log1p(np.outer(BETS, (x - m) / m)).sum(axis=1)
-        peak = float(wealth.max())
-        return peak + math.log(float(np.exp(wealth - peak).mean())) + math.log(alpha)
-
     if not len(x) or not math.isfinite(float(x.sum())):
         return 0.0
-    tiny = 1e-12
-    return 0.0 if refuted(tiny) < 0 else _root(refuted, tiny, 1.0)
+    m, staked = 1e-12, np.outer(BETS, x)
+    for _ in range(100):
+        # Log wealth falls with log m and is convex: Newton's steps from the left never go beyond the root.
+        kept = (1 - BETS[:, None]) * m
+        wealth = np.log((kept + staked) / m).sum(axis=1)
+        peak = float(wealth.max())
+        weights = np.exp(wealth - peak)
+        excess = peak + math.log(float(weights.mean() * alpha))
+        fall = float(weights @ (staked / (kept + staked)).sum(axis=1)) / float(weights.sum())
+        if excess <= 1e-13 * fall:
+            break
+        m *= math.exp(excess / fall)
+    return m if m > 1e-12 else 0.0
 
 
 def _root(decreasing: Callable[[float], float], low: float = 0.0, high: float = 1.0) -> float:

@@ -51,14 +51,14 @@ def judge_stop(
     ``evidence`` and ``signals`` (a sample a tick, oldest first, ``None`` where the store was dead) are those
     of the whole hold. INCONCLUSIVE: beyond the stop bound but not proven, or too much is missing to tell.
     """
-    made = evidence.take(evidence.observed) if not evidence.observed.all() else evidence
+    made = (evidence if evidence.whole else evidence.take(evidence.observed)).in_order()
     window = rules.statistics.window
     ticks = len(made.ticks)
     runs = None if expected is None or not ticks else round(expected.runs * min(window, ticks) / ticks)
     watch = Watch(
         evidence=made,
         gaps=Gaps.of(made, expected.runs if expected else None),
-        recent=Readings(made.select(last_ticks=window), runs=runs),
+        recent=Readings(made.newest(window), runs=runs),
         rules=rules,
         traffic=Traffic.of(signals),
     )

@@ -7,13 +7,14 @@ each docstring; where something could not be measured, the worst value stands in
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from switchover.codes import FICKLE, Ints, agreed, distinct, places, starts
+
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Mode = Literal["joined", "top1", "mean"]
 
@@ -85,7 +86,7 @@ def context_vectors(
     out = np.zeros((n_rows, hits.shape[1]))
     order = np.argsort(owner, kind="stable")
     owner, unit = owner[order], _normalised(hits[order])
-    first = _starts(owner)
+    first = starts(owner)
     if mode == "top1":
         out[owner[first]] = unit[first]
     elif len(first):
@@ -166,26 +167,27 @@ def inert_seeds(question: npt.ArrayLike, paraphrase: npt.ArrayLike, seed: npt.Ar
     """
     seeds, q, p, c = _ints(seed), _ints(question), _ints(paraphrase), _ints(cited)
     _same_length(question=q, paraphrase=p, seed=seeds, cited=c)
-    which, depth = distinct(seeds), int(p.max(initial=0)) + 1
-    if len(which) < 2:
-        return which[:0]
-    cell = q * depth + p
-    first = np.full(int(cell.max()) + 1, -2, np.int64)  # what the lowest seed cited; -2: it was not asked
-    rows = [np.flatnonzero(seeds == one) for one in which]
-    first[cell[rows[0]]] = c[rows[0]]
-    same = [bool((first[cell[some]] == c[some]).all()) for some in rows]
-    seen = [np.bincount(cell[some], minlength=len(first)) > 0 for some in rows]
-    inert = [fits and np.array_equal(asked, seen[0]) for fits, asked in zip(same, seen, strict=True)]
-    # A lowest seed that contradicts itself is chance: then no seed is inert.
-    return which[1:][np.array(inert[1:], dtype=np.bool_) & same[0]]
+    depth = int(p.max(initial=0)) + 1
+    return inert(*citations(q * depth + p, seeds, c, depth * (int(q.max(initial=0)) + 1)))
 
 
-def distinct(values: Ints) -> Ints:
-    """Sorted distinct values (np.unique hashes first, which takes longer)."""
-    if len(values) and values.min() >= 0 and values.max() < len(values):
-        return np.flatnonzero(np.bincount(values))
-    ranked: Ints = np.sort(values)
-    return ranked[_starts(ranked)]
+def citations(cell: Ints, seed: Ints, cited: Ints, n_cells: int) -> tuple[Ints, Ints]:
+    """The seeds (s,), and what each of them cited in each cell (s, n_cells), of n runs.
+
+    A cell is a question in one wording. ``NOT_ASKED`` where a seed has no run, ``FICKLE`` where its runs differ.
+    """
+    seeds = distinct(seed)
+    at = places(seed, seeds) * n_cells
+    at += cell
+    return seeds, agreed(at, cited, len(seeds) * n_cells).reshape(len(seeds), n_cells)
+
+
+def inert(seeds: Ints, table: Ints) -> Ints:
+    """The inert ones of the seeds (s,), from what they cited (s, cells)."""
+    if len(seeds) < 2 or (table[0] == FICKLE).any():  # a lowest seed that contradicts itself is chance, no seed
+        return seeds[:0]
+    same: Ints = seeds[1:][(table[1:] == table[0]).all(axis=1)]
+    return same
 
 
 def lambda_states(
@@ -203,45 +205,42 @@ def lambda_states(
     if len(s) and s.max() - s.min() > 1:
         counts = ~np.isin(s, inert_seeds(q, p, s, c))
         q, p, c = q[counts], p[counts], c[counts]
-    first = np.full(n_questions, -1, np.int64)
-    first[q] = c
-    states = np.where(first >= 0, CONVERGENT, CHAOTIC).astype(np.int8)
-    split = np.zeros(n_questions, np.bool_)  # most questions are of one mind and need no counting
-    split[q[first[q] != c]] = True
+    return states_from(agreed(q, c, n_questions), q, p, c)
+
+
+def states_from(known: Ints, q: Ints, p: Ints, c: Ints) -> npt.NDArray[np.int8]:
+    """λ states as above, where it is known what the runs of each question agree on (n_questions,)."""
+    states = np.where(known >= 0, CONVERGENT, CHAOTIC).astype(np.int8)
+    split = known == FICKLE  # most questions are of one mind and need no counting
     rows = np.flatnonzero(split[q])
     if not len(rows):
         return states
-    if len(rows) < len(q):
-        q, p, c = q[rows], p[rows], c[rows]
-    runs = np.bincount(q, minlength=n_questions)
+    n_split = np.count_nonzero(split)
+    number = np.cumsum(split) - 1
+    q, p, c = number[q[rows]], p[rows], c[rows]
+    runs = np.bincount(q, minlength=n_split)
     bits, width = int(p.max(initial=0)).bit_length(), int(c.max(initial=-1)) + 2  # section 0: cited none
-    key = q.astype(np.int32 if (n_questions * width) << bits < 2**31 else np.int64)  # half the size sorts faster
+    key = q.astype(np.int32 if (n_split * width) << bits < 2**31 else np.int64)  # half the size sorts faster
     key *= width
-    key += c  # in place from here on: a million rows are slow to copy
+    key += c
     key += 1
     key <<= bits
     key |= p
     key.sort()
-    pair = _starts(key)  # one section under one paraphrase
+    pair = starts(key)  # one section under one paraphrase
     section, under = key[pair] >> bits, key[pair] & ((1 << bits) - 1)
-    group = _starts(section)  # one section
+    group = starts(section)  # one section
     owner, none = section[group] // width, section[group] % width == 0
-    question = _starts(owner)
-    top, wide = np.zeros(n_questions, np.int64), np.zeros(n_questions, np.int64)
-    asked = np.zeros((n_questions, 1 << bits), np.bool_)
+    question = starts(owner)  # every one of them is there
+    asked = np.zeros((1 << bits, n_split), np.bool_)
     cites, spread = np.diff(np.r_[pair[group], len(key)]), np.diff(np.r_[group, len(pair)])
-    top[owner[question]] = np.maximum.reduceat(np.where(none, 0, cites), question)
-    wide[owner[question]] = np.maximum.reduceat(np.where(none, 0, spread), question)
-    asked[section // width, under] = True
+    top = np.maximum.reduceat(np.where(none, 0, cites), question)
+    wide = np.maximum.reduceat(np.where(none, 0, spread), question)
+    asked[under, section // width] = True
     counted = np.where(5 * top >= 4 * runs, CONVERGENT, np.where(2 * top >= runs, SPLIT, DIVERGENT))
-    counted[(top == 0) | ((asked.sum(axis=1) >= 2) & (wide < 2))] = CHAOTIC
-    states[split] = counted[split]
+    counted[(top == 0) | ((asked.sum(axis=0) >= 2) & (wide < 2))] = CHAOTIC
+    states[split] = counted
     return states
-
-
-def _starts(ranked: npt.NDArray[np.signedinteger[Any]]) -> Ints:
-    """Where each run of equal values begins."""
-    return np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else np.zeros(0, np.int64)
 
 
 def flip_rate(states: npt.ArrayLike) -> float:
@@ -250,14 +249,13 @@ def flip_rate(states: npt.ArrayLike) -> float:
     return float(np.mean(values != CONVERGENT)) if len(values) else float("nan")
 
 
-def quantile(values: npt.ArrayLike, q: float | npt.ArrayLike, room: Floats | None = None) -> Floats:
+def quantile(values: npt.ArrayLike, q: float | npt.ArrayLike, *, reorder: bool = False) -> Floats:
     """Quantiles of ``values`` (n,) at ``q`` in 0..1, by linear interpolation; shape of ``q``.
 
     Infinity is a value like others (a request that never ended). NaN anywhere, or no values, gives NaN.
-    ``room`` (n,) is a buffer to work in; with many values and many calls, allocating costs more than the rest.
+    With ``reorder`` an array of float64 is worked on in place and left in another order: no copy.
     """
-    data, at = np.empty(len(np.asarray(values))) if room is None else room, np.asarray(q, dtype=np.float64)
-    data[:] = values
+    data, at = np.array(values, dtype=np.float64, copy=None if reorder else True), np.asarray(q, dtype=np.float64)
     out, done = np.full(at.size, np.nan), 0
     for index in np.argsort(at, axis=None) if len(data) else ():  # a few quantiles, never rows
         place = min(max(float(at.flat[index]), 0.0), 1.0) * (len(data) - 1)

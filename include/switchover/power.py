@@ -211,7 +211,7 @@ def _coverage_stop(rules: Rules, setup: Setup, bound: float) -> Sufficiency:
             1000,
             lambda k, s=stake: (
                 k / 1000 > 1 - bound  # type: ignore[misc]
-                and _wealth(growth_of_shares(np.full(rows, k / 1000), np.zeros(rows), 1, level)[0], s) >= limit
+                and _wealth(growth_of_shares(np.full(rows, k / 1000), [rows], level)[0], s) >= limit
             ),
         )
         shares.append(1 - lost / 1000 if lost else None)

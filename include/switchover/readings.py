@@ -8,12 +8,11 @@ reading and passes only if it passes on both.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from switchover.evidence import ARMS, BLUE, GREEN, PARAPHRASES, Evidence
+from switchover.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, Evidence
 from switchover.figures import Figures
 
 
@@ -35,10 +34,9 @@ class Gaps:
         if ("gaps", runs) in evidence.memo:
             known: Gaps = evidence.memo["gaps", runs]
             return known
-        shape = (len(ARMS), len(evidence.questions), PARAPHRASES)
-        cell = evidence.cell if evidence.observed.all() else evidence.cell[evidence.observed]
-        made = np.bincount(cell, minlength=math.prod(shape)).reshape(len(ARMS), -1)
-        due = int(made.max(initial=0)) if runs is None else runs
+        seen = evidence.seen
+        made = seen[BLUE] + seen[BLUE_FAILED], seen[GREEN]
+        due = int(seen.max(initial=0)) if runs is None else runs
         gaps = evidence.memo["gaps", runs] = cls(
             runs=due,
             observed=tuple(int(arm.sum()) for arm in made),

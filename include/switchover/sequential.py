@@ -29,6 +29,7 @@ from switchover.measure import Floats
 
 LOG_ODDS = np.array([0.5, 1.05, 2.3])  # how far above the accepted level the bets look, in log odds
 SHARES = np.array([0.08, 0.74, 0.18])  # of the stake
+PIECE = 128  # factors: each is within e^±2.3, so their product is within 10^±128
 AT_THE_FLIP = 0.5  # share of the stake that is put down at the flip
 
 
@@ -51,20 +52,22 @@ def growth_of_counts(harmful: npt.ArrayLike, n: npt.ArrayLike, level: npt.ArrayL
     return grown
 
 
-def growth_of_shares(harm: npt.ArrayLike, at: npt.ArrayLike, n_ticks: int, level: float) -> Floats:
-    """Log growth of wealth (n_ticks, k) from harms (n,) in 0..1 that were seen at ticks ``at`` (n,)."""
-    x, when, accepted = np.asarray(harm, dtype=np.float64), np.asarray(at, dtype=np.int64), float(_inside(level))
-    if np.any(when[1:] < when[:-1]):
-        order = np.argsort(when, kind="stable")
-        x, when = x[order], when[order]
-    begins = np.flatnonzero(np.r_[len(when) > 0, when[1:] != when[:-1]])
-    above, room = x - accepted, np.empty(len(x))
-    grown = np.zeros((n_ticks, len(LOG_ODDS)))
+def growth_of_shares(harm: npt.ArrayLike, counts: npt.ArrayLike, level: float) -> Floats:
+    """Log growth of wealth (ticks, k) from harms (n,) in 0..1: ``counts`` (ticks,) of them a tick, tick by tick."""
+    x, accepted, ends = np.asarray(harm, dtype=np.float64), float(_inside(level)), np.cumsum(counts)
+    if int(ends[-1] if len(ends) else 0) != len(x):
+        raise ValueError(f"unequal lengths: harm {len(x)}, counts of {ends[-1] if len(ends) else 0}")
+    grown = np.zeros((len(ends), len(LOG_ODDS)))
+    if not len(x):
+        return grown
+    # Multiplying is quicker than adding logs: pieces of one tick, short enough that no product leaves the range.
+    pieces = np.unique(np.r_[np.arange(0, len(x), PIECE), ends[ends < len(x)]])
+    tick = np.searchsorted(ends, pieces, side="right")
+    above, factors = x - accepted, np.empty(len(x))
     for column, stake in enumerate(bets(accepted)):
-        np.multiply(above, stake, out=room)
-        room += 1.0
-        np.log(room, out=room)  # several times faster than log1p, and the argument is not near 1
-        grown[when[begins], column] = np.add.reduceat(room, begins) if len(begins) else 0.0
+        np.multiply(above, stake, out=factors)
+        factors += 1.0
+        grown[:, column] = np.bincount(tick, np.log(np.multiply.reduceat(factors, pieces)), len(ends))
     return grown
 
 

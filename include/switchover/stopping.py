@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 
 from switchover import measure
-from switchover.evidence import GREEN, Bools, Evidence, Floats, Ints
-from switchover.figures import Side, mean_of, sides
+from switchover.evidence import BLUE, GREEN, Evidence, Floats
+from switchover.figures import Side, mean_of, sides, tick_flips
 from switchover.readings import Gaps, Readings
 from switchover.rules import Rules, RuleSpec
 from switchover.sequential import growth_of_counts, growth_of_shares, highest, log_evidence
@@ -127,10 +127,11 @@ def _odds(log_evidence: float) -> str:
 
 def _coverage(watch: Watch) -> Sign:
     """Harm: the share of a question's gold tokens that is not covered."""
-    harm, at = 1 - watch.green["coverage"], watch.green["at"]
-    if np.isnan(harm).any():
-        harm, at = harm[~np.isnan(harm)], at[~np.isnan(harm)]
-    growth = growth_of_shares(harm, at, len(watch.evidence.ticks), 1 - watch.rules.coverage.accept)
+    harm, counts = 1 - watch.green["coverage"], watch.green.per_tick()
+    answerable = np.flatnonzero(~np.isnan(harm))
+    if len(answerable) < len(harm):
+        harm, counts = harm[answerable], np.diff(np.searchsorted(answerable, watch.green.bounds))
+    growth = growth_of_shares(harm, counts, 1 - watch.rules.coverage.accept)
     plain, strict = watch.recent.plain, watch.recent.strict
     return Sign(
         value=mean_of(plain.green.coverage),
@@ -173,7 +174,7 @@ def _beyond_blue(watch: Watch, column: str, q: float, edge_of: Callable[[float],
     accepted level. Ticks without a figure of Blue's make nothing.
     """
     ticks = len(watch.evidence.ticks)
-    green, blue = (_split(side[column], side["at"], ticks) for side in (watch.green, watch.blue))
+    green, blue = (np.split(side[column], side.bounds[1:-1]) for side in (watch.green, watch.blue))
     harmful, n, level = (np.zeros(ticks) for _ in range(3))
     for tick, (mine, theirs) in enumerate(zip(green, blue, strict=True)):
         if len(mine) and len(theirs):
@@ -190,11 +191,12 @@ def _flip_rate(watch: Watch) -> Sign:
     that it flips where Blue does not. Few runs a tick make any arm flip now and then; going back to one
     that flips as much mends nothing.
     """
-    (green, asked), (blue, blue_asked) = _flipped(watch, watch.green), _flipped(watch, watch.blue)
-    growth = growth_of_counts(green.sum(axis=1), asked.sum(axis=1), watch.rules.flip_rate.accept)
+    flips, asked = tick_flips(watch.evidence)
+    green, blue = flips[:, GREEN], flips[:, BLUE]
+    growth = growth_of_counts(green.sum(axis=1), asked[:, GREEN].sum(axis=1), watch.rules.flip_rate.accept)
     evidence, note = watch.log_wealth(growth), ""
     if watch.blue.n:
-        both = asked & blue_asked
+        both = asked[:, GREEN] & asked[:, BLUE]
         losses, wins = np.sum(green & ~blue & both, axis=1), np.sum(blue & ~green & both, axis=1)
         paired = watch.log_wealth(growth_of_counts(losses, losses + wins, 0.5))
         note = "Blue flips as much" if paired < evidence and paired < LITTLE else ""
@@ -209,24 +211,13 @@ def _flip_rate(watch: Watch) -> Sign:
     )
 
 
-def _flipped(watch: Watch, side: Side) -> tuple[Bools, Bools]:
-    """Whether each question flips in each tick (ticks, questions), and whether it was asked in it."""
-    ticks, count = len(watch.evidence.ticks), len(watch.evidence.questions)
-    cell, cells = side["at"] * count + side["question"], ticks * count
-    states = measure.lambda_states(cell, side["paraphrase"], np.broadcast_to(0, side.n), side["cited"], cells)
-    asked = np.bincount(cell, minlength=cells) > 0
-    flips = (states != measure.CONVERGENT) & asked
-    return flips.reshape(ticks, count), asked.reshape(ticks, count)
-
-
 def _http_5xx(watch: Watch) -> Sign:
     """Harm: a 5xx, of live traffic or of a probe."""
-    at, ticks, parts = watch.green["at"], len(watch.evidence.ticks), watch.traffic.parts
-    errors = measure.server_errors(watch.green["status"])
+    ticks, parts = len(watch.evidence.ticks), watch.traffic.parts
     looks = max(ticks, len(parts))
     bad, n = np.zeros(looks), np.zeros(looks)  # the newest look is the last, for probes and samples alike
-    bad[looks - ticks :] += np.bincount(at[errors], minlength=ticks)
-    n[looks - ticks :] += np.bincount(at, minlength=ticks)
+    bad[looks - ticks :] += watch.green.per_tick(watch.evidence.errors_5xx)
+    n[looks - ticks :] += watch.green.per_tick()
     bad[looks - len(parts) :] += [part.errors_5xx for part in parts]
     n[looks - len(parts) :] += [part.requests for part in parts]
     window = watch.rules.statistics.window
@@ -250,7 +241,7 @@ _SIGNS: dict[str, Callable[[Watch], Sign]] = {
 
 
 def _tool_loops(watch: Watch, spec: RuleSpec) -> Verdict:
-    probes = int(np.count_nonzero(watch.green["tool_loop"]))
+    probes = watch.green.tool_loops
     live = watch.traffic.tool_loops
     n, found = watch.green.n + watch.traffic.requests, probes + live
     good = within(found, spec.comparison, spec.bound)
@@ -269,11 +260,3 @@ def _tool_loops(watch: Watch, spec: RuleSpec) -> Verdict:
         needs=f"needs whole evidence: {unseen}" if open_end else "",
         note=f"{probes} in probes, {live} in live traffic" if found else "",
     )
-
-
-def _split(values: Floats, at: Ints, ticks: int) -> list[Floats]:
-    """The values of each tick."""
-    if np.any(at[1:] < at[:-1]):
-        order = np.argsort(at, kind="stable")
-        values, at = values[order], at[order]
-    return np.split(values, np.searchsorted(at, np.arange(1, ticks)))

@@ -9,7 +9,7 @@ import pytest
 from judge_cases import FLIP, QUESTIONS, evidence, failed, on_green, probes, row, sample
 
 from switchover.errors import BadInput
-from switchover.evidence import BLUE, COLUMNS, GREEN, Evidence, SignalSample, increments
+from switchover.evidence import BLUE, BLUE_FAILED, COLUMNS, GREEN, Evidence, SignalSample, increments
 
 NAN, INF = float("nan"), float("inf")
 
@@ -129,13 +129,33 @@ def test_columns_of_unequal_lengths_are_refused() -> None:
         Evidence(questions=("q0",), sections=good.sections, **{**columns, "seed": columns["seed"][:-1]})
 
 
-def test_select() -> None:
-    found = evidence(probes(ticks=4, seeds=lambda tick: (tick % 2,)))
-    assert len(found.select(arm=GREEN)) == len(found) / 2
-    assert set(found.select(tick=2).tick) == {2}
-    assert set(found.select(last_ticks=3).tick) == {1, 2, 3}
-    assert found.select(last_ticks=9) is found
-    assert found.questions == tuple(QUESTIONS)
+def test_the_newest_ticks_are_those_that_have_rows() -> None:
+    found = evidence([r for r in probes(ticks=6, seeds=lambda tick: (tick % 2,)) if r["tick"] not in (3, 4)])
+    assert set(found.newest(3).tick) == {1, 2, 5}
+    assert found.newest(4) is found
+    assert found.newest(3).questions == tuple(QUESTIONS)
+
+
+def test_rows_are_put_in_the_order_of_their_ticks() -> None:
+    rows = probes(ticks=3, questions=1)
+    found = evidence([*rows[24:], *rows[:24]], 1)
+    with pytest.raises(ValueError, match="not stand in the order of their ticks"):
+        _ = found.bounds
+    ordered = found.in_order()
+    assert list(ordered.tick) == [0] * 12 + [1] * 12 + [2] * 12
+    assert list(ordered.bounds) == [0, 12, 24, 36]
+    assert ordered.in_order() is ordered
+
+
+def test_sides_and_cells_are_counted() -> None:
+    rows = probes(ticks=1, questions=2, seeds=lambda tick: (0,))
+    rows = [failed(r) if r["arm"] == "blue" and r["question"] == "q1" and r["paraphrase"] == 2 else r for r in rows[1:]]
+    found = evidence(rows, 2)  # without Blue's first paraphrase of q0
+    assert found.counts[BLUE].tolist() == [[0, 1, 1], [1, 1, 0]]
+    assert found.counts[BLUE_FAILED].tolist() == [[1, 0, 0], [0, 0, 1]]  # the stand-in failed, too
+    assert found.counts[GREEN].tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert found.seen[BLUE_FAILED].tolist() == [[0, 0, 0], [0, 0, 1]]
+    assert found.covered.tolist() == [[2.0, 2.0], [3.0, 3.0], [0.0, 0.0]]
 
 
 def test_a_sample_survives_json() -> None:

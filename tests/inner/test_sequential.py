@@ -41,10 +41,9 @@ def test_every_bet_is_fair_and_cannot_go_broke(level: float) -> None:
 
 
 def test_counts_and_shares_agree() -> None:
-    harm, at = np.array([1, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1])
-    by_count = growth_of_counts([1, 2], [3, 2], 0.3)
-    assert growth_of_shares(harm, at, 2, 0.3) == pytest.approx(by_count)
-    assert not growth_of_shares([], [], 2, 0.3).any()
+    by_count = growth_of_counts([1, 0, 2], [3, 0, 2], 0.3)
+    assert growth_of_shares([1, 0, 0, 1, 1], [3, 0, 2], 0.3) == pytest.approx(by_count)
+    assert not growth_of_shares([], [0, 0], 0.3).any()
 
 
 def test_a_level_may_differ_from_tick_to_tick() -> None:
@@ -93,6 +92,6 @@ def test_questions_of_unequal_difficulty_keep_the_promise() -> None:
     crossed = 0
     for _ in range(holds):
         harm = (rng.random((40, 40)) < np.repeat([0.0, 0.4], 20)).astype(float)
-        growth = growth_of_shares(harm.ravel(), np.repeat(np.arange(40), 40), 40, 0.2)
+        growth = growth_of_shares(harm.ravel(), [40] * 40, 0.2)
         crossed += highest(log_evidence(growth, 120)) >= -math.log(alpha)
     assert crossed <= alpha * holds
