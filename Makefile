@@ -1,4 +1,5 @@
 PYTHON   ?= python3
+POINTER  ?= pgvector
 SCENARIO ?= good
 HOLD     ?= 60
 VENV     := .venv
@@ -7,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo stop test test-fast test-matrix check format docs lock clean
+.PHONY: help install servers demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-judge simulate-hold lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +25,8 @@ $(READY): requirements-dev.lock pyproject.toml
 servers: $(READY) ## fetch the servers that are not Python packages: etcd, Kafka, OpenSearch
 	@$(BIN)/python -m sandbox.servers.fetch
 
-demo: $(READY) ## one switchover for real (SCENARIO=good|bad-green|regression|encoder-mismatch|already-live HOLD=60 KEEP=1)
-	@$(BIN)/python -m sandbox.demo --scenario $(SCENARIO) --hold $(HOLD) $(if $(KEEP),--keep)
+demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv SCENARIO=good|bad-green|regression|encoder-mismatch|already-live HOLD=60 KEEP=1)
+	@$(BIN)/python -m sandbox.demo --pointer $(POINTER) --scenario $(SCENARIO) --hold $(HOLD) $(if $(KEEP),--keep)
 
 stop: $(READY) ## end a demo that KEEP=1 left running
 	@$(BIN)/python -m sandbox.demo --stop
@@ -52,6 +53,19 @@ format: $(READY) ## format the code and write the made pages
 
 docs: $(READY) ## write the pages that are made from the code
 	$(BIN)/python docs/make.py
+
+capabilities: $(READY) ## measure what each pointer promises and write docs/pointers.md's table
+	$(BIN)/pytest -q tests/contract --capabilities docs/capabilities.json
+	@$(BIN)/python docs/make.py
+
+bench-flip: $(READY) ## one JSON line a pointer: flips, reads, failed, neither, mixed, ratio to a bare write
+	@$(BIN)/python bench/bench_flip.py
+
+bench-judge: $(READY) ## one JSON line: a million evidence rows against all rules, beside numpy's floor and pandas
+	@$(BIN)/python bench/bench_judge.py
+
+simulate-hold: $(READY) ## how often the hold stops a good Green, how soon a bad one: the table of docs/rules/hold.md
+	@$(BIN)/python bench/simulate_hold.py
 
 lock: ## resolve requirements*.txt again, for every supported Python at once
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements.txt -o requirements.lock

@@ -32,8 +32,14 @@ Made by `python docs/make.py` from `include/switchover/plan.py`. One YAML file a
 COMMANDS_INTRO = """# Commands
 
 Made by `python docs/make.py` from the commands' own help. Connections come from the same `AIRFLOW_CONN_<ID>`
-variables that Airflow reads. Exit codes: 0 well or pass, 1 a rule fails, 2 bad input
-(nothing was changed), 3 inconclusive, 4 could not measure or a server did not answer.
+variables that Airflow reads. Exit codes: 0 well or pass, 1 a rule or a target fails, 2 bad input
+(nothing was changed), 3 inconclusive, 4 could not measure or a server did not answer, 5 the pointer is not
+where it was expected: somebody else moved it or holds its lease (nothing was changed).
+"""
+
+TABLE_BEGIN, TABLE_END = "<!-- made by `make capabilities` -->\n", "<!-- end -->\n"
+POINTERS_HEAD = """| kind | atomic | compare-and-set | epoch compared | a reader follows within (p95) | measured on |
+| --- | --- | --- | --- | --- | --- |
 """
 
 STATES_INTRO = """# States
@@ -61,9 +67,30 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "plan.md": PLAN_INTRO + "\n" + "\n\n".join(_sections(Plan, "")) + "\n",
         ROOT / "docs" / "commands.md": COMMANDS_INTRO + "\n" + "\n\n".join(_helps(build_parser())) + "\n",
+        ROOT / "docs" / "pointers.md": _with_capabilities((ROOT / "docs" / "pointers.md").read_text()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
     }
+
+
+def _with_capabilities(page: str) -> str:
+    """The page with its table made again from what the contract suite measured."""
+    measured = json.loads((ROOT / "docs" / "capabilities.json").read_text())
+    rows = [
+        f"| [`{kind}`](pointers/{_page(kind)}.md) | {_yes(facts['atomic'])} | {_yes(facts['compare_and_set'])}"
+        f" | {facts['fencing']} | {facts['followed_p95_ms']:g} ms | {facts['against']} |"
+        for kind, facts in sorted(measured.items())
+    ]
+    before, rest = page.split(TABLE_BEGIN, 1)
+    return before + TABLE_BEGIN + POINTERS_HEAD + "\n".join(rows) + "\n" + TABLE_END + rest.split(TABLE_END, 1)[1]
+
+
+def _page(kind: str) -> str:
+    return "kv" if kind in ("kv_sql", "kv_etcd") else "opensearch" if kind == "elasticsearch" else kind
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else "no"
 
 
 def _sections(model: type[BaseModel], prefix: str) -> list[str]:

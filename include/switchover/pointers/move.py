@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from switchover.errors import BadInput, NotConverged, Unreachable
+from switchover.errors import BadInput, NotConverged, StateConflict, Unreachable
 from switchover.ledger import Ledger
 from switchover.pointers import AnyPointer, Change, Pointer, PointerSpec
 
@@ -93,7 +93,16 @@ def wait_until(pointer: Pointer, target: str, *, seconds: float) -> None:
 
 @contextlib.contextmanager
 def leased(ledger: Ledger, pointer: Pointer, *, actor: str, seconds: float) -> Iterator[int]:
-    """Hold the pointer's lease for one move; gives its epoch. ``LeaseLost`` while a switchover holds it."""
+    """Hold the pointer's lease for one move; gives its epoch.
+
+    ``LeaseLost`` while a switchover holds it; ``StateConflict`` while one is open that holds it no more.
+    """
+    open_runs = ledger.runs.open_on(pointer.key)
+    if open_runs:
+        raise StateConflict(
+            f"{pointer.key}: switchover {open_runs[0].id!r} is {open_runs[0].state.value}; nothing was changed."
+            f" If nobody drives it any more, `switchover restore '{open_runs[0].id}'` ends it"
+        )
     lease = ledger.leases.take(pointer.key, holder=actor, seconds=seconds + LEASE_SLACK_S)
     try:
         pointer.fence(lease.epoch)

@@ -1,0 +1,188 @@
+"""Which consumer group is live, in Kafka itself: a record in a control topic, moved by one Kafka transaction.
+
+The same transaction commits the old group's offsets for the new group and writes the record, so the hand-over
+is whole or not at all. All movers share one transactional id: Kafka lets only the newest of them commit, which
+stops a holder that slept (KIP-98 calls it zombie fencing). The old group must be empty: a consumer that still
+commits would work on after its offsets were copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field
+
+from switchover.clients import TIMEOUT_S
+from switchover.edge import Edge
+from switchover.errors import BadInput, TargetRefused
+from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.kafka_control import ControlTopic, answering, kafka_error
+
+
+class KafkaGroupSpec(PointerSpec):
+    """A record in a Kafka control topic that names the live consumer group; offsets are handed over with it."""
+
+    kind: Literal["kafka_group"]
+    control: str = Field(min_length=1, max_length=249, description="Control topic: one partition, compacted.")
+    key: str = Field(min_length=1, max_length=200, description="Key of the record that names the live arm.")
+    topics: list[str] = Field(min_length=1, description="Topics that the groups consume.")
+    targets: dict[str, str] = Field(min_length=2, description="Arm -> its consumer group.")
+
+    def build(self, edge: Edge) -> Pointer:
+        """See :class:`PointerSpec`."""
+        return KafkaGroupPointer(settings=edge.client("kafka", self.connection), spec=self)
+
+
+class KafkaGroupPointer(Pointer):
+    """One record of the control topic."""
+
+    def __init__(self, *, settings: dict[str, Any], spec: KafkaGroupSpec) -> None:
+        self._settings = settings
+        self._spec = spec
+        self._producer: Any = None
+        self._control = ControlTopic(settings=settings, topic=spec.control)
+        self.key = f"kafka_group:{settings.get('bootstrap.servers', '')}/{spec.control}/{spec.key}"
+
+    def describe(self) -> Capabilities:
+        """See :class:`Pointer`. Holds among writers that use the transactional id; ACLs keep the others out."""
+        return Capabilities(
+            atomic=True,
+            compare_and_set=True,
+            fencing=Fencing.WITH_THE_WRITE,
+            propagation="when a consumer next looks at the control topic",
+        )
+
+    def read(self) -> Reading:
+        """See :class:`Pointer`."""
+        with answering(self.key):
+            found = self._control.last(self._spec.key)
+        if found is None:
+            return Reading(target=None)
+        offset, text = found
+        try:
+            value = json.loads(text)
+            return Reading(target=str(value["target"]), epoch=int(value.get("epoch", 0)), token=offset)
+        except (ValueError, TypeError, KeyError):
+            raise BadInput(
+                f'{self.key}: found {text[:60]!r}; allowed: JSON {{"target": ARM, "epoch": N}}; nothing was changed'
+            ) from None
+
+    def check_target(self, target: str, *, approved_hash: str | None = None) -> None:
+        """See :class:`Pointer`. The group may be new; its topics must exist and nobody may consume in it yet."""
+        if target not in self._spec.targets:
+            raise TargetRefused(
+                f"{self.key}: {target!r} has no group; allowed: {', '.join(self._spec.targets)}; nothing was changed"
+            )
+        for arm, group in self._spec.targets.items():
+            members = self._members(group)
+            if members:
+                raise TargetRefused(
+                    f"{self.key}: group {group!r} of {arm!r} still has {members} members;"
+                    " stop its consumers first; nothing was changed"
+                )
+
+    def swap(self, now: Reading, change: Change) -> bool:
+        """See :class:`Pointer`."""
+        groups = self._spec.targets
+        return self._write(now, change.after, change.epoch, hand_over=(groups[change.before], groups[change.after]))
+
+    def fence(self, epoch: int) -> None:
+        """See :class:`Pointer`."""
+        while True:
+            now = self.read()
+            if now.target is None or (now.epoch or 0) >= epoch or self._write(now, now.target, epoch):
+                return
+
+    @contextlib.contextmanager
+    def shadow(self, target: str) -> Iterator[Pointer]:
+        """See :class:`Pointer`. Rehearses on groups of its own; they are deleted afterwards."""
+        name = f"{self._spec.key}__rehearsal"
+        groups = {arm: f"{group}__rehearsal" for arm, group in self._spec.targets.items()}
+        spec = self._spec.model_copy(update={"key": name, "targets": groups})
+        shadow = KafkaGroupPointer(settings=self._settings, spec=spec)
+        try:
+            shadow._write(shadow.read(), target, 0)
+            yield shadow
+        finally:
+            shadow._remove(list(groups.values()))
+
+    def _write(self, now: Reading, target: str | None, epoch: int, hand_over: tuple[str, str] | None = None) -> bool:
+        """One transaction; false when somebody else has written, or is about to.
+
+        From ``init_transactions`` on only we can commit, until somebody else begins: so the look after it is what
+        decides, and it holds for every later write of the same producer.
+        """
+        with answering(self.key) as attempt:
+            fresh = self._producer is None
+            producer = self._producer or self._new_producer()
+            self._producer = None  # kept only when all goes well
+            if fresh and self.read().token != now.token:
+                return False
+            producer.begin_transaction()
+            if hand_over is not None:
+                self._copy_offsets(producer, *hand_over)
+            value = None if target is None else json.dumps({"target": target, "epoch": epoch})
+            producer.produce(self._spec.control, key=self._spec.key, value=value, partition=0)
+            producer.commit_transaction(TIMEOUT_S)
+            self._producer = producer
+        return not attempt.lost
+
+    def _copy_offsets(self, producer: Any, before: str, after: str) -> None:
+        from confluent_kafka import Consumer, TopicPartition
+
+        metadata = producer.list_topics(timeout=TIMEOUT_S).topics
+        absent = [topic for topic in self._spec.topics if topic not in metadata]
+        if absent:
+            raise BadInput(f"{self.key}: no topic {', '.join(absent)}; nothing was changed")
+        partitions = [TopicPartition(topic, p) for topic in self._spec.topics for p in metadata[topic].partitions]
+        old, new = (Consumer({**self._settings, "group.id": group}) for group in (before, after))
+        try:
+            committed = old.committed(partitions, timeout=TIMEOUT_S)
+            # A partition that was never committed is read from its start by both groups.
+            copied = [p for p in committed if p.offset >= 0]
+            if copied:
+                producer.send_offsets_to_transaction(copied, new.consumer_group_metadata(), TIMEOUT_S)
+        finally:
+            old.close()
+            new.close()
+
+    def _new_producer(self) -> Any:
+        from confluent_kafka import Producer
+
+        producer = Producer(
+            {
+                **self._settings,
+                "transactional.id": f"switchover-{self._spec.control}-{self._spec.key}",
+                "transaction.timeout.ms": int(2 * TIMEOUT_S * 1000),
+                "message.timeout.ms": int(TIMEOUT_S * 1000),
+            }
+        )
+        producer.init_transactions(TIMEOUT_S)
+        return producer
+
+    def _members(self, group: str) -> int:
+        from confluent_kafka.admin import AdminClient
+
+        admin = AdminClient(self._settings)
+        with answering(self.key):
+            found = admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group]
+            try:
+                return len(found.result(TIMEOUT_S).members)
+            except kafka_error() as error:
+                if error.args[0].name() == "GROUP_ID_NOT_FOUND":
+                    return 0
+                raise
+
+    def _remove(self, groups: list[str]) -> None:
+        from confluent_kafka.admin import AdminClient
+
+        now = self.read()
+        while now.target is not None and not self._write(now, None, 0):
+            now = self.read()
+        admin = AdminClient(self._settings)
+        for deleted in admin.delete_consumer_groups(groups, request_timeout=TIMEOUT_S).values():
+            with contextlib.suppress(kafka_error()):  # a group without offsets does not exist
+                deleted.result(TIMEOUT_S)
