@@ -60,6 +60,7 @@ capabilities: $(READY) ## measure what each pointer promises and write docs/poin
 
 bench-flip: $(READY) ## one JSON line a pointer: flips, reads, failed, neither, mixed, ratio to a bare write
 	@$(BIN)/python bench/bench_flip.py
+	@$(BIN)/python bench/bench_alb.py
 
 bench-judge: $(READY) ## one JSON line: a million evidence rows against all rules, beside numpy's floor and pandas
 	@$(BIN)/python bench/bench_judge.py
