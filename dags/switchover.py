@@ -1,6 +1,7 @@
 """One DAG a plan: ``switchover__<service>``, the checklist of SPEC as tasks. Wiring only.
 
-A plan that cannot be read is reported as an import error of that plan; the other plans still load.
+Plans are in ``include/plans``, or where ``SWITCHOVER_PLANS`` says: a folder, or one plan. A plan that cannot be
+read is reported as an import error of that plan; the other plans still load.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def _doc(plan: Plan) -> str:
     )
 
 
-for path in sorted(PLANS.glob("*.yaml")):
+for path in sorted(PLANS.glob("*.yaml")) if PLANS.is_dir() else [PLANS]:
     try:
         loaded = build_dag(load_plan(path))
     except PlanError as error:

@@ -63,6 +63,7 @@ class AirflowHome:
     secrets: Secrets = field(repr=False)
     dags: Path = REPOSITORY / "dags"
     more_dags: Path = SANDBOX_DAGS
+    more_connections: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def home(self) -> Path:
@@ -89,8 +90,9 @@ class AirflowHome:
         return {
             "AIRFLOW_CONN_DOCS_DB": self.postgres.airflow_connection(DOCS_DB),
             "AIRFLOW_CONN_SWITCHOVER_LEDGER": self.postgres.airflow_connection(LEDGER_DB),
-            "AIRFLOW_CONN_DOCS_SERVICE": _http_connection(self.service_port),
-            "AIRFLOW_CONN_SWITCHOVER_AIRFLOW": _http_connection(self.port, **login),
+            "AIRFLOW_CONN_DOCS_SERVICE": http_connection(self.service_port),
+            "AIRFLOW_CONN_SWITCHOVER_AIRFLOW": http_connection(self.port, **login),
+            **{f"AIRFLOW_CONN_{conn_id.upper()}": text for conn_id, text in self.more_connections.items()},
         }
 
     def environment(self) -> dict[str, str]:
@@ -203,5 +205,6 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _http_connection(port: int, **login: str) -> str:
+def http_connection(port: int, **login: str) -> str:
+    """A server on this machine as the JSON text of an ``AIRFLOW_CONN_*`` variable."""
     return json.dumps({"conn_type": "http", "schema": "http", "host": ports.HOST, "port": port, **login})

@@ -111,16 +111,17 @@ def vectors(spec: BuildSpec, rows: Sequence[Chunk]) -> Vectors:
     return WordLlamaEncoder(dimension=spec.dimension, revision=revision).encode([row.text for row in rows])
 
 
-def manifest(spec: BuildSpec, rows: Sequence[Chunk]) -> Manifest:
-    """The manifest that the job writes beside ``rows``."""
+def manifest(spec: BuildSpec, rows: Sequence[Chunk], *, store: Mapping[str, Any] | None = None) -> Manifest:
+    """The manifest that the job writes beside ``rows``; ``store``: the parameters of another store than pgvector."""
     encoder = spec.encoder()
+    table = {"database": "pgvector", "column": f"vector({spec.dimension})", "index": dict(spec.store)}
     facts = IndexFacts(
         embed_schema=encoder.schema(METRIC),
         tok_ver=ranking.tokenizer_version(),
         chunk_schema_ver=spec.chunk_schema,
         analyzer_conf=analyzer.CONF,
         metric=METRIC,
-        store={"database": "pgvector", "column": f"vector({spec.dimension})", "index": dict(spec.store)},
+        store=store or table,
         corpus_revision=corpus.CORPUS_REVISION,
         count=len(rows),
         pairs=pairs_digest((row.id, row.content_digest) for row in rows),

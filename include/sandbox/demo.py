@@ -24,11 +24,13 @@ import sqlalchemy as sa
 from sandbox import ingest
 from sandbox.errors import SandboxError
 from sandbox.follow import Follower
+from sandbox.planes import PLANES, PLANS, DataPlane
 from sandbox.postgres import DOCS_DB, LEDGER_DB
 from sandbox.scenarios import BLUE, GREEN, SCENARIOS, Scenario
-from sandbox.stack import AIRFLOW_PORT, SERVICE_PORT, Stack, answers, python
+from sandbox.stack import AIRFLOW_PORT, SERVICE_PORT, Stack, python
 from switchover.errors import SwitchoverError
 from switchover.ledger import Ledger
+from switchover.plan import load_plan
 from switchover.report import rule_table
 
 ROOT = Path(__file__).parents[2]
@@ -36,14 +38,16 @@ GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"
 RATE = 20
 FAULT_AFTER_S = 8.0
 CATCH_UP_S = 60.0
-MADE = ("pg", "airflow", "logs", "result.json", "traffic.json")
+MADE = ("pg", "airflow", "logs", "result.json", "traffic.json")  # besides what a data plane makes
 
 
 class Demo:
     """One run of one scenario in one state directory."""
 
-    def __init__(self, *, scenario: Scenario, hold_s: float, stack: Stack) -> None:
+    def __init__(self, *, scenario: Scenario, plane: DataPlane, hold_s: float, stack: Stack) -> None:
         self.scenario = scenario
+        self.plane = plane
+        self.dag_id = f"switchover__{plane.plan.service}"
         self.hold_s = hold_s
         self.stack = stack
         self.began = time.monotonic()
@@ -56,35 +60,41 @@ class Demo:
     def start(self) -> None:
         """Servers, indexes, service, load, writers and Airflow."""
         self.stack.start_postgres()
+        self.plane.start_servers()
         self.stack.together(self.stack.start_airflow, self._data_plane)
-        self.stack.wait_for_dags(["switchover__docs", "docs_ingest"])
+        self.stack.wait_for_dags([self.dag_id, "docs_ingest"])
 
     def _data_plane(self) -> None:
-        stack, alias = self.stack, ("--alias", "docs")
+        stack = self.stack
         Ledger(engine=sa.create_engine(stack.postgres.sqlalchemy_url(LEDGER_DB))).create_tables()
         for target, variant in ((BLUE, "good"), (GREEN, self.scenario.variant)):
-            here = alias if target == self.scenario.live else ()
-            stack.run(f"build {target}", python("sandbox.build", "--target", target, "--variant", variant, *here))
-        port = ("--port", str(stack.service_port))
-        stack.start_service(
-            "service", python("sandbox.service", *port), ready=answers(f"{stack.service_url}/healthz/ready")
-        )
+            self.plane.build(target, variant)
+        self.plane.create_pointer(self.scenario.live)
+        self.plane.start_services()
         self.start_load()
         stack.start_service("ingest", python("sandbox.ingest", "--stream", "process"))
 
     def start_load(self) -> None:
         """Steady traffic on the service, and rows for the writers to take in."""
-        where = ("--url", self.stack.service_url, "--out", str(self.stack.state / "traffic.json"))
+        where = ["--url", self.stack.service_url, "--out", str(self.stack.state / "traffic.json")]
+        for arm in (BLUE, GREEN):
+            where += ["--arm", f"{arm}={self.plane.arm_url(arm)}"]
         self.stack.start_service("load", python("sandbox.load", *where, "--rate", str(RATE), "--gold", str(GOLD)))
 
     def run(self) -> dict[str, Any]:
         """Trigger the DAG, follow it, and gather the result."""
         before = self._pointer()
         conf = {"hold_minutes": self.hold_s / 60}
-        run = self.stack.api.post("dags/switchover__docs/dagRuns", {"logical_date": None, "conf": conf})
-        self.say(f"triggered switchover__docs, hold {self.hold_s:g} s: {self.scenario.told}")
+        run = self.stack.api.post(f"dags/{self.dag_id}/dagRuns", {"logical_date": None, "conf": conf})
+        self.say(f"triggered {self.dag_id}, hold {self.hold_s:g} s: {self.scenario.told}")
         ledger = Ledger(engine=sa.create_engine(self.stack.postgres.sqlalchemy_url(LEDGER_DB)))
-        follower = Follower(stack=self.stack, ledger=ledger, dag_run=run["dag_run_id"], say=self.say)
+        follower = Follower(
+            stack=self.stack,
+            ledger=ledger,
+            service=self.plane.plan.service,
+            dag_run=run["dag_run_id"],
+            say=self.say,
+        )
         state = follower.until_done(timeout=self.hold_s + 300, on_hold=self._break_green)
         summary = follower.summary()
         self.stack.keeper.stop("load")
@@ -92,6 +102,7 @@ class Demo:
         traffic = json.loads((self.stack.state / "traffic.json").read_text())
         return {
             "scenario": self.scenario.name,
+            "pointer_kind": self.plane.plan.pointer.kind,
             "outcome": summary["state"] if summary else "nothing_to_do" if state == "success" else "not_opened",
             "expected": self.scenario.outcome,
             "reason": summary["reason"] if summary else "",
@@ -113,21 +124,20 @@ class Demo:
             return
         self._fault_set = True
         body = {"target": GREEN, "kind": self.scenario.fault}
-        httpx.post(f"{self.stack.service_url}/sandbox/fault", json=body, timeout=10).raise_for_status()
+        httpx.post(f"{self.plane.arm_url(GREEN)}/sandbox/fault", json=body, timeout=10).raise_for_status()
         self.say(f"     (the demo breaks Green now: {self.scenario.fault})")
 
     def _pointer(self) -> str:
         with self._docs() as connection:
-            row = connection.execute("SELECT target FROM switchover_alias WHERE alias = 'docs'").fetchone()
-        return str(row[0]) if row else "nothing"
+            return self.plane.live.target(connection) or "nothing"
 
     def _effects(self) -> dict[str, int]:
         """Counted once the resumed writers have caught up with what arrived while they were frozen."""
         deadline = time.monotonic() + CATCH_UP_S
         with self._docs() as connection:
-            while time.monotonic() < deadline and ingest.lag(connection):
+            while time.monotonic() < deadline and ingest.lag(connection, self.plane.live):
                 time.sleep(0.5)
-            return ingest.count_effects(connection)
+            return ingest.count_effects(connection, self.plane.live)
 
     def _docs(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.stack.postgres.url(DOCS_DB), autocommit=True, connect_timeout=5)
@@ -175,8 +185,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.demo",
         description="One switchover for real.",
-        epilog="example: python -m sandbox.demo --scenario regression --hold 40",
+        epilog="example: python -m sandbox.demo --pointer alb --scenario regression --hold 40",
     )
+    parser.add_argument("--pointer", choices=tuple(PLANES), default="pgvector", help="the knob (default: pgvector)")
     parser.add_argument("--scenario", choices=tuple(SCENARIOS), default="good", help="the story (default: good)")
     parser.add_argument("--hold", type=float, default=60, metavar="SECONDS", help="length of the hold (default: 60)")
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
@@ -190,7 +201,7 @@ def main() -> int:
             [*python("sandbox.keeper"), "--state", str(options.state), "--end"], check=False
         ).returncode
     try:
-        return _run(SCENARIOS[options.scenario], options)
+        return _run(SCENARIOS[options.scenario], PLANES[options.pointer], options)
     except (SandboxError, SwitchoverError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
@@ -199,16 +210,18 @@ def main() -> int:
         return 130
 
 
-def _run(scenario: Scenario, options: argparse.Namespace) -> int:
+def _run(scenario: Scenario, plane: type[DataPlane], options: argparse.Namespace) -> int:
+    plan = load_plan(PLANS / plane.file)
     stack = Stack(
         state=options.state,
+        plan=PLANS / plane.file,
         airflow_port=int(os.environ.get("AIRFLOW_PORT") or AIRFLOW_PORT),
         service_port=int(os.environ.get("SERVICE_PORT") or SERVICE_PORT),
         progress=lambda what, seconds: demo.say(f"up   {what} ({seconds:.1f} s)"),
     )
-    demo = Demo(scenario=scenario, hold_s=options.hold, stack=stack)
+    demo = Demo(scenario=scenario, plane=plane(stack=stack, plan=plan), hold_s=options.hold, stack=stack)
     with stack:
-        for name in MADE:
+        for name in (*MADE, *(each for kind in PLANES.values() for each in kind.made)):
             path = stack.state / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         demo.start()

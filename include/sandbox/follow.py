@@ -18,20 +18,20 @@ DONE = ("success", "failed")
 class Follower:
     """Watches one DAG run and its switchover. ``say`` prints a line; ``now`` is the seconds since the start."""
 
-    def __init__(self, *, stack: Stack, ledger: Ledger, dag_run: str, say: Callable[[str], None]) -> None:
+    def __init__(self, *, stack: Stack, ledger: Ledger, service: str, dag_run: str, say: Callable[[str], None]) -> None:
         self._stack = stack
         self._ledger = ledger
-        self._dag_run = dag_run
+        self._run = f"dags/switchover__{service}/dagRuns/{dag_run}"
         self._say = say
         self._told_steps: set[str] = set()
         self._told_tick = -1
-        self.id = f"docs:{dag_run}"
+        self.id = f"{service}:{dag_run}"
 
     def until_done(self, *, timeout: float, on_hold: Callable[[float], None]) -> str:
         """Follow to the end of the DAG run; returns its state. ``on_hold`` gets the seconds since the flip."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            state = str(self._stack.api.get(f"dags/switchover__docs/dagRuns/{self._dag_run}")["state"])
+            state = str(self._stack.api.get(self._run)["state"])
             self._tell(on_hold)
             if state in DONE:
                 return state

@@ -23,12 +23,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
-from psycopg import sql
 
 from sandbox import tables
-from sandbox.vectors import Vector
+from sandbox.build import Chunk
+from sandbox.live import Live, live_from
+from sandbox.rows import NewRow, Rows, rows_of
 from switchover.encoder import WordLlamaEncoder, encoder_from
-from switchover.errors import BadInput
+from switchover.errors import BadInput, SwitchoverError
 from switchover.pins import Manifest, content_digest
 
 Stream = Literal["process", "dag"]
@@ -37,8 +38,7 @@ ONCE = "*"  # the position of effects that happen once, whatever index is live
 BATCH = 50
 _APPEND_LOCK = 7_340_003
 
-_LIVE = """SELECT m.target, m.manifest FROM switchover_alias a JOIN switchover_manifest m ON m.target = a.target
-    WHERE a.alias = %s"""
+ALIAS = Live()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,29 +69,33 @@ def apply_batch(
     conn: psycopg.Connection[Any],
     *,
     stream: Stream,
-    alias: str = "docs",
+    live: Live = ALIAS,
     fence: str = tables.FENCE,
     limit: int = BATCH,
 ) -> Applied:
-    """Apply up to ``limit`` source rows to the live index and notify once for each, in one transaction."""
+    """Apply up to ``limit`` source rows to the live index and notify once for each, in one transaction.
+
+    The pointer is read inside the fence's lock: it moves only while the fence is closed. Raises
+    ``SwitchoverError`` when a pointer that is kept elsewhere gives no answer; then nothing was written.
+    """
     try:
         with conn.transaction():
             conn.execute("SET LOCAL lock_timeout = '2s'")
             row = conn.execute("SELECT frozen FROM switchover_fence WHERE fence = %s FOR SHARE", [fence]).fetchone()
             if row is None or row[0]:
                 return Applied(frozen=True)  # a fence that is not there cannot be proven open
-            live = conn.execute(_LIVE, [alias]).fetchone()
-            if live is None:
+            index = rows_of(live)
+            manifest = index.manifest(conn, live.target(conn))
+            if manifest is None:
                 return Applied()
-            manifest = Manifest.from_json(live[1])
-            rows = _index(conn, manifest, stream, limit)
+            rows = _index(conn, index, manifest, stream, limit)
             notified = _notify(conn, stream, limit)
             return Applied(rows=rows, notified=notified, target=manifest.target)
     except psycopg.errors.LockNotAvailable:
         return Applied(frozen=True)
 
 
-def count_effects(conn: psycopg.Connection[Any], alias: str = "docs") -> dict[str, int]:
+def count_effects(conn: psycopg.Connection[Any], live: Live = ALIAS) -> dict[str, int]:
     """``{"written", "duplicated", "lost"}`` of everything the writers have taken in so far.
 
     written: source rows that stand in the live index with their effect. duplicated: effects beyond one per
@@ -99,64 +103,68 @@ def count_effects(conn: psycopg.Connection[Any], alias: str = "docs") -> dict[st
     that the live index lacks or that were never notified; a live index that is still catching up counts
     as lost until it is there, so wait for ``lag`` to be 0 first.
     """
-    live = conn.execute(_LIVE, [alias]).fetchone()
-    if live is None:
-        raise BadInput(f"ingest: alias {alias!r} points at no index that has a manifest; nothing to count against")
-    query = sql.SQL(
-        """SELECT count(*) FILTER (WHERE indexed), count(*) FILTER (WHERE seq <= head AND NOT (indexed AND notified))
-        FROM (SELECT s.seq,
-                     EXISTS (SELECT 1 FROM ingest_effect e WHERE e.seq = s.seq AND e.effect = 'index'
-                             AND e.target = %(target)s)
-                     AND EXISTS (SELECT 1 FROM {} i
-                                 WHERE i.id = 'ingest/' || s.seq || ':0-' || length(s.text)) AS indexed,
-                     EXISTS (SELECT 1 FROM ingest_effect e WHERE e.seq = s.seq AND e.effect = 'notify') AS notified,
-                     (SELECT coalesce(max(p.seq), 0) FROM ingest_position p WHERE p.stream = s.stream) AS head
-              FROM ingest_source s) AS rows"""
-    ).format(sql.Identifier(live[0]))
-    row = conn.execute(query, {"target": live[0]}).fetchone()
-    assert row is not None
-    return {"written": int(row[0]), "duplicated": _duplicated(conn), "lost": int(row[1])}
+    index = rows_of(live)
+    manifest = index.manifest(conn, live.target(conn))
+    if manifest is None:
+        raise BadInput(f"ingest: {live.place} points at no index that has a manifest; nothing to count against")
+    query = """SELECT s.seq, length(s.text),
+               EXISTS (SELECT 1 FROM ingest_effect e WHERE e.seq = s.seq AND e.effect = 'index' AND e.target = %s),
+               EXISTS (SELECT 1 FROM ingest_effect e WHERE e.seq = s.seq AND e.effect = 'notify'),
+               s.seq <= (SELECT coalesce(max(p.seq), 0) FROM ingest_position p WHERE p.stream = s.stream)
+        FROM ingest_source s"""
+    source = conn.execute(query, [manifest.target]).fetchall()
+    there = index.added(conn, manifest)
+    indexed = [effect and row_id(seq, length) in there for seq, length, effect, _, _ in source]
+    lost = sum(
+        taken and not (done and notified) for done, (_, _, _, notified, taken) in zip(indexed, source, strict=True)
+    )
+    return {"written": sum(indexed), "duplicated": _duplicated(conn), "lost": lost}
 
 
-def lag(conn: psycopg.Connection[Any], alias: str = "docs") -> int:
+def row_id(seq: int, length: int) -> str:
+    """Under which id a source row stands in an index; ``length`` in characters."""
+    return f"ingest/{seq}:0-{length}"
+
+
+def lag(conn: psycopg.Connection[Any], live: Live = ALIAS) -> int:
     """Source rows that the live index has still to take in, or that are not notified yet, over both streams."""
     return _one(
         conn,
         """SELECT count(*) FROM ingest_source s WHERE s.seq > least(
-            coalesce((SELECT p.seq FROM ingest_position p JOIN switchover_alias a ON a.target = p.target
-                      WHERE a.alias = %(alias)s AND p.stream = s.stream), 0),
+            coalesce((SELECT p.seq FROM ingest_position p WHERE p.target = %(live)s AND p.stream = s.stream), 0),
             coalesce((SELECT p.seq FROM ingest_position p WHERE p.target = %(once)s AND p.stream = s.stream), 0))""",
-        {"alias": alias, "once": ONCE},
+        {"live": live.target(conn), "once": ONCE},
     )
 
 
-def apply_all(conn: psycopg.Connection[Any], *, stream: Stream, alias: str = "docs", batches: int = 100) -> Applied:
+def apply_all(conn: psycopg.Connection[Any], *, stream: Stream, live: Live = ALIAS, batches: int = 100) -> Applied:
     """Apply batches until the stream is empty, the fence closes, or ``batches`` are done."""
     rows = notified = 0
     done = Applied()
     for _ in range(batches):
-        done = apply_batch(conn, stream=stream, alias=alias)
+        done = apply_batch(conn, stream=stream, live=live)
         rows, notified = rows + done.rows, notified + done.notified
         if done.frozen or max(done.rows, done.notified) < BATCH:
             break
     return Applied(rows=rows, notified=notified, target=done.target, frozen=done.frozen)
 
 
-def run(db_url: str, *, stream: Stream, alias: str, stop: threading.Event, pause_s: float = 0.2) -> None:
-    """Apply batches until ``stop``; a lost database is tried again. A batch that began is ended first."""
+def run(db_url: str, *, stream: Stream, live: Live, stop: threading.Event, pause_s: float = 0.2) -> None:
+    """Apply batches until ``stop``; a lost database or pointer is tried again. A batch that began is ended first."""
     while not stop.is_set():
         try:
             with psycopg.connect(db_url, autocommit=True, connect_timeout=3, application_name="docs-ingest") as conn:
                 while not stop.is_set():
-                    done = apply_batch(conn, stream=stream, alias=alias)
+                    done = apply_batch(conn, stream=stream, live=live)
                     if max(done.rows, done.notified) < BATCH:  # a full batch: there is more
                         stop.wait(pause_s)
-        except psycopg.OperationalError as error:
-            print(f"ingest: database: {str(error).splitlines()[0]}; trying again", file=sys.stderr, flush=True)
+        except (psycopg.OperationalError, SwitchoverError) as error:
+            what = "pointer" if isinstance(error, SwitchoverError) else "database"
+            print(f"ingest: {what}: {str(error).splitlines()[0]}; trying again", file=sys.stderr, flush=True)
             stop.wait(1.0)
 
 
-def _index(conn: psycopg.Connection[Any], manifest: Manifest, stream: Stream, limit: int) -> int:
+def _index(conn: psycopg.Connection[Any], index: Rows, manifest: Manifest, stream: Stream, limit: int) -> int:
     """Insert the next source rows into the index of ``manifest`` and move its position."""
     pending = _pending(conn, manifest.target, stream, limit)
     if not pending:
@@ -164,31 +172,24 @@ def _index(conn: psycopg.Connection[Any], manifest: Manifest, stream: Stream, li
     encoder = _encoder(*(manifest.encoder[part] for part in ("name", "revision", "dimension")))
     vectors = encoder.encode([text for _, _, text in pending])
     first = manifest.facts.corpus_revision
-    rows, sources, effects = [], [], []
+    rows, sources = [], []
     for (seq, key, text), vector in zip(pending, vectors, strict=True):
         doc = f"ingest/{seq}"
-        tokens = len(encoder.tokens(text))
-        rows.append(
-            (
-                f"{doc}:0-{len(text)}",
-                doc,
-                "ingest",
-                len(text),
-                tokens,
-                text,
-                content_digest(text),
-                first + seq,
-                Vector(vector),
-            )
+        chunk = Chunk(
+            id=row_id(seq, len(text)),
+            doc=doc,
+            section="ingest",
+            start=0,
+            end=len(text),
+            tokens=len(encoder.tokens(text)),
+            text=text,
+            content_digest=content_digest(text),
         )
+        rows.append(NewRow(chunk=chunk, vector=vector, revision=first + seq))
         sources.append((doc, key, text, first + seq))
-        effects.append((seq, manifest.target))
-    statement = sql.SQL(
-        "INSERT INTO {} (id, doc, section, start_char, end_char, tokens, text, content_digest, revision, embedding)"
-        " VALUES (%s, %s, %s, 0, %s, %s, %s, %s, %s, %s::vector) ON CONFLICT (id) DO NOTHING"
-    ).format(sql.Identifier(manifest.target))
+    index.add(conn, manifest, rows)
+    effects = [(seq, manifest.target) for seq, _, _ in pending]
     with conn.cursor() as cursor:
-        cursor.executemany(statement, rows)
         cursor.executemany(
             "INSERT INTO documents (doc, title, text, revision) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
             sources,
@@ -262,7 +263,11 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run(db_url, stream=args.stream, alias=os.environ.get("DOCS_ALIAS", "docs"), stop=stop)
+    try:
+        live = live_from()
+    except SwitchoverError as error:
+        sys.exit(f"ingest: {error}")
+    run(db_url, stream=args.stream, live=live, stop=stop)
 
 
 if __name__ == "__main__":

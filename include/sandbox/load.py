@@ -5,7 +5,8 @@ is seen as slow. The counts go to a JSON file, replaced atomically once a second
 ``{"requests", "failed", "mixed", "arms": {arm: {"requests", "first", "last"}}, "source_rows", "examples"}``.
 
 failed: no answer with status 200 and a text. mixed: an answer whose hits carry another INDEX_HASH than
-itself, or whose INDEX_HASH is not the one that ``/version`` of its arm reports.
+itself, or whose INDEX_HASH is not the one that ``/version`` of its arm reports. ``--arm NAME=URL`` says where an
+arm is asked directly; an arm without one is asked at ``--url``, with the header that names it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,17 @@ class Traffic:
 class Load:
     """Asks the service at a fixed rate."""
 
-    def __init__(self, *, client: httpx.AsyncClient, questions: Sequence[str], rate: float, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        *,
+        client: httpx.AsyncClient,
+        questions: Sequence[str],
+        rate: float,
+        traffic: Traffic,
+        arms: Mapping[str, str] | None = None,
+    ) -> None:
         self._client = client
+        self._arm_urls = arms or {}
         self._questions = questions
         self._rate = rate
         self._traffic = traffic
@@ -137,7 +147,8 @@ class Load:
             return f"arm {arm}: answer of {own}, hits of {', '.join(sorted(others))}"
         if self._hashes.get(arm) != own:
             with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):
-                reply = await self._client.get("/version", headers={"X-Switchover-Arm": arm})
+                url = f"{self._arm_urls.get(arm, '')}/version"
+                reply = await self._client.get(url, headers={"X-Switchover-Arm": arm})
                 self._hashes[arm] = str(reply.json()["pins"]["INDEX_HASH"])
             if self._hashes.get(arm) != own:
                 return f"arm {arm}: answer of {own}, the arm reports {self._hashes.get(arm)}"
@@ -174,7 +185,9 @@ def gold_questions(path: Path) -> list[str]:
     return found
 
 
-async def drive(*, url: str, rate: float, out: Path, questions: Sequence[str], db_url: str) -> None:
+async def drive(
+    *, url: str, arms: Mapping[str, str], rate: float, out: Path, questions: Sequence[str], db_url: str
+) -> None:
     """Run load and feed until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -183,7 +196,7 @@ async def drive(*, url: str, rate: float, out: Path, questions: Sequence[str], d
     traffic = Traffic(out=out)
     traffic.write()
     async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as client:
-        load = Load(client=client, questions=questions, rate=rate, traffic=traffic)
+        load = Load(client=client, questions=questions, rate=rate, traffic=traffic, arms=arms)
         work = [asyncio.create_task(load.run(stop))]
         if db_url:
             work.append(asyncio.create_task(feed(db_url, traffic=traffic, stop=stop)))
@@ -198,21 +211,22 @@ def main() -> None:
     """See the module's first lines; DOCS_DB_URL names the database whose ``ingest_source`` is fed."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.load", description="Steady traffic on the sandbox.")
     parser.add_argument("--url", required=True)
+    parser.add_argument("--arm", metavar="NAME=URL", action="append", default=[], help="where an arm is asked")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--gold", type=Path, required=True)
     args = parser.parse_args()
     if args.rate <= 0:
         sys.exit(f"load: --rate {args.rate} is not above 0")
+    arms = dict(each.partition("=")[::2] for each in args.arm)
     try:
         questions = gold_questions(args.gold)
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"load: {args.gold}: cannot be read as a gold set: {error}")
     if not questions:
         sys.exit(f"load: {args.gold}: no questions in it")
-    asyncio.run(
-        drive(url=args.url, rate=args.rate, out=args.out, questions=questions, db_url=os.environ.get("DOCS_DB_URL", ""))
-    )
+    db_url = os.environ.get("DOCS_DB_URL", "")
+    asyncio.run(drive(url=args.url, arms=arms, rate=args.rate, out=args.out, questions=questions, db_url=db_url))
 
 
 def _connect(db_url: str) -> psycopg.Connection[Any]:

@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
-
 from sandbox import analyzer, ranking
-from sandbox.vectors import Vector
+from sandbox.live import Live
+from sandbox.store import NoIndex, Store, Stored
 from switchover.encoder import WordLlamaEncoder, encoder_from
+from switchover.errors import SwitchoverError
 from switchover.pins import Manifest
-
-_LIVE = """SELECT a.target, m.index_hash, m.manifest FROM switchover_alias a
-    LEFT JOIN switchover_manifest m ON m.target = a.target WHERE a.alias = %s"""
-_NAMED = "SELECT target, index_hash, manifest FROM switchover_manifest WHERE target = %s"
-
-# One statement reads rows and manifest in one snapshot: the hash is that of the rows' own build.
-_SEARCH = """SELECT c.id, c.doc, c.section, c.start_char, c.end_char, c.tokens, c.text, c.content_digest,
-        -c.distance, m.index_hash
-    FROM (SELECT id, doc, section, start_char, end_char, tokens, text, content_digest,
-                 embedding <#> %(vector)s::vector AS distance
-          FROM {table} ORDER BY distance LIMIT %(limit)s) AS c
-    CROSS JOIN switchover_manifest m WHERE m.target = %(target)s ORDER BY c.distance, c.id"""
-
-
-async def configure(conn: psycopg.AsyncConnection[Any]) -> None:
-    """Settings of every connection that searches.
-
-    On a corpus this small the planner prefers a scan; on a real one it takes the HNSW index by itself.
-    """
-    await conn.execute("SET enable_seqscan = off")
-    await conn.execute(f"SET hnsw.ef_search = {ranking.EF_SEARCH}")
 
 
 class NoArm(Exception):
@@ -55,7 +32,6 @@ class Arm:
     index_hash: str  # as stored beside the index
     encoder: WordLlamaEncoder
     ranker: ranking.Ranker
-    search: sql.Composed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,59 +44,58 @@ class Found:
 
 
 class Reader:
-    """Resolves arms and searches them over a pool of connections."""
+    """Resolves arms and searches them in one store.
 
-    def __init__(self, *, pool: AsyncConnectionPool, alias: str) -> None:
-        self._pool = pool
-        self._alias = alias
+    ``only``: this process serves one arm, live or not, and something before it chooses.
+    """
+
+    def __init__(self, *, store: Store, live: Live, only: str | None = None) -> None:
+        self._store = store
+        self._live = live
+        self._only = only
         self._arms: dict[tuple[str, str, str], Arm] = {}
         self._opening = asyncio.Lock()
 
     async def resolve(self, named: str | None) -> Arm:
-        """The arm that a request goes to; one SQL statement once the build is known."""
-        async with self._pool.connection() as conn:
-            row = await (await conn.execute(_NAMED if named else _LIVE, [named or self._alias])).fetchone()
-        if row is None:
-            if named:
-                raise NoArm(f"arm {named!r} has no manifest here")
-            raise NotServing(f"no pointer: alias {self._alias!r} has no row in switchover_alias")
-        target, index_hash, stored = row
-        if stored is None:
-            raise NotServing(f"alias {self._alias!r} points at {target!r}, which has no manifest")
+        """The arm that a request goes to, by one look at pointer and manifest once the build is known here."""
+        if self._only and named and named != self._only:
+            raise NoArm(f"arm {named!r} is not served here; this process serves {self._only!r}")
+        named = named or self._only
+        found = await self._store.named(named) if named else await self._follow()
+        if found is None:
+            raise NoArm(f"arm {named!r} has no manifest here")
+        if found.manifest is None:
+            raise NotServing(f"{self._live.place} points at {found.target!r}, which has no manifest")
         # The whole manifest is the key: two builds may have one INDEX_HASH and differ in another pin.
-        key = (str(target), str(index_hash), repr(stored))
-        return self._arms.get(key) or await self._open(key, stored)
+        key = (found.target, str(found.index_hash), repr(found.manifest))
+        return self._arms.get(key) or await self._open(key, found.manifest)
+
+    async def _follow(self) -> Stored:
+        """The live arm with its manifest."""
+        live = self._live
+        if live.ask is None:
+            found = await self._store.live(live.alias)
+            if found is None:
+                raise NotServing(f"no pointer: alias {live.alias!r} has no row in switchover_alias")
+            return found
+        try:
+            target = await asyncio.to_thread(live.ask)
+        except SwitchoverError as error:
+            raise NotServing(f"no pointer: {error}") from None
+        if target is None:
+            raise NotServing("no pointer: there is none")
+        return await self._store.named(target) or Stored(target=target, index_hash=None, manifest=None)
 
     async def find(self, arm: Arm, question: str, *, k: int, began: float, inverted: bool = False) -> Found:
-        """Candidates by cosine, reranked, the best ``k``; ``began`` is when the request came in."""
+        """Candidates of the store, reranked, the best ``k``; ``began`` is when the request came in."""
         vector = arm.encoder.encode([question])[0]
-        values = {
-            "vector": Vector(vector),
-            "limit": max(k, ranking.CANDIDATES),
-            "target": arm.manifest.target,
-        }
         try:
-            async with self._pool.connection() as conn:
-                rows = await (await conn.execute(arm.search, values)).fetchall()
-        except psycopg.errors.UndefinedTable:
-            raise NotServing(f"arm {arm.manifest.target!r} has a manifest but no index table") from None
+            found = await self._store.search(arm.manifest, question, vector, limit=max(k, ranking.CANDIDATES))
+        except NoIndex:
+            raise _no_index(arm.manifest) from None
         retrieved = time.perf_counter()
-        candidates = [
-            ranking.Candidate(
-                id=row[0],
-                doc=row[1],
-                section=row[2],
-                start=row[3],
-                end=row[4],
-                tokens=row[5],
-                text=row[6],
-                content_digest=row[7],
-                cosine=float(row[8]),
-            )
-            for row in rows
-        ]
-        hashes = {row[0]: str(row[9]) for row in rows}
-        scored = arm.ranker.rerank(question, candidates, inverted=inverted)[:k]
+        hashes = {row.id: index_hash for row, index_hash in found}
+        scored = arm.ranker.rerank(question, [row for row, _ in found], inverted=inverted)[:k]
         reranked = time.perf_counter()
         return Found(
             hits=[(hit, hashes[hit.row.id]) for hit in scored],
@@ -140,21 +115,17 @@ class Reader:
         }
 
     async def count(self, arm: Arm) -> int:
-        """Rows of the build itself; what writers added since has a later revision and is not counted."""
-        query = sql.SQL("SELECT count(*) FROM {} WHERE revision <= %s").format(sql.Identifier(arm.manifest.target))
+        """Rows of the build itself; 0 without an index."""
         try:
-            async with self._pool.connection() as conn:
-                row = await (await conn.execute(query, [arm.manifest.facts.corpus_revision])).fetchone()
-        except psycopg.errors.UndefinedTable:
+            return await self._store.count(arm.manifest)
+        except NoIndex:
             return 0
-        return int(row[0]) if row else 0
 
     async def prime(self) -> None:
-        """Open every arm that has a manifest, so that the first request finds it ready."""
-        async with self._pool.connection() as conn:
-            rows = await (await conn.execute("SELECT target FROM switchover_manifest ORDER BY target")).fetchall()
-        for (target,) in rows:
-            await self.resolve(str(target))
+        """Open every arm that is served and has a manifest, so that the first request finds it ready."""
+        for target in await self._store.targets():
+            if self._only in (None, target):
+                await self.resolve(target)
 
     async def _open(self, key: tuple[str, str, str], stored: Mapping[str, Any]) -> Arm:
         """Load encoder and term weights of a build that is new to this process, in a thread."""
@@ -162,21 +133,12 @@ class Reader:
             if key in self._arms:
                 return self._arms[key]
             manifest = Manifest.from_json(stored)
-            table = sql.Identifier(manifest.target)
-            query = sql.SQL("SELECT content_digest, text FROM {} WHERE revision <= %s").format(table)
             try:
-                async with self._pool.connection() as conn:
-                    rows = await (await conn.execute(query, [manifest.facts.corpus_revision])).fetchall()
-            except psycopg.errors.UndefinedTable:
-                raise NotServing(f"arm {manifest.target!r} has a manifest but no index table") from None
+                rows = await self._store.texts(manifest)
+            except NoIndex:
+                raise _no_index(manifest) from None
             encoder, ranker = await asyncio.to_thread(_load, manifest, rows)
-            arm = Arm(
-                manifest=manifest,
-                index_hash=key[1],
-                encoder=encoder,
-                ranker=ranker,
-                search=sql.SQL(_SEARCH).format(table=table),
-            )
+            arm = Arm(manifest=manifest, index_hash=key[1], encoder=encoder, ranker=ranker)
             self._arms = {kept: value for kept, value in self._arms.items() if kept[0] != key[0]}
             self._arms[key] = arm
             return arm
@@ -196,7 +158,11 @@ def own_pins(arm: Arm) -> dict[str, str]:
     }
 
 
-def _load(manifest: Manifest, rows: list[tuple[str, str]]) -> tuple[WordLlamaEncoder, ranking.Ranker]:
+def _no_index(manifest: Manifest) -> NotServing:
+    return NotServing(f"arm {manifest.target!r} has a manifest but no index table")
+
+
+def _load(manifest: Manifest, rows: Sequence[tuple[str, str]]) -> tuple[WordLlamaEncoder, ranking.Ranker]:
     encoder = encoder_from(manifest.encoder)
     encoder.encode(["warm"])
     ranking.tokenizer_version()

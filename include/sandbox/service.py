@@ -1,7 +1,8 @@
 """The sandbox's retrieval service: ``python -m sandbox.service --host 127.0.0.1 --port 8100``.
 
-Environment: DOCS_DB_URL (libpq URL of the retrieval database), DOCS_ALIAS (default ``docs``),
-DOCS_SERVICE_TOKEN (a secret whose presence is reported, never its value).
+Environment: DOCS_DB_URL (libpq URL of the retrieval database), DOCS_PLAN (the plan whose pointer is resolved at
+the start of each request; see ``sandbox.live``), DOCS_SERVICE_TOKEN (a secret whose presence is reported, never
+its value). ``--arm docs_v1`` serves that arm alone and asks no pointer: it stands behind a load balancer.
 """
 
 from __future__ import annotations
@@ -25,12 +26,19 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox import ranking
-from sandbox.reader import Arm, NoArm, NotServing, Reader, configure, own_pins
+from sandbox.live import Live, live_from
+from sandbox.opensearch import OpenSearchStore
+from sandbox.reader import Arm, NoArm, NotServing, Reader, own_pins
 from sandbox.request_log import RequestLog
+from sandbox.store import PgStore, configure
+from switchover.errors import SwitchoverError
 
 READY_QUESTION = "What does the nonlocal statement do?"
 _ERROR_EVERY = 20  # the fault ``errors`` fails 5 % of the requests
 _LOOPBACK = ("127.0.0.1", "::1")
+# Longer than a proxy or a client keeps an idle connection: whoever sends the next request must be the one who
+# closes, or a request meets a connection that is just being closed.
+_KEEP_ALIVE_S = 120
 
 ArmName = Annotated[str | None, Header(alias="X-Switchover-Arm")]
 Probe = Annotated[str | None, Header(alias="X-Switchover-Probe")]
@@ -60,9 +68,10 @@ class Injected(Exception):
 class Service:
     """The endpoints over one pool."""
 
-    def __init__(self, *, pool: AsyncConnectionPool, alias: str) -> None:
+    def __init__(self, *, pool: AsyncConnectionPool, live: Live, only: str | None) -> None:
         self.pool = pool
-        self.reader = Reader(pool=pool, alias=alias)
+        store = PgStore(pool=pool) if live.search is None else OpenSearchStore(client=live.search)
+        self.reader = Reader(store=store, live=live, only=only)
         self.log = RequestLog(pool=pool)
         self._faults: dict[str, str] = {}
         self._requests: Counter[str] = Counter()
@@ -108,7 +117,7 @@ class Service:
                 cited = self.reader.reason(arm, READY_QUESTION, found)[0].cited
                 if cited is None:
                     reasons.append("the gold question was not answered")
-        except (NoArm, NotServing, psycopg.Error, PoolTimeout) as error:
+        except (NoArm, NotServing, SwitchoverError, psycopg.Error, PoolTimeout) as error:
             reasons.append(_line(error))
         state = {"ready": not reasons, "arm": target, "cited": cited, "reasons": reasons}
         return JSONResponse(state, status_code=503 if reasons else 200)
@@ -138,7 +147,7 @@ class Service:
             self._maybe_fail(arm)
             content = await respond(arm, body, began)
             status = 200
-        except (NoArm, NotServing, Injected, psycopg.Error, PoolTimeout) as error:
+        except (NoArm, NotServing, Injected, SwitchoverError, psycopg.Error, PoolTimeout) as error:
             status, content = _status(error), {"detail": _line(error)}
         finally:
             self.log.add(
@@ -187,8 +196,8 @@ class Service:
             raise Injected(f"arm {target!r}: injected fault")
 
 
-def create_app(*, db_url: str, alias: str = "docs") -> FastAPI:
-    """The service as an ASGI application."""
+def create_app(*, db_url: str, live: Live | None = None, only: str | None = None) -> FastAPI:
+    """The service as an ASGI application; ``live`` and ``only`` as in :class:`Reader`."""
     pool = AsyncConnectionPool(
         db_url,
         min_size=2,
@@ -198,14 +207,14 @@ def create_app(*, db_url: str, alias: str = "docs") -> FastAPI:
         configure=configure,
         kwargs={"autocommit": True, "connect_timeout": 3, "application_name": "docs-service"},
     )
-    service = Service(pool=pool, alias=alias)
+    service = Service(pool=pool, live=live or Live(), only=only)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await pool.open()
         service.log.start()
         # A database that is away is no reason to die: /healthz/ready says so until it is back.
-        with contextlib.suppress(psycopg.Error, PoolTimeout, NotServing):
+        with contextlib.suppress(psycopg.Error, PoolTimeout, NotServing, SwitchoverError):
             await service.reader.prime()
         yield
         await service.log.close()
@@ -217,7 +226,7 @@ def create_app(*, db_url: str, alias: str = "docs") -> FastAPI:
     app.add_api_route("/version", service.version, methods=["GET"])
     app.add_api_route("/healthz/ready", service.ready, methods=["GET"])
     app.add_api_route("/sandbox/fault", service.fault, methods=["POST"])
-    for kind in (NoArm, NotServing, psycopg.Error, PoolTimeout):
+    for kind in (NoArm, NotServing, SwitchoverError, psycopg.Error, PoolTimeout):
         app.add_exception_handler(kind, _failed)
     app.add_exception_handler(RequestValidationError, _refused)
     app.state.service = service
@@ -229,6 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.service")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8100)
+    parser.add_argument("--arm", help="serve this arm alone (default: the live one, and any that a header names)")
     args = parser.parse_args()
     db_url = os.environ.get("DOCS_DB_URL", "")
     if not db_url:
@@ -239,8 +249,17 @@ def main() -> None:
         listener.bind((args.host, args.port))
     except OSError as error:
         sys.exit(f"service: cannot listen on {args.host}:{args.port}: {error.strerror}")
-    app = create_app(db_url=db_url, alias=os.environ.get("DOCS_ALIAS", "docs"))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    try:
+        app = create_app(db_url=db_url, live=Live() if args.arm else live_from(), only=args.arm)
+    except SwitchoverError as error:
+        sys.exit(f"service: {error}")
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

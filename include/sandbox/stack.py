@@ -28,6 +28,7 @@ from sandbox.airflow_api import AirflowApi
 from sandbox.airflow_home import AirflowHome, Secrets, base_environment
 from sandbox.errors import SandboxError, ServiceFailed
 from sandbox.keeper_client import KeeperClient, Spec
+from sandbox.live import PLAN
 from sandbox.postgres import DOCS_DB, LEDGER_DB, Postgres
 
 AIRFLOW_PORT, SERVICE_PORT = 8080, 8801
@@ -42,7 +43,9 @@ class Stack:
     """One state directory's stack. A port of 0 means any free one.
 
     ``env``: more environment variables for every Airflow process. ``dags``: another folder than the
-    repository's.
+    repository's. ``plan``: the one plan that the stack runs; without it Airflow shows every plan.
+    ``connections``: id -> text of more Airflow connections, to be filled in before the processes that need them
+    are started.
 
     Raises, from every method
         PortTaken      another process listens on one of the ports
@@ -59,14 +62,17 @@ class Stack:
         progress: Progress = lambda what, seconds: None,
         dags: Path = airflow_home.REPOSITORY / "dags",
         env: Mapping[str, str] | None = None,
+        plan: Path | None = None,
     ) -> None:
         self.state = state.resolve()
+        self.connections: dict[str, str] = {}
         self.airflow_port = airflow_port or ports.free_port()
         self.service_port = service_port or ports.free_port()
         self.seconds: dict[str, float] = {}
         self._progress = progress
         self._dags = dags
         self._env = dict(env or {})
+        self._plan = plan
         self._keeper: KeeperClient | None = None
         self._postgres: Postgres | None = None
         self._airflow_since = datetime.now(timezone.utc)
@@ -126,6 +132,7 @@ class Stack:
             postgres=self.postgres,
             secrets=self.secrets,
             dags=self._dags,
+            more_connections=self.connections,
         )
 
     @property
@@ -150,9 +157,11 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Variables of the sandbox's own processes, and of the command line when it works on this stack."""
+        plan = {name: str(self._plan) for name in (PLAN, "SWITCHOVER_PLANS") if self._plan}
         return {
             **base_environment(),
             **self.airflow.connections(),
+            **plan,
             "DOCS_DB_URL": self.postgres.url(DOCS_DB),
             "LEDGER_DB_URL": self.postgres.url(LEDGER_DB),
             "DOCS_SERVICE_TOKEN": self.secrets.service_token,

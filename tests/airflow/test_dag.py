@@ -23,6 +23,13 @@ def bag_of(monkeypatch: pytest.MonkeyPatch, plans: Path) -> DagBag:
     return DagBag(dag_folder=str(SWITCHOVER), bundle_path=ROOT / "dags", bundle_name="dags-folder")
 
 
+def plans_in(folder: Path) -> Path:
+    """A folder with the plan ``docs`` alone."""
+    shutil.copytree(ROOT / "include" / "plans", folder / "plans", ignore=shutil.ignore_patterns("docs_*.yaml"))
+    shutil.copytree(ROOT / "include" / "gold", folder / "gold")
+    return folder / "plans"
+
+
 @pytest.fixture
 def dag(monkeypatch: pytest.MonkeyPatch) -> DAG:
     bag = bag_of(monkeypatch, ROOT / "include" / "plans")
@@ -78,9 +85,7 @@ def test_the_form(dag: DAG) -> None:
 
 
 def test_a_broken_plan_is_an_import_error_of_that_plan_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plans = tmp_path / "plans"
-    shutil.copytree(ROOT / "include" / "plans", plans)
-    shutil.copytree(ROOT / "include" / "gold", tmp_path / "gold")
+    plans = plans_in(tmp_path)
     (plans / "bad.yaml").write_text((plans / "docs.yaml").read_text().replace("green:", "grene:"))
     bag = bag_of(monkeypatch, plans)
     serialised, errors = _serialize_dags(bag, get_logger())
@@ -91,12 +96,18 @@ def test_a_broken_plan_is_an_import_error_of_that_plan_alone(monkeypatch: pytest
 
 
 def test_a_plan_may_name_an_asset_or_a_schedule(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plans = tmp_path / "plans"
-    shutil.copytree(ROOT / "include" / "plans", plans)
-    shutil.copytree(ROOT / "include" / "gold", tmp_path / "gold")
+    plans = plans_in(tmp_path)
     text = (plans / "docs.yaml").read_text()
     (plans / "a.yaml").write_text(text.replace("service: docs", "service: by_asset\nasset: docs_index_built"))
     (plans / "b.yaml").write_text(text.replace("service: docs", "service: by_cron\nschedule: '0 3 * * 1'"))
     serialised, errors = _serialize_dags(bag_of(monkeypatch, plans), get_logger())
     assert errors == {}
     assert {dag.dag_id for dag in serialised} == {"switchover__docs", "switchover__by_asset", "switchover__by_cron"}
+
+
+def test_one_plan_can_be_named_instead_of_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bag = bag_of(monkeypatch, plans_in(tmp_path) / "docs.yaml")
+    assert list(bag.dags) == ["switchover__docs"]
+    serialised, errors = _serialize_dags(bag_of(monkeypatch, tmp_path / "plans" / "none.yaml"), get_logger())
+    assert serialised == []
+    assert "none.yaml: cannot be read" in errors["plans/none.yaml"]

@@ -140,7 +140,7 @@ def test_writers_of_one_stream_at_the_same_time_do_nothing_twice(built: Conn, bu
     stop = threading.Event()
     threads = [
         threading.Thread(
-            target=ingest.run, args=(built_url,), kwargs={"stream": "process", "alias": "docs", "stop": stop}
+            target=ingest.run, args=(built_url,), kwargs={"stream": "process", "live": ingest.ALIAS, "stop": stop}
         )
         for _ in range(4)
     ]

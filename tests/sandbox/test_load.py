@@ -58,6 +58,24 @@ async def test_what_counts(tmp_path: Path, status: int, body: Any, failed: int, 
     assert len(traffic.examples) == failed + mixed
 
 
+async def test_an_arm_is_asked_where_it_is_whoever_is_live(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.url.host}{request.url.path} {request.headers.get('X-Switchover-Arm', '')}".strip())
+        if request.url.path == "/version":
+            return httpx.Response(200, json={"pins": {"INDEX_HASH": "h"}})
+        return httpx.Response(200, json=reply(arm="a" if len(asked) == 1 else "b"))
+
+    traffic = load.Traffic(out=tmp_path / "traffic.json")
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://docs") as client:
+        asking = load.Load(client=client, questions=["x"], rate=1, traffic=traffic, arms={"a": "http://arm-a"})
+        for _ in range(2):
+            await asking._ask("x")
+    assert asked == ["docs/ask", "arm-a/version a", "docs/ask", "docs/version b"]
+    assert (traffic.requests, traffic.failed, traffic.mixed) == (2, 0, 0)
+
+
 async def test_requests_start_on_the_clock_however_slow_the_answers(tmp_path: Path) -> None:
     started = 0
 

@@ -30,8 +30,8 @@ INCLUDE = Path(__file__).parents[2] / "include"
 
 
 @contextlib.asynccontextmanager
-async def serving(url: str, peer: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(db_url=url)
+async def serving(url: str, peer: str = "127.0.0.1", **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(db_url=url, **options)
     transport = httpx.ASGITransport(app=app, client=(peer, 5000))
     async with (
         app.router.lifespan_context(app),
@@ -59,6 +59,17 @@ async def test_the_pointer_decides_and_the_arm_header_overrides_it(client: httpx
     assert (await ask(client, **GREEN))["arm"] == "docs_v2"
     built.execute("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
     assert (await ask(client))["arm"] == "docs_v2"
+
+
+async def test_behind_a_load_balancer_one_arm_is_served_whatever_is_live(built: Conn, built_url: str) -> None:
+    built.execute("UPDATE switchover_alias SET target = 'docs_v9'")
+    async with serving(built_url, only="docs_v2") as client:
+        assert (await ask(client))["arm"] == "docs_v2"
+        assert (await ask(client, **GREEN))["arm"] == "docs_v2"
+        assert (await client.get("/version")).json()["arm"] == "docs_v2"
+        reply = await client.post("/ask", json={"question": "x"}, headers={"X-Switchover-Arm": "docs_v1"})
+        assert reply.status_code == 404
+        assert reply.json() == {"detail": "arm 'docs_v1' is not served here; this process serves 'docs_v2'"}
 
 
 @pytest.mark.parametrize("spec", [build.DOCS_V1, build.DOCS_V2], ids=lambda s: s.target)
@@ -268,6 +279,8 @@ def test_it_says_in_one_line_why_it_cannot_start(built_url: str) -> None:
     assert error.splitlines()[-1].startswith(f"service: cannot listen on 127.0.0.1:{port}: ")
     process = start(port, DOCS_DB_URL="")
     assert "service: DOCS_DB_URL is not set" in process.communicate(timeout=30)[1]
+    process = start(port, DOCS_DB_URL=built_url, DOCS_PLAN="/nowhere.yaml")
+    assert "service: /nowhere.yaml: cannot be read" in process.communicate(timeout=30)[1]
 
 
 def test_sigterm_ends_it_cleanly_and_loses_no_log_row(built: Conn, built_url: str) -> None:

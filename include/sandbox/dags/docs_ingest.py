@@ -33,12 +33,13 @@ def docs_ingest() -> None:
         from airflow.providers.postgres.hooks.postgres import PostgresHook
 
         from sandbox import ingest
+        from sandbox.live import live_from
 
         conn = PostgresHook(postgres_conn_id="docs_db").get_conn()
         if not isinstance(conn, psycopg.Connection):
             raise TypeError("connection docs_db: psycopg 3 is needed; install psycopg[binary]>=3")
         with conn:
-            return dataclasses.asdict(ingest.apply_all(conn, stream="dag"))
+            return dataclasses.asdict(ingest.apply_all(conn, stream="dag", live=live_from()))
 
     apply()
 

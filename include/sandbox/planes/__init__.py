@@ -1,0 +1,11 @@
+"""The demo's data planes: for each kind of pointer, what carries requests to the arm that it names."""
+
+from __future__ import annotations
+
+from sandbox.planes.base import PLANS, DataPlane
+from sandbox.planes.kv import KvPlane
+from sandbox.planes.pgvector import PgvectorPlane
+
+__all__ = ["PLANES", "PLANS", "DataPlane"]
+
+PLANES: dict[str, type[DataPlane]] = {"pgvector": PgvectorPlane, "kv": KvPlane}
