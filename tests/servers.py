@@ -85,3 +85,18 @@ def opensearch(servers_keeper: KeeperClient) -> Server:
 def kafka(servers_keeper: KeeperClient) -> Server:
     """A real Kafka, one broker."""
     return here(servers.start_kafka, servers_keeper)
+
+
+@pytest.fixture(scope="session")
+def qdrant(servers_keeper: KeeperClient) -> Server:
+    """An emulator of Qdrant: its client's local mode behind HTTP."""
+    return here(servers.start_qdrant, servers_keeper)
+
+
+@pytest.fixture(scope="session")
+def weaviate(servers_keeper: KeeperClient) -> Server:
+    """A real Weaviate, where it was built: that takes minutes, so its absence is a skip in CI too."""
+    try:
+        return servers.start_weaviate(servers_keeper)
+    except NotHere as reason:
+        pytest.skip(str(reason))

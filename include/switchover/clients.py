@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from switchover.errors import BadInput, Unreachable
+
 if TYPE_CHECKING:
     from switchover.edge import Connection
 
@@ -130,12 +132,30 @@ def etcd(connection: Connection) -> Any:
 
 def milvus(connection: Connection) -> Any:
     """A Milvus client; the connection's schema is the database."""
+    import grpc  # type: ignore[import-untyped]
     from pymilvus import MilvusClient
+    from pymilvus.exceptions import MilvusException
 
     token = f"{connection.login}:{connection.password}" if connection.login else connection.password
-    return MilvusClient(
-        uri=base_url(connection), token=token, db_name=connection.schema or "default", timeout=TIMEOUT_S
-    )
+    try:
+        return MilvusClient(
+            uri=base_url(connection),
+            token=token,
+            db_name=connection.schema or "default",
+            timeout=TIMEOUT_S,
+            dedicated=True,  # one that is shared would be closed for everybody
+        )
+    except (MilvusException, grpc.RpcError) as error:
+        first: BaseException = error
+        while first.__context__ is not None:  # the client's own sentence leaves the server's answer out
+            first = first.__context__
+        where = f"connection {connection.id!r} at {connection.place}"
+        if not isinstance(first, grpc.RpcError):
+            raise Unreachable(f"{where}: did not answer: {' '.join(str(error).split())[:300]}") from error
+        said = " ".join(f"{first.code().name}: {first.details()}".split())[:300]
+        if first.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+            raise BadInput(f"{where}: login refused: {said}") from error
+        raise Unreachable(f"{where}: did not answer: {said}") from error
 
 
 def qdrant(connection: Connection) -> Any:
@@ -144,27 +164,41 @@ def qdrant(connection: Connection) -> Any:
 
     if connection.extra.get("path"):
         return QdrantClient(path=connection.extra["path"])
-    return QdrantClient(url=base_url(connection), api_key=connection.password or None, timeout=int(TIMEOUT_S))
+    return QdrantClient(
+        url=base_url(connection),
+        api_key=connection.password or None,
+        timeout=int(TIMEOUT_S),
+        check_compatibility=False,  # a thread that asks for the version and prints a warning
+    )
 
 
 def weaviate(connection: Connection) -> Any:
     """A connected Weaviate client; the extra ``grpc_port`` names its second port."""
+    import httpx
     import weaviate as package
     from weaviate.classes.init import AdditionalConfig, Auth, Timeout
+    from weaviate.exceptions import WeaviateBaseError
 
     secure = base_url(connection).startswith("https")
-    host = connection.host.split("://")[-1]
+    host = connection.host.split("://")[-1].rstrip("/") or "localhost"
     timeout = int(TIMEOUT_S)
-    return package.connect_to_custom(
-        http_host=host,
-        http_port=connection.port or 8080,
-        http_secure=secure,
-        grpc_host=host,
-        grpc_port=int(connection.extra.get("grpc_port", 50051)),
-        grpc_secure=secure,
-        auth_credentials=Auth.api_key(connection.password) if connection.password else None,
-        additional_config=AdditionalConfig(timeout=Timeout(init=timeout, query=timeout, insert=timeout)),
-    )
+    try:
+        return package.connect_to_custom(
+            http_host=host,
+            http_port=connection.port or 8080,
+            http_secure=secure,
+            grpc_host=host,
+            grpc_port=int(connection.extra.get("grpc_port", 50051)),
+            grpc_secure=secure,
+            auth_credentials=Auth.api_key(connection.password) if connection.password else None,
+            additional_config=AdditionalConfig(timeout=Timeout(init=timeout, query=timeout, insert=timeout)),
+            skip_init_checks=True,  # they ask PyPI for the newest client
+        )
+    except (WeaviateBaseError, httpx.TransportError) as error:
+        if getattr(error, "status_code", None) in (401, 403):
+            raise BadInput(f"connection {connection.id!r} at {connection.place}: login refused") from error
+        said = " ".join(str(error).split())[:300]
+        raise Unreachable(f"connection {connection.id!r} at {connection.place}: did not answer: {said}") from error
 
 
 def kafka(connection: Connection) -> Any:

@@ -16,6 +16,8 @@ from sandbox.servers.kafka import start_kafka
 from sandbox.servers.milvus import start_milvus
 from sandbox.servers.moto import start_moto
 from sandbox.servers.opensearch import start_opensearch
+from sandbox.servers.qdrant import start_qdrant
+from sandbox.servers.weaviate import start_weaviate
 
 __all__ = [
     "NotHere",
@@ -27,4 +29,6 @@ __all__ = [
     "start_milvus",
     "start_moto",
     "start_opensearch",
+    "start_qdrant",
+    "start_weaviate",
 ]

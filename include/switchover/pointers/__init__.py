@@ -7,13 +7,17 @@ from typing import Annotated
 from pydantic import Field
 
 from switchover.pointers.base import Applied, Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.kafka_group import KafkaGroupSpec
 from switchover.pointers.kv_etcd import EtcdSpec
 from switchover.pointers.kv_sql import SqlKeySpec
+from switchover.pointers.milvus import MilvusSpec
 from switchover.pointers.pgvector import PgvectorSpec
+from switchover.pointers.qdrant import QdrantSpec
+from switchover.pointers.weaviate import WeaviateSpec
 
 __all__ = ["AnyPointer", "Applied", "Capabilities", "Change", "Fencing", "Pointer", "PointerSpec", "Reading"]
 
 AnyPointer = Annotated[
-    PgvectorSpec | SqlKeySpec | EtcdSpec,
+    KafkaGroupSpec | PgvectorSpec | WeaviateSpec | QdrantSpec | MilvusSpec | SqlKeySpec | EtcdSpec,
     Field(discriminator="kind"),
 ]

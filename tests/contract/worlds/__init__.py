@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from tests.contract.worlds.base import World
 from tests.contract.worlds.etcd import EtcdWorld
+from tests.contract.worlds.kafka import KafkaWorld
+from tests.contract.worlds.milvus import MilvusWorld
+from tests.contract.worlds.qdrant import QdrantWorld
 from tests.contract.worlds.sql import KvSqlWorld, PgvectorWorld
+from tests.contract.worlds.weaviate import WeaviateWorld
 
-WORLDS: dict[str, type[World]] = {world.kind: world for world in (EtcdWorld, KvSqlWorld, PgvectorWorld)}
+WORLDS: dict[str, type[World]] = {
+    world.kind: world
+    for world in (MilvusWorld, QdrantWorld, WeaviateWorld, EtcdWorld, KafkaWorld, KvSqlWorld, PgvectorWorld)
+}
