@@ -23,6 +23,8 @@ from switchover.edge import Edge, environment_connections
 from switchover.ledger import Ledger
 from switchover.plan import Plan, load_plan
 from switchover.protocol import State
+from switchover.signals import build_signals
+from switchover.signals.base import Signals
 from switchover.steps.freeze import freeze
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
@@ -118,9 +120,9 @@ def session_world(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         wait_for(service)
         arguments = ["--url", service, "--rate", "20", "--out", str(out), "--gold", str(GOLD)]
         processes.append(subprocess.Popen([sys.executable, "-m", "sandbox.load", *arguments], env=environ))
-        time.sleep(1.5)
         edge = Edge(connections=environment_connections(environ))
         plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
+        wait_for_traffic(build_signals(plan, edge))
         fence_only = [writer for writer in plan.writers if writer.kind == "sql_fence"]
         ledger = Ledger(engine=edge.sql(plan.ledger))
         ledger.create_tables()
@@ -132,6 +134,15 @@ def session_world(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
             process.send_signal(signal.SIGTERM)
         for process in processes:
             process.wait(timeout=15)
+
+
+def wait_for_traffic(signals: Signals) -> None:
+    """Until the request log answers as verify will ask it."""
+    deadline = time.monotonic() + 60
+    while (wrong := signals.is_online()) is not None:
+        if time.monotonic() > deadline:
+            pytest.fail(f"the load's requests are not in the log after 60 s: {wrong}")
+        time.sleep(0.2)
 
 
 def wait_for(service: str) -> None:
