@@ -6,10 +6,8 @@ directory with it.
 
 from __future__ import annotations
 
-import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,14 +21,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[Postgres]:
     """The session's server."""
-    from sandbox import postgres
-    from sandbox.airflow_home import base_environment
-    from sandbox.keeper_client import KeeperClient
+    from tests.servers import throwaway_postgres  # a plugin: not before pytest has it
 
-    # A short name of our own: pytest's directories are closed to PostgreSQL's account when root runs the tests.
-    state = Path(tempfile.mkdtemp(prefix="switchover-pg-"))
-    with KeeperClient(state=state) as keeper:
-        yield postgres.start(keeper, env=base_environment(), databases=(), throwaway=True)
+    with throwaway_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import leftovers, servers
+from sandbox import leftovers, postgres, servers
+from sandbox.airflow_home import base_environment
 from sandbox.keeper_client import KeeperClient
+from sandbox.postgres import Postgres
 from sandbox.servers import NotHere, Server
+from sandbox.servers.kubernetes import NamedCluster, named_cluster
 
 
 def here(start: Callable[[KeeperClient], Server], keeper: KeeperClient) -> Server:
@@ -36,6 +39,14 @@ def short_lived_keeper() -> Iterator[KeeperClient]:
         with KeeperClient(state=Path(directory) / "state") as keeper:
             yield keeper
         assert leftovers.ours(keeper.state) == []
+
+
+@contextmanager
+def throwaway_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that ends with the block, in whatever way it ends, and its data with it."""
+    # A short name of our own: pytest's directories are closed to PostgreSQL's account when root runs the tests.
+    with KeeperClient(state=Path(tempfile.mkdtemp(prefix="switchover-pg-"))) as keeper:
+        yield postgres.start(keeper, env=base_environment(), databases=(), throwaway=True)
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +111,16 @@ def weaviate(servers_keeper: KeeperClient) -> Server:
         return servers.start_weaviate(servers_keeper)
     except NotHere as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def kubernetes_api(servers_keeper: KeeperClient) -> Server | NamedCluster:
+    """A Kubernetes API: a real API server where one has been built, otherwise our emulator.
+
+    The variable KUBERNETES asks for one: ``real``, ``emulator``, or ``kubeconfig``, the cluster that KUBECONFIG names.
+    KUBECONFIG alone is no wish: the tests make namespaces there, and a node that is only a name.
+    """
+    asked = os.environ.get("KUBERNETES", "")
+    if asked == "kubeconfig":
+        return named_cluster(Path(os.environ["KUBECONFIG"]))
+    return servers.start_kubernetes_api(servers_keeper, real={"real": True, "emulator": False, "": None}[asked])

@@ -223,8 +223,6 @@ class Keeper:
             except subprocess.TimeoutExpired:
                 each.process.kill()
                 each.process.wait()
-            for path in each.remove:
-                shutil.rmtree(path, ignore_errors=True)
 
     def _tree(self, services: list[Service], spared: set[int], *, orphans: bool) -> list[psutil.Process]:
         """Live descendants of these services; with ``orphans`` of the keeper, without the spared services."""
@@ -241,6 +239,8 @@ class Keeper:
         for order in sorted({each.stop_order for each in self._services.values()}):
             self._end([each for each in self._services.values() if each.stop_order == order], orphans=True)
         self._end([], orphans=True)
+        for path in (path for each in self._services.values() for path in each.remove):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _take(state: Path) -> IO[str]:

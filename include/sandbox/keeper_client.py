@@ -29,8 +29,8 @@ class Spec:
     """How to start one service.
 
     ``user``: run it as another account (only root can). ``stop_order``: a higher one is stopped later.
-    ``stop_group``: the stop signal goes to its whole process group. ``remove``: directories to delete once
-    it has stopped.
+    ``stop_group``: the stop signal goes to its whole process group. ``remove``: directories to delete when
+    the keeper ends; a service that is stopped and started again finds its data.
     """
 
     name: str

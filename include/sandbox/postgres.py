@@ -14,7 +14,7 @@ import pwd
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -62,9 +62,14 @@ _SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Postgres:
-    """Where a running server is found, in the forms that its clients want."""
+    """Where a running server is found, in the forms that its clients want.
+
+    ``keeper`` and ``spec``: who started it and how; ``None`` for one that somebody else owns.
+    """
 
     socket_dir: Path
+    keeper: KeeperClient | None = field(default=None, repr=False)
+    spec: Spec | None = field(default=None, repr=False)
 
     def url(self, database: str) -> str:
         """A libpq URL, for psycopg."""
@@ -85,6 +90,19 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         return True
+
+    def restart(self) -> None:
+        """Stop it and start it again with the same data; its clients lose their connections.
+
+        Raises
+            SandboxError   it is not ours to stop
+            ServiceFailed  it did not start; the message ends with its log
+        """
+        if self.keeper is None or self.spec is None:
+            raise SandboxError(f"PostgreSQL in {self.socket_dir}: was not started here; restart it where it was")
+        self.keeper.stop(self.spec.name)
+        self.keeper.start(self.spec)
+        self.keeper.wait_ready(self.spec.name, self.answers, timeout=_START_S)
 
     def create_database(self, name: str, *, vector: bool = False) -> None:
         """Create a database where it is missing, with pgvector if asked."""
@@ -126,21 +144,20 @@ def start(
         stale.unlink(missing_ok=True)
     socket_dir = _socket_dir(data, account)
     settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    keeper.start(
-        Spec(
-            name="postgres",
-            argv=[str(_INSTALL / "bin" / "postgres"), "-D", str(data), "-k", str(socket_dir), *settings],
-            env=env,
-            user=account,
-            stop_signal="SIGINT",  # fast shutdown: end the sessions, write what is committed
-            stop_order=STOP_LAST,
-            stop_group=False,  # the server tells its own processes how to end
-            remove=[str(path) for path in (socket_dir, keeper.state) if throwaway or path not in (data, keeper.state)],
-        )
+    spec = Spec(
+        name="postgres",
+        argv=[str(_INSTALL / "bin" / "postgres"), "-D", str(data), "-k", str(socket_dir), *settings],
+        env=env,
+        user=account,
+        stop_signal="SIGINT",  # fast shutdown: end the sessions, write what is committed
+        stop_order=STOP_LAST,
+        stop_group=False,  # the server tells its own processes how to end
+        remove=[str(path) for path in (socket_dir, keeper.state) if throwaway or path not in (data, keeper.state)],
     )
-    server = Postgres(socket_dir=socket_dir)
+    keeper.start(spec)
+    server = Postgres(socket_dir=socket_dir, keeper=keeper, spec=spec)
     try:
-        keeper.wait_ready("postgres", server.answers, timeout=_START_S)
+        keeper.wait_ready(spec.name, server.answers, timeout=_START_S)
     except ServiceFailed as error:
         raise ServiceFailed(f"{error}\nIf its data is damaged, delete {data} and start again.") from None
     for name in databases:

@@ -1,4 +1,7 @@
-"""What the contract suite measures is kept for the capability table. Its servers are in tests/servers.py."""
+"""What the contract suite measures is kept for the capability table. Its servers are in tests/servers.py.
+
+Its PostgreSQL is its own: a case restarts it, which ends every client's connection.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox.postgres import Postgres
 from tests.contract.recorder import OPTION, Recorder
+from tests.servers import throwaway_postgres
+
+
+@pytest.fixture(scope="session")
+def pg_server() -> Iterator[Postgres]:
+    """The suite's own server."""
+    with throwaway_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

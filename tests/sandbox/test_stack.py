@@ -159,6 +159,21 @@ def test_a_throwaway_server_takes_its_directory_along(state: Path) -> None:
     assert not state.exists()
 
 
+def test_a_restarted_server_keeps_its_data_even_a_throwaway_one(state: Path) -> None:
+    with KeeperClient(state=state) as keeper:
+        server = postgres.start(keeper, env=base_environment(), databases=("kept",), throwaway=True)
+        before = keeper.pids()["postgres"]
+        server.restart()
+        assert keeper.pids()["postgres"] != before
+        assert query(server, "kept", "SELECT 1") == 1
+    assert not state.exists()
+
+
+def test_a_server_of_somebody_else_is_not_restarted(tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="was not started here"):
+        Postgres(socket_dir=tmp_path).restart()
+
+
 def test_data_of_another_version_is_refused(state: Path) -> None:
     (state / leftovers.PG_DATA).mkdir(parents=True)
     (state / leftovers.PG_DATA / "PG_VERSION").write_text("16\n")

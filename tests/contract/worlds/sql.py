@@ -42,6 +42,10 @@ class SqlWorld(World):
         self.remove()
         self.engine.dispose()
 
+    def restart(self) -> None:
+        self.server.restart()
+        self.engine.dispose()
+
     def execute(self, statement: str, **values: Any) -> sa.CursorResult[Any]:
         with self.engine.begin() as connection:
             return connection.execute(sa.text(statement), {"name": self.name, **values})
