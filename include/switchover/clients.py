@@ -41,19 +41,71 @@ def base_url(connection: Connection, *, scheme: str = "http") -> str:
 
 
 def aws(connection: Connection, service: str) -> Any:
-    """A boto3 client. Without a login the usual AWS credential chain applies."""
+    """A boto3 client. Without a login the usual AWS credential chain applies; a ``role_arn`` is assumed.
+
+    The extra's keys are the amazon provider's: region_name, endpoint_url, service_config, profile_name,
+    aws_session_token, role_arn, assume_role_kwargs.
+    """
     import boto3
 
     extra = connection.extra
-    return boto3.client(
+    keys = {
+        "aws_access_key_id": connection.login or None,
+        "aws_secret_access_key": connection.password or None,
+        "aws_session_token": extra.get("aws_session_token"),
+    }
+    session: Any = boto3  # its one session for all is the quick one
+    if extra.get("role_arn"):
+        session, keys = _assuming_role(connection, keys), {}
+    elif extra.get("profile_name"):
+        session = boto3.Session(profile_name=extra["profile_name"])
+    return session.client(
         service,
         region_name=extra.get("region_name"),
-        endpoint_url=extra.get("endpoint_url"),
-        aws_access_key_id=connection.login or None,
-        aws_secret_access_key=connection.password or None,
-        aws_session_token=extra.get("aws_session_token"),
+        endpoint_url=_aws_endpoint(connection, service) or extra.get("endpoint_url"),
         config=aws_config(),
+        **keys,
     )
+
+
+def _assuming_role(connection: Connection, keys: Mapping[str, str | None]) -> Any:
+    """A boto3 session with the credentials of the connection's role, assumed at the first call and kept fresh."""
+    import boto3
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.session import get_session
+
+    extra = connection.extra
+    method = extra.get("assume_role_method", "assume_role")
+    if method != "assume_role":
+        raise BadInput(
+            f"connection {connection.id!r}: assume_role_method is {method!r}; allowed outside Airflow: assume_role"
+        )
+    source = boto3.Session(profile_name=extra.get("profile_name"), **keys)
+
+    def sts(name: str, **credentials: str) -> Any:
+        return source.client(
+            name,
+            region_name=extra.get("region_name"),
+            endpoint_url=_aws_endpoint(connection, name),
+            config=aws_config(),
+            **credentials,
+        )
+
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=sts,
+        source_credentials=source.get_credentials(),
+        role_arn=extra["role_arn"],
+        extra_args={"RoleSessionName": "switchover", **extra.get("assume_role_kwargs", {})},
+    )
+    session = get_session()
+    session._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, method="assume-role")
+    return boto3.Session(botocore_session=session)
+
+
+def _aws_endpoint(connection: Connection, service: str) -> str | None:
+    """A service's own endpoint; the provider's rule is that STS never uses the common ``endpoint_url``."""
+    found: str | None = connection.extra.get("service_config", {}).get(service, {}).get("endpoint_url")
+    return found
 
 
 def aws_config() -> Any:

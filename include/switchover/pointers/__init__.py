@@ -6,18 +6,32 @@ from typing import Annotated
 
 from pydantic import Field
 
+from switchover.pointers.alb import AlbSpec
 from switchover.pointers.base import Applied, Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
 from switchover.pointers.kafka_group import KafkaGroupSpec
+from switchover.pointers.kv_dynamodb import DynamoDbSpec
 from switchover.pointers.kv_etcd import EtcdSpec
 from switchover.pointers.kv_sql import SqlKeySpec
 from switchover.pointers.milvus import MilvusSpec
 from switchover.pointers.pgvector import PgvectorSpec
 from switchover.pointers.qdrant import QdrantSpec
+from switchover.pointers.route53 import Route53Spec
+from switchover.pointers.ssm import SsmSpec
 from switchover.pointers.weaviate import WeaviateSpec
 
 __all__ = ["AnyPointer", "Applied", "Capabilities", "Change", "Fencing", "Pointer", "PointerSpec", "Reading"]
 
 AnyPointer = Annotated[
-    KafkaGroupSpec | PgvectorSpec | WeaviateSpec | QdrantSpec | MilvusSpec | SqlKeySpec | EtcdSpec,
+    KafkaGroupSpec
+    | PgvectorSpec
+    | WeaviateSpec
+    | QdrantSpec
+    | MilvusSpec
+    | SqlKeySpec
+    | EtcdSpec
+    | DynamoDbSpec
+    | AlbSpec
+    | Route53Spec
+    | SsmSpec,
     Field(discriminator="kind"),
 ]

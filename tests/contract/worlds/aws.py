@@ -1,0 +1,159 @@
+"""What the AWS worlds share, and the two that are a key and a parameter. All on moto, an emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import Any, ClassVar
+
+import boto3
+from botocore.config import Config
+
+from switchover.clients import aws
+from switchover.edge import Connection, Edge
+from switchover.pointers import Pointer
+from switchover.pointers.aws import IAM_PREFIX
+from switchover.pointers.move import pointer_spec
+from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, World
+
+ACCOUNT = "123456789012"  # moto's
+REGION = "us-east-1"
+ELSEWHERE = "elsewhere"
+TABLE = "switchover"
+Call = tuple[str, Mapping[str, Any]]
+
+
+@cache
+def bare_client(service: str, url: str) -> Any:
+    """A client that is not the pointer's; it may wait long while moto loads a service for the first time."""
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",
+        config=Config(read_timeout=60, retries={"total_max_attempts": 1}),
+    )
+
+
+def aws_connection(url: str, **given: Any) -> Connection:
+    """A connection to the emulator at ``url``."""
+    given = {"login": "sandbox", "password": "sandbox", **given}
+    extra = {"endpoint_url": url, "region_name": REGION, **given.pop("extra", {})}
+    return Connection(id=CONNECTION, conn_type="aws", extra=extra, **given)
+
+
+class AwsWorld(World):
+    """Something of its own on the session's moto. A third arm stands ready for moves to elsewhere."""
+
+    fixture = "moto_server"
+    service: ClassVar[str]
+
+    @property
+    def against(self) -> str:
+        return str(self.server.describe)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.server.host, self.server.port
+
+    def connection(self, address: tuple[str, int] | str) -> Connection:
+        return aws_connection(f"http://{address[0]}:{address[1]}")
+
+    def client(self, service: str = "") -> Any:
+        return bare_client(service or self.service, self.server.url)
+
+    def restart(self) -> None:
+        self.server.restart()
+
+
+def pointer_of(world: AwsWorld, calls: list[Call], connection: Connection | None = None) -> Pointer:
+    """The world's pointer, whose calls are written down: IAM action and parameters."""
+
+    def build(connection: Connection, service: str) -> Any:
+        client = aws(connection, service)
+        prefix = IAM_PREFIX.get(service, service)
+        client.meta.events.register(
+            "provide-client-params", lambda params, model, **_: calls.append((f"{prefix}:{model.name}", params))
+        )
+        return client
+
+    edge = Edge(connections=lambda _: connection or world.connection(world.address), builders={"aws": build})
+    return pointer_spec({"kind": world.kind, "connection": CONNECTION, **world.spec()}).build(edge)
+
+
+class DynamoDbWorld(AwsWorld):
+    kind = "kv_dynamodb"
+    service = "dynamodb"
+    write_marker = b"UpdateItem"
+
+    def set_up(self) -> None:
+        if TABLE not in self.client().list_tables()["TableNames"]:
+            self.client().create_table(
+                TableName=TABLE,
+                KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        self.client().put_item(TableName=TABLE, Item={**self.key, "target": {"S": BLUE}})
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {"key": {"S": self.name}}
+
+    def tear_down(self) -> None:
+        self.remove()
+
+    def spec(self) -> dict[str, Any]:
+        return {"key": self.name, "table_arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{TABLE}"}
+
+    def item(self) -> dict[str, Any]:
+        return self.client().get_item(TableName=TABLE, Key=self.key, ConsistentRead=True).get("Item", {})
+
+    def serve(self) -> frozenset[str]:
+        item = self.item()
+        return frozenset([item["target"]["S"]] if item else [])
+
+    def move(self, target: str) -> None:
+        self.client().update_item(
+            TableName=TABLE,
+            Key=self.key,
+            UpdateExpression="SET target = :target",
+            ExpressionAttributeValues={":target": {"S": target}},
+        )
+
+    def remove(self) -> None:
+        self.client().delete_item(TableName=TABLE, Key=self.key)
+
+
+class SsmWorld(AwsWorld):
+    kind = "ssm"
+    service = "ssm"
+    write_marker = b"AmazonSSM.PutParameter"
+
+    @cached_property
+    def parameter(self) -> str:
+        return f"/switchover/{self.name}"
+
+    @property
+    def targets(self) -> dict[str, str]:
+        return {arm: f"https://{arm}.example.test" for arm in (BLUE, GREEN, ELSEWHERE)}
+
+    def set_up(self) -> None:
+        self.client().put_parameter(Name=self.parameter, Value=self.targets[BLUE], Type="String")
+
+    def tear_down(self) -> None:
+        self.remove()
+
+    def spec(self) -> dict[str, Any]:
+        return {"parameter": self.parameter, "account": ACCOUNT, "targets": self.targets}
+
+    def serve(self) -> frozenset[str]:
+        value = self.client().get_parameter(Name=self.parameter)["Parameter"]["Value"]
+        return frozenset(arm for arm, place in self.targets.items() if place == value)
+
+    def move(self, target: str) -> None:
+        self.client().put_parameter(Name=self.parameter, Value=self.targets[target], Overwrite=True)
+
+    def remove(self) -> None:
+        self.client().delete_parameters(Names=[self.parameter])
