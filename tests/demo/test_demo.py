@@ -17,10 +17,10 @@ from sandbox import leftovers, ports
 pytestmark = pytest.mark.demo
 
 
-def run(state: Path, scenario: str, hold: int) -> tuple[int, str, dict[str, Any]]:
+def run(state: Path, pointer: str, scenario: str, hold: int) -> tuple[int, str, dict[str, Any]]:
     """One demo in its own state directory and on free ports: exit code, what it printed, its result."""
     environ = {**os.environ, "AIRFLOW_PORT": str(ports.free_port()), "SERVICE_PORT": str(ports.free_port())}
-    arguments = ["--scenario", scenario, "--hold", str(hold), "--state", str(state)]
+    arguments = ["--pointer", pointer, "--scenario", scenario, "--hold", str(hold), "--state", str(state)]
     done = subprocess.run(
         [sys.executable, "-m", "sandbox.demo", *arguments],
         env=environ,
@@ -48,7 +48,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_good_green_is_promoted(state: Path) -> None:
-    code, told, result = run(state, "good", hold=25)
+    code, told, result = run(state, "pgvector", "good", hold=25)
     assert code == 0, told
     assert (result["outcome"], result["run_state"]) == ("promoted", "success")
     assert result["pointer"] == {"before": "docs_v1", "after": "docs_v2"}
@@ -60,9 +60,10 @@ def test_a_good_green_is_promoted(state: Path) -> None:
     assert leftovers.ours(state) == []
 
 
-def test_a_regression_is_rolled_back_within_seconds(state: Path) -> None:
-    code, told, result = run(state, "regression", hold=60)
+def test_a_regression_behind_a_load_balancer_is_rolled_back_within_seconds(state: Path) -> None:
+    code, told, result = run(state, "alb", "regression", hold=60)
     assert code == 0, told
+    assert result["pointer_kind"] == "alb"
     assert (result["outcome"], result["run_state"]) == ("rolled_back", "failed")
     assert result["pointer"] == {"before": "docs_v1", "after": "docs_v1"}
     assert result["writers_resumed"]

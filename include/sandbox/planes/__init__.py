@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from sandbox.planes.alb import AlbPlane
 from sandbox.planes.base import PLANS, DataPlane
 from sandbox.planes.kv import KvPlane
 from sandbox.planes.pgvector import PgvectorPlane
 
 __all__ = ["PLANES", "PLANS", "DataPlane"]
 
-PLANES: dict[str, type[DataPlane]] = {"pgvector": PgvectorPlane, "kv": KvPlane}
+PLANES: dict[str, type[DataPlane]] = {"pgvector": PgvectorPlane, "alb": AlbPlane, "kv": KvPlane}
