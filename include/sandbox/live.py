@@ -6,6 +6,7 @@ command line. Without it the pointer is the row ``docs`` of ``switchover_alias``
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,4 +63,6 @@ def live_from(environ: Mapping[str, str] = os.environ) -> Live:
     """The live arm for a process with this environment. ``PlanError`` if the plan cannot be read."""
     if not environ.get(PLAN):
         return Live()
+    for client in ("httpx", "opensearch"):  # one line a request would bury what a log is read for
+        logging.getLogger(client).setLevel(logging.WARNING)
     return live_of(load_plan(Path(environ[PLAN])), Edge(connections=environment_connections(environ)))
