@@ -171,15 +171,29 @@ def elasticsearch(connection: Connection) -> Any:
     )
 
 
-def etcd(connection: Connection) -> Any:
-    """An HTTP client of etcd's JSON gateway (there is no maintained Python client)."""
+def http(connection: Connection) -> Any:
+    """An HTTP client with the connection's login, or with its password as a bearer token."""
     import httpx
 
-    client = httpx.Client(base_url=base_url(connection), timeout=TIMEOUT_S, trust_env=False)
-    if connection.login:
-        body = {"name": connection.login, "password": connection.password}
-        client.headers["Authorization"] = client.post("/v3/auth/authenticate", json=body).json()["token"]
-    return client
+    scheme = connection.schema or ("https" if connection.conn_type == "https" else "http")
+    bearer = {"Authorization": f"Bearer {connection.password}"} if connection.password and not connection.login else {}
+    return httpx.Client(
+        base_url=base_url(connection, scheme=scheme),
+        auth=(connection.login, connection.password) if connection.login else None,
+        headers=bearer,
+        timeout=TIMEOUT_S,
+        trust_env=False,
+    )
+
+
+def etcd(connection: Connection) -> Any:
+    """An HTTP client of etcd's JSON gateway (there is no maintained Python client); it logs in when first used."""
+    import httpx
+
+    from switchover.etcd_login import EtcdLogin
+
+    login = EtcdLogin(connection=connection) if connection.login else None
+    return httpx.Client(base_url=base_url(connection), timeout=TIMEOUT_S, trust_env=False, auth=login)
 
 
 def milvus(connection: Connection) -> Any:
@@ -263,6 +277,7 @@ CLIENTS: Mapping[str, ClientKind] = {
     "kubernetes": ClientKind(conn_types=("kubernetes",), build=kubernetes, package="kubernetes"),
     "opensearch": ClientKind(conn_types=("opensearch", "http"), build=opensearch, package="opensearch-py"),
     "elasticsearch": ClientKind(conn_types=("elasticsearch", "http"), build=elasticsearch, package="elasticsearch"),
+    "http": ClientKind(conn_types=("http", "https"), build=http, package="httpx"),
     "etcd": ClientKind(conn_types=("http", "https", "generic"), build=etcd, package="httpx"),
     "milvus": ClientKind(conn_types=("generic", "http"), build=milvus, package="pymilvus"),
     "qdrant": ClientKind(conn_types=("qdrant",), build=qdrant, package="qdrant-client"),

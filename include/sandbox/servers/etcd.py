@@ -26,7 +26,7 @@ def binary() -> str:
     return found
 
 
-def start_etcd(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) -> Server:
+def start_etcd(keeper: KeeperClient, *, name: str = "etcd", env: Mapping[str, str] | None = None) -> Server:
     """Start a single member. The JSON gateway (``/v3/kv/range``, ``put``, ``txn``) and gRPC share one port.
 
     Raises
@@ -35,7 +35,7 @@ def start_etcd(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) ->
     """
     program = binary()
     version = output_of(program, "--version").split()[2]
-    data = data_directory(keeper, "etcd")
+    data = data_directory(keeper, name)
     port, peer = lasting_port(), lasting_port()
     client_url, peer_url = f"http://{ports.HOST}:{port}", f"http://{ports.HOST}:{peer}"
     options = {
@@ -53,7 +53,7 @@ def start_etcd(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) ->
     }
     return launch(
         keeper,
-        name="etcd",
+        name=name,
         port=port,
         argv=[program, *(f"--{name}={value}" for name, value in options.items())],
         connection={"conn_type": "http", "schema": "http"},

@@ -11,9 +11,14 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
+import httpx
 from pydantic import Field
 
+from switchover.edge import Edge, reaching
+from switchover.errors import BadInput, TargetRefused, Unreachable
+from switchover.part import ConnectionId, Part
 from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
 
 
@@ -46,23 +51,84 @@ class KeyStore(Protocol):
         ...
 
 
+class KeyCheck(Part):
+    """Where to ask whether an arm can serve, since a key store knows nothing of it."""
+
+    connection: ConnectionId = Field(description="HTTP connection to the store that holds the arms, or to the reader.")
+    path: str = Field(
+        pattern=r"^/.*\{target\}",
+        description="Asked with GET before a move, `{target}` is the arm. 2xx: it can serve; 404: it does not exist.",
+    )
+
+
 class KeySpec(PointerSpec):
     """Base of the plan's part of every key store."""
 
     key: str = Field(min_length=1, max_length=200, description="The key that names the live arm.")
+    check: KeyCheck | None = Field(default=None, description="Asks, before a move, whether the arm can serve.")
+
+    def checked(self, edge: Edge) -> TargetCheck | None:
+        """The check, on a connection of the edge."""
+        if self.check is None:
+            return None
+        return TargetCheck(client=edge.client("http", self.check.connection), path=self.check.path)
 
     @abstractmethod
-    def build(self, edge: Any) -> Pointer:
+    def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
+
+
+class TargetCheck:
+    """Asks an HTTP server whether an arm can serve."""
+
+    def __init__(self, *, client: httpx.Client, path: str) -> None:
+        self._client = client
+        self._path = path
+
+    def problem(self, target: str, *, approved_hash: str | None) -> str | None:
+        """Why the arm cannot serve; ``None`` when it can.
+
+        An INDEX_HASH in the answer (``index_hash``, or the same in ``metadata``) must be the approved one.
+        ``Unreachable`` when nobody answers, ``BadInput`` when the server does not let us ask.
+        """
+        path = self._path.replace("{target}", quote(target, safe=""))
+        where = f"{str(self._client.base_url).rstrip('/')}{path}"
+        with reaching(f"check of {target!r} at {where}"):
+            answer = self._client.get(path)
+        if answer.status_code in (401, 403):
+            raise BadInput(f"check of {target!r} at {where}: answered {answer.status_code}; nothing was changed")
+        if answer.status_code in (408, 429):
+            raise Unreachable(f"check of {target!r} at {where}: is busy: answered {answer.status_code}")
+        if answer.status_code in (404, 410):
+            return f"does not exist: {where} answered {answer.status_code}"
+        if not answer.is_success:
+            return f"is unhealthy: {where} answered {answer.status_code}"
+        found = _index_hash(answer)
+        if found is not None and found != (approved_hash or found):
+            return f"has INDEX_HASH {found}, approved is {approved_hash}"
+        return None
+
+
+def _index_hash(answer: httpx.Response) -> str | None:
+    """The INDEX_HASH that an answer names, if it does."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return None
+    for place in (body, body.get("metadata") if isinstance(body, dict) else None):
+        if isinstance(place, dict) and isinstance(place.get("index_hash"), str):
+            return str(place["index_hash"])
+    return None
 
 
 class KeyPointer(Pointer):
     """The key ``name`` of a store."""
 
-    def __init__(self, *, kind: str, store: KeyStore, name: str) -> None:
+    def __init__(self, *, kind: str, store: KeyStore, name: str, check: TargetCheck | None = None) -> None:
         self._kind = kind
         self._store = store
         self._name = name
+        self._check = check
         self.key = f"{kind}:{store.place}/{name}"
 
     def describe(self) -> Capabilities:
@@ -82,7 +148,12 @@ class KeyPointer(Pointer):
         return Reading(target=entry.target, version=entry.version, epoch=entry.epoch, token=entry)
 
     def check_target(self, target: str, *, approved_hash: str | None = None) -> None:
-        """See :class:`Pointer`. A key store knows nothing of the arms: the plan's ``index`` is what is checked."""
+        """See :class:`Pointer`. A key store knows nothing of the arms: ``check`` does, and the plan's ``index``."""
+        if self._check is None:
+            return
+        problem = self._check.problem(target, approved_hash=approved_hash)
+        if problem is not None:
+            raise TargetRefused(f"{self.key}: {target!r} {problem}; nothing was changed")
 
     def swap(self, now: Reading, change: Change) -> bool:
         """See :class:`Pointer`."""
@@ -103,6 +174,6 @@ class KeyPointer(Pointer):
         self._store.delete(name)
         self._store.put(name, Entry(target=target, epoch=0, actor="rehearsal"), instead_of=None)
         try:
-            yield KeyPointer(kind=self._kind, store=self._store, name=name)
+            yield KeyPointer(kind=self._kind, store=self._store, name=name, check=self._check)
         finally:
             self._store.delete(name)

@@ -31,7 +31,8 @@ class DynamoDbSpec(KeySpec):
         """See :class:`PointerSpec`."""
         where = f"{self.kind}:{self.table_arn}"
         table = service(edge, "dynamodb", self.connection, where=where, region=self.table_arn.split(":")[3])
-        return KeyPointer(kind=self.kind, store=DynamoDbStore(service=table, table_arn=self.table_arn), name=self.key)
+        store = DynamoDbStore(service=table, table_arn=self.table_arn)
+        return KeyPointer(kind=self.kind, store=store, name=self.key, check=self.checked(edge))
 
 
 class DynamoDbStore:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import httpx
@@ -15,6 +13,9 @@ from switchover.errors import BadInput, Unreachable
 from switchover.pointers.base import Pointer
 from switchover.pointers.kv import Entry, KeyPointer, KeySpec
 
+BUSY = frozenset([408, 429])
+REFUSED = frozenset([401, 403])
+
 
 class EtcdSpec(KeySpec):
     """A key in etcd that names the live arm."""
@@ -23,8 +24,8 @@ class EtcdSpec(KeySpec):
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
-        client = edge.client("etcd", self.connection)
-        return KeyPointer(kind=self.kind, store=EtcdStore(client=client), name=self.key)
+        store = EtcdStore(client=edge.client("etcd", self.connection))
+        return KeyPointer(kind=self.kind, store=store, name=self.key, check=self.checked(edge))
 
 
 class EtcdStore:
@@ -71,18 +72,26 @@ class EtcdStore:
         self._call("/v3/kv/deleterange", {"key": _b64(key)})
 
     def _call(self, path: str, body: Any) -> Any:
-        with self._answering():
+        where = f"etcd at {self.place}"
+        with reaching(where):
             response = self._client.post(path, json=body)
-        if response.is_success:
-            return response.json()
-        said = str(response.json().get("message", "")) if "json" in response.headers.get("content-type", "") else ""
-        text = f"etcd at {self.place}: answered {response.status_code}: {said or response.reason_phrase}"
-        raise (Unreachable if response.is_server_error else BadInput)(text)
+        answer = _json(response)
+        if response.is_success and isinstance(answer, dict):
+            return answer
+        said = str(answer.get("message") or answer.get("error") or "") if isinstance(answer, dict) else "no JSON"
+        text = f"{where}: answered {response.status_code}: {said or response.reason_phrase}"
+        if response.is_server_error or response.status_code in BUSY:
+            raise Unreachable(text)
+        if response.status_code in REFUSED:
+            text += "; needed: a role that may read and write the key and KEY__rehearsal"
+        raise BadInput(f"{text}; nothing was changed")
 
-    @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
-        with reaching(f"etcd at {self.place}"):
-            yield
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _b64(text: str) -> str:

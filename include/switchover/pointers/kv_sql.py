@@ -24,6 +24,7 @@ PUT = """UPDATE switchover_key
          SET target = :target, epoch = :epoch, actor = :actor, version = version + 1, moved_at = now()
          WHERE key = :key AND version = :version"""
 DELETE = "DELETE FROM switchover_key WHERE key = :key"
+HINT = "docs/pointers/kv.md has the table and the rights; nothing was changed"
 
 
 class SqlKeySpec(KeySpec):
@@ -33,7 +34,8 @@ class SqlKeySpec(KeySpec):
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
-        return KeyPointer(kind=self.kind, store=SqlStore(engine=edge.sql(self.connection)), name=self.key)
+        store = SqlStore(engine=edge.sql(self.connection))
+        return KeyPointer(kind=self.kind, store=store, name=self.key, check=self.checked(edge))
 
 
 def create_table(engine: sa.Engine) -> None:
@@ -72,4 +74,4 @@ class SqlStore:
             connection.execute(sa.text(DELETE), {"key": key})
 
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        return sql.transaction(self._engine, f"keys in {self.place}", answer_s=TIMEOUT_S, single=True)
+        return sql.transaction(self._engine, f"keys in {self.place}", hint=HINT, answer_s=TIMEOUT_S, single=True)

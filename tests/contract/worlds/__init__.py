@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.contract.worlds.alb import AlbWorld
 from tests.contract.worlds.aws import DynamoDbWorld, SsmWorld
 from tests.contract.worlds.base import World
+from tests.contract.worlds.chroma import ChromaWorld
 from tests.contract.worlds.etcd import EtcdWorld
 from tests.contract.worlds.kafka import KafkaWorld
 from tests.contract.worlds.milvus import MilvusWorld
@@ -19,6 +20,7 @@ WORLDS: dict[str, type[World]] = {
         MilvusWorld,
         QdrantWorld,
         WeaviateWorld,
+        ChromaWorld,
         EtcdWorld,
         KafkaWorld,
         KvSqlWorld,

@@ -1,11 +1,12 @@
-"""A collection alias in a real Milvus Lite server."""
+"""A collection alias in a real Milvus Lite server.
+
+Clients are imported where they are used: every test session imports this module.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
-
-from pymilvus import MilvusClient
 
 from switchover.edge import Connection
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, World
@@ -34,7 +35,9 @@ class MilvusWorld(World):
         return Connection(id=CONNECTION, conn_type="generic", host=str(address[0]), port=int(address[1]))
 
     @cached_property
-    def client(self) -> MilvusClient:
+    def client(self) -> Any:
+        from pymilvus import MilvusClient
+
         return MilvusClient(uri=self.server.url, dedicated=True)
 
     @property

@@ -1,11 +1,12 @@
-"""An alias of Qdrant's client in local mode, behind HTTP: an emulator of the server."""
+"""An alias of Qdrant's client in local mode, behind HTTP: an emulator of the server.
+
+Clients are imported where they are used: every test session imports this module.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
-
-from qdrant_client import QdrantClient, models
 
 from switchover.edge import Connection
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, World
@@ -31,7 +32,9 @@ class QdrantWorld(World):
         return Connection(id=CONNECTION, conn_type="qdrant", host=str(address[0]), port=int(address[1]))
 
     @cached_property
-    def client(self) -> QdrantClient:
+    def client(self) -> Any:
+        from qdrant_client import QdrantClient
+
         return QdrantClient(url=self.server.url, check_compatibility=False)
 
     @property
@@ -39,6 +42,8 @@ class QdrantWorld(World):
         return {arm: f"{self.name}_{arm}" for arm in (BLUE, GREEN, ELSEWHERE)}
 
     def create(self, arm: str, *, points: int = 1, index_hash: str | None = None) -> None:
+        from qdrant_client import models
+
         collection = self.collections[arm]
         self.client.create_collection(
             collection,
@@ -67,10 +72,14 @@ class QdrantWorld(World):
         return frozenset((point.payload or {})["arm"] for point in found.points)
 
     def move(self, target: str) -> None:
+        from qdrant_client import models
+
         create = models.CreateAlias(collection_name=self.collections[target], alias_name=self.name)
         self.client.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
 
     def remove(self) -> None:
+        from qdrant_client import models
+
         delete = models.DeleteAlias(alias_name=self.name)
         self.client.update_collection_aliases([models.DeleteAliasOperation(delete_alias=delete)])
 

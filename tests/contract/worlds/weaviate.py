@@ -1,12 +1,12 @@
-"""A collection alias in a real Weaviate."""
+"""A collection alias in a real Weaviate.
+
+Clients are imported where they are used: every test session imports this module.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
-
-import weaviate
-from weaviate.classes.config import Configure
 
 from switchover.edge import Connection
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, World
@@ -36,7 +36,9 @@ class WeaviateWorld(World):
         return Connection(id=CONNECTION, conn_type="weaviate", host=str(address[0]), port=int(address[1]), extra=extra)
 
     @cached_property
-    def client(self) -> weaviate.WeaviateClient:
+    def client(self) -> Any:
+        import weaviate
+
         grpc_port = self.server.connection["extra"]["grpc_port"]
         return weaviate.connect_to_local(
             host=self.server.host, port=self.server.port, grpc_port=grpc_port, skip_init_checks=True
@@ -47,6 +49,8 @@ class WeaviateWorld(World):
         return {arm: f"{self.name}_{arm}" for arm in (BLUE, GREEN, ELSEWHERE)}
 
     def create(self, arm: str, *, objects: int = 1) -> None:
+        from weaviate.classes.config import Configure
+
         collection = self.client.collections.create(
             self.collections[arm],
             description=f"Documents. index_hash: hash-{arm}",
