@@ -18,6 +18,7 @@ from sandbox.airflow_home import base_environment
 from sandbox.keeper_client import KeeperClient
 from sandbox.postgres import Postgres
 from sandbox.servers import NotHere, Server
+from sandbox.servers.kubernetes import NamedCluster, named_cluster
 
 
 def here(start: Callable[[KeeperClient], Server], keeper: KeeperClient) -> Server:
@@ -110,3 +111,16 @@ def weaviate(servers_keeper: KeeperClient) -> Server:
         return servers.start_weaviate(servers_keeper)
     except NotHere as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def kubernetes_api(servers_keeper: KeeperClient) -> Server | NamedCluster:
+    """A Kubernetes API: a real API server where one has been built, otherwise our emulator.
+
+    The variable KUBERNETES asks for one: ``real``, ``emulator``, or ``kubeconfig``, the cluster that KUBECONFIG names.
+    KUBECONFIG alone is no wish: the tests make namespaces there, and a node that is only a name.
+    """
+    asked = os.environ.get("KUBERNETES", "")
+    if asked == "kubeconfig":
+        return named_cluster(Path(os.environ["KUBECONFIG"]))
+    return servers.start_kubernetes_api(servers_keeper, real={"real": True, "emulator": False, "": None}[asked])

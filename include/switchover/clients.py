@@ -116,29 +116,35 @@ def aws_config() -> Any:
 
 
 def kubernetes(connection: Connection) -> Any:
-    """A Kubernetes ``ApiClient``: from ``kube_config_path`` or ``kube_config``, ``in_cluster``, or host and token."""
+    """A Kubernetes ``ApiClient``: from ``kube_config_path`` or ``kube_config``, ``in_cluster``, or host and token.
+
+    The extra's keys are the provider's, which knows no host and token.
+    """
+    import yaml
     from kubernetes import client, config
 
     extra = {key.removeprefix("extra__kubernetes__"): value for key, value in connection.extra.items()}
     configuration = client.Configuration()
     configuration.retries = False
-    if extra.get("in_cluster"):
-        config.load_incluster_config(client_configuration=configuration)
-    elif extra.get("kube_config_path"):
-        config.load_kube_config(
-            extra["kube_config_path"], context=extra.get("cluster_context"), client_configuration=configuration
-        )
-    elif extra.get("kube_config"):
-        import json
-
-        text = extra["kube_config"]
-        config.load_kube_config_from_dict(
-            json.loads(text) if isinstance(text, str) else text, client_configuration=configuration
-        )
-    else:
-        configuration.host = base_url(connection, scheme="https")
-        if connection.password:
-            configuration.api_key = {"authorization": f"Bearer {connection.password}"}
+    chosen = {"context": extra.get("cluster_context"), "client_configuration": configuration}
+    try:
+        if extra.get("in_cluster"):
+            config.load_incluster_config(client_configuration=configuration)
+        elif extra.get("kube_config_path"):
+            config.load_kube_config(extra["kube_config_path"], **chosen)
+        elif extra.get("kube_config"):
+            text = extra["kube_config"]
+            config.load_kube_config_from_dict(yaml.safe_load(text) if isinstance(text, str) else text, **chosen)
+        else:
+            configuration.host = base_url(connection, scheme="https")
+            if connection.password:
+                configuration.api_key = {"authorization": f"Bearer {connection.password}"}
+    except (config.ConfigException, yaml.YAMLError, OSError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BadInput(
+            f"connection {connection.id!r}: no Kubernetes configuration from its extra: {reason};"
+            " allowed: in_cluster, kube_config_path, or kube_config"
+        ) from None
     return client.ApiClient(configuration)
 
 

@@ -13,6 +13,7 @@ from sandbox.servers.chroma import start_chroma
 from sandbox.servers.envoy import start_envoy
 from sandbox.servers.etcd import start_etcd
 from sandbox.servers.kafka import start_kafka
+from sandbox.servers.kubernetes import start_kubernetes_api
 from sandbox.servers.milvus import start_milvus
 from sandbox.servers.moto import start_moto
 from sandbox.servers.opensearch import start_opensearch
@@ -26,6 +27,7 @@ __all__ = [
     "start_envoy",
     "start_etcd",
     "start_kafka",
+    "start_kubernetes_api",
     "start_milvus",
     "start_moto",
     "start_opensearch",

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from switchover.pointers.alb import AlbSpec
 from switchover.pointers.base import Applied, Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.k8s_gateway import HttpRouteSpec
+from switchover.pointers.k8s_ingress import IngressSpec
+from switchover.pointers.k8s_service import ServiceSpec
 from switchover.pointers.kafka_group import KafkaGroupSpec
 from switchover.pointers.kv_dynamodb import DynamoDbSpec
 from switchover.pointers.kv_etcd import EtcdSpec
@@ -32,6 +35,9 @@ AnyPointer = Annotated[
     | DynamoDbSpec
     | AlbSpec
     | Route53Spec
-    | SsmSpec,
+    | SsmSpec
+    | ServiceSpec
+    | IngressSpec
+    | HttpRouteSpec,
     Field(discriminator="kind"),
 ]

@@ -8,6 +8,7 @@ from tests.contract.worlds.base import World
 from tests.contract.worlds.chroma import ChromaWorld
 from tests.contract.worlds.etcd import EtcdWorld
 from tests.contract.worlds.kafka import KafkaWorld
+from tests.contract.worlds.kubernetes import HttpRouteWorld, IngressWorld, ServiceWorld
 from tests.contract.worlds.milvus import MilvusWorld
 from tests.contract.worlds.qdrant import QdrantWorld
 from tests.contract.worlds.route53 import Route53World
@@ -29,5 +30,8 @@ WORLDS: dict[str, type[World]] = {
         AlbWorld,
         Route53World,
         SsmWorld,
+        ServiceWorld,
+        IngressWorld,
+        HttpRouteWorld,
     )
 }
