@@ -93,6 +93,12 @@ def opensearch(servers_keeper: KeeperClient) -> Server:
 
 
 @pytest.fixture(scope="session")
+def elasticsearch(servers_keeper: KeeperClient) -> Server:
+    """A real Elasticsearch, a single node with users and without TLS."""
+    return here(servers.start_elasticsearch, servers_keeper)
+
+
+@pytest.fixture(scope="session")
 def kafka(servers_keeper: KeeperClient) -> Server:
     """A real Kafka, one broker."""
     return here(servers.start_kafka, servers_keeper)

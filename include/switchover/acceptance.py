@@ -39,8 +39,8 @@ def _ds_question(case: Case) -> Finding:
     return Finding(
         value=float(medians[worst]),
         strict=float(case.readings.strict.green.medians.max()),
-        n=plain.asked,
-        interval=quantile_interval(plain.green.paraphrase_sets[worst], 0.5, plain.asked, z_of(case.confidence)),
+        n=plain.answered,
+        interval=quantile_interval(plain.green.paraphrase_sets[worst], 0.5, plain.answered, z_of(case.confidence)),
         note="medians " + ", ".join(figure(median) for median in medians),
     )
 
@@ -54,7 +54,7 @@ def _ds_p95_drift(case: Case) -> Finding:
     return Finding(
         value=plain.drift(q),
         strict=case.readings.strict.drift(q),
-        n=min(n, plain.asked),
+        n=min(n, plain.answered),
         interval=(g[0] - b[1], g[1] - b[0]),
         relative=True,
         note=f"p{100 * q:g} {at_green}, Blue {at_blue}",
@@ -68,7 +68,7 @@ def _coverage(case: Case) -> Finding:
     return Finding(
         value=mean_of(plain),
         strict=mean_of(strict),
-        n=case.readings.plain.answerable_asked,
+        n=case.readings.plain.answerable,
         interval=mean_interval(answerable, case.confidence),
         note=f"{left_out} unanswerable left out" if left_out else "",
     )
@@ -107,7 +107,7 @@ def _flip_rate(case: Case) -> Finding:
     return Finding(
         value=value,
         strict=math.inf if np.any(strict == measure.CHAOTIC) else measure.flip_rate(strict),
-        n=plain.asked,
+        n=plain.answered,
         interval=wilson(flips, len(states), z_of(case.confidence)),
         blocked=f"needs {needed} seeds; {seeds} so far" if seeds < needed else "",
         note=f"{flips} flip" + (f"; {inert} of {seeds} seeds inert" if inert else ""),
@@ -138,7 +138,7 @@ def _latency_p95(case: Case) -> Finding:
     sides = plain.compared, plain.blue
     g, b = (side.interval(f"ms_{rule.stage}", 0.95, side.n, z) for side in sides)
     value, interval = plain.rise(rule.stage), (rise(g[0], b[1]), rise(g[1], b[0]))
-    n, off = min(side.n for side in sides), abs(value - rule.accept)
+    n, off = min(side.n - side.failed for side in sides), abs(value - rule.accept)
     more = math.ceil(n * ((value - interval[0]) / off) ** 2) if 0 < off < math.inf else None
     p95_green, p95_blue = (figure(ms) for ms in plain.p95(rule.stage))
     others = ", ".join(f"{other} {percent(plain.rise(other))}" for other in measure.STAGES if other != rule.stage)
@@ -154,22 +154,22 @@ def _latency_p95(case: Case) -> Finding:
     )
 
 
-def _failures(case: Case, bound: float, probes: tuple[int, int], live: int) -> Finding:
+def _failures(case: Case, bound: float, probes: tuple[int, int], live: int, left_out: int = 0) -> Finding:
     """A share of failures: those of probes (as seen; with missing ones too) and of live requests.
 
     Passes when the exact upper bound of both together is within the bound, fails when the lower bound of
-    either alone, or of both, is beyond it.
+    either alone, or of both, is beyond it. ``left_out`` probes say nothing about this kind of failure.
     """
     alpha = 1 - case.confidence
-    n_probes, n_live = case.readings.plain.green.n, case.traffic.requests if case.traffic else 0
+    n_probes, n_live = case.readings.plain.green.n - left_out, case.traffic.requests if case.traffic else 0
     n, bad, strict_bad = n_probes + n_live, probes[0] + live, probes[1] + live
     streams = {(probes[0], n_probes), (live, n_live), (bad, n)}
-    upper, strict_n = binomial_upper(bad, n, alpha), case.readings.strict.green.n + n_live
+    upper, strict_n = binomial_upper(bad, n, alpha), n + strict_bad - bad
     need = requests_needed(strict_bad, bound, alpha)
     clean = "clean requests" if not strict_bad else f"requests with these {strict_bad} failures and no more"
     needs = f"{percent(bound)} at {percent(case.confidence)} needs {need or 'endless'} {clean}; {n} so far"
     return Finding(
-        value=bad / n,
+        value=bad / n if n else math.nan,
         strict=upper if (strict_bad, strict_n) == (bad, n) else binomial_upper(strict_bad, strict_n, alpha),
         n=n,
         interval=(binomial_lower(bad, n, alpha), upper),
@@ -189,7 +189,8 @@ def _error_rate(case: Case) -> Finding:
 def _http_5xx(case: Case) -> Finding:
     seen = case.readings.plain.green.errors_5xx
     strict = seen + case.readings.lacking[GREEN]
-    return _failures(case, case.rules.http_5xx.accept, (seen, strict), case.traffic.errors_5xx if case.traffic else 0)
+    live, other = case.traffic.errors_5xx if case.traffic else 0, case.readings.plain.green.failed - seen
+    return _failures(case, case.rules.http_5xx.accept, (seen, strict), live, left_out=other)
 
 
 def _tool_loops(case: Case) -> Finding:

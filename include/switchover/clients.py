@@ -155,7 +155,7 @@ def opensearch(connection: Connection) -> Any:
     return OpenSearch(
         base_url(connection),
         http_auth=(connection.login, connection.password) if connection.login else None,
-        verify_certs=connection.extra.get("verify_certs", True),
+        verify_certs=_verifying(connection),
         ca_certs=connection.extra.get("ca_certs"),
         timeout=TIMEOUT_S,
         max_retries=0,
@@ -163,18 +163,25 @@ def opensearch(connection: Connection) -> Any:
 
 
 def elasticsearch(connection: Connection) -> Any:
-    """An Elasticsearch client."""
+    """An Elasticsearch client; certificates are verified unless the extra ``verify_certs`` says otherwise."""
     from elasticsearch import Elasticsearch
 
+    url = base_url(connection)
+    tls: dict[str, Any] = {"verify_certs": _verifying(connection), "ca_certs": connection.extra.get("ca_certs")}
     return Elasticsearch(
-        base_url(connection),
+        url,
         basic_auth=(connection.login, connection.password) if connection.login else None,
         api_key=connection.extra.get("api_key"),
-        **({"ca_certs": connection.extra["ca_certs"]} if "ca_certs" in connection.extra else {}),
+        **(tls if url.startswith("https") else {}),  # it refuses them without TLS
         request_timeout=TIMEOUT_S,
         max_retries=0,
         retry_on_timeout=False,
     )
+
+
+def _verifying(connection: Connection) -> bool:
+    """Whether certificates are verified; a connection that is written as a URI has only text."""
+    return str(connection.extra.get("verify_certs", True)).lower() != "false"
 
 
 def http(connection: Connection) -> Any:

@@ -106,6 +106,13 @@ class Evidence:
         """The same of observed rows only."""
         return self.counts if self.whole else self._counts(self.cell[self.observed])
 
+    @cached_property
+    def answered(self) -> Ints:
+        """How many probes of each arm, question and paraphrase succeeded (2, questions, PARAPHRASES)."""
+        lost = self._counts(self.cell[np.flatnonzero(self.failed)])
+        succeeded: Ints = (self.counts - lost)[: len(ARMS)]
+        return succeeded
+
     def _counts(self, cell: Ints) -> Ints:
         shape = (SIDES, len(self.questions), PARAPHRASES)
         return np.bincount(cell, minlength=math.prod(shape)).reshape(shape)

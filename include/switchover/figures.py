@@ -26,11 +26,6 @@ class Side(Rows):
         self.questions = len(evidence.questions)
 
     @cached_property
-    def failed(self) -> int:
-        """How many probes had no success."""
-        return self.count(self._evidence.failed)
-
-    @cached_property
     def errors_5xx(self) -> int:
         """How many probes ended in a 5xx."""
         return self.count(self._evidence.errors_5xx)
@@ -45,6 +40,12 @@ class Side(Rows):
         """Questions (n_questions,) that were put to this arm at least once."""
         asked: Bools = self._evidence.seen[self._side].sum(axis=1) > 0
         return asked
+
+    @cached_property
+    def answered(self) -> Bools:
+        """Questions (n_questions,) that this arm answered at least once."""
+        answered: Bools = self._evidence.answered[self._side].sum(axis=1) > 0
+        return answered
 
     @cached_property
     def coverage(self) -> Floats:
@@ -123,9 +124,15 @@ class AtBest(Side):
 
     @cached_property
     def flips(self) -> Floats:
-        """A question with a failed probe counts as one that does not flip."""
+        """A question does not flip if its failed probes, had they cited its most cited section, made it →."""
         flips: Floats = self._good.flips.copy()
-        flips[self._failed["question"]] = 0.0
+        more = np.bincount(self._failed["question"], minlength=self.questions)
+        open_end = (flips > 0) & (more > 0)
+        if open_end.any():
+            rows = self._good.only(open_end)
+            top, runs = measure.most_cited(rows["question"], rows["cited"], self.questions)
+            many = self._good.seeds()[0] > 2  # some may be inert, and which ones would be another matter
+            flips[open_end & (many | (5 * (top + more) >= 4 * (runs + more)))] = 0.0
         return flips
 
 
@@ -148,14 +155,14 @@ class Figures:
         return Figures(self.questions, green, AtBest(self.blue, Side(evidence, BLUE_FAILED)))
 
     @property
-    def asked(self) -> int:
-        """How many questions were put to Green."""
-        return int(np.count_nonzero(self.green.asked))
+    def answered(self) -> int:
+        """How many questions Green answered at least once."""
+        return int(np.count_nonzero(self.green.answered))
 
     @property
-    def answerable_asked(self) -> int:
-        """The same, without the unanswerable ones."""
-        return int(np.count_nonzero(self.green.asked & ~np.isnan(self.green.coverage)))
+    def answerable(self) -> int:
+        """How many of them have an answer in the corpus."""
+        return int(np.count_nonzero(self.green.answered & ~np.isnan(self.green.coverage)))
 
     @cached_property
     def comparable(self) -> Bools:

@@ -243,6 +243,17 @@ def states_from(known: Ints, q: Ints, p: Ints, c: Ints) -> npt.NDArray[np.int8]:
     return states
 
 
+def most_cited(question: npt.ArrayLike, cited: npt.ArrayLike, n_questions: int) -> tuple[Ints, Ints]:
+    """(runs that cite the most cited section, all runs) of each question (n_questions,); -1 cites none."""
+    q, c = _ints(question), _ints(cited)
+    _same_length(question=q, cited=c)
+    width, cites = int(c.max(initial=0)) + 1, np.flatnonzero(c >= 0)
+    pair, count = np.unique(q[cites] * width + c[cites], return_counts=True)
+    top = np.zeros(n_questions, np.int64)
+    np.maximum.at(top, pair // width, count)
+    return top, np.bincount(q, minlength=n_questions)
+
+
 def flip_rate(states: npt.ArrayLike) -> float:
     """Share of the questions that are not ``→``; NaN without questions."""
     values = np.asarray(states)

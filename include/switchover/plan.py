@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from switchover.errors import PlanError
+from switchover.indexes import AnyIndex
 from switchover.part import ConnectionId, Part
 from switchover.pins import PIN_NAMES, canonical_json, digest
 from switchover.pointers import AnyPointer
@@ -28,13 +29,6 @@ class Reader(Part):
     name: str = Field(description="How the reader is called in tables and errors.")
     connection: ConnectionId = Field(description="HTTP connection of the reader.")
     path: Path_ = Field("/version", description="Answers JSON with `arm` and `pins.INDEX_HASH`.")
-
-
-class PgvectorIndex(Part):
-    """Indexes that are tables with a pgvector column, each with its manifest row."""
-
-    kind: Literal["pgvector"]
-    connection: ConnectionId = Field(description="PostgreSQL connection with the index tables.")
 
 
 class Arm(Part):
@@ -149,7 +143,7 @@ class Plan(Part):
     pointer: AnyPointer
     readers: list[Reader] = Field(min_length=1, description="Every reader that must follow the pointer.")
     converge_s: float = Field(30, gt=0, description="Seconds until every reader must have followed.")
-    index: PgvectorIndex
+    index: AnyIndex
     arms: dict[str, Arm] = Field(min_length=2, description="The arms by target name.")
     green: str = Field(description="The candidate; must be one of the arms.")
     changes: list[str] = Field(default_factory=list, description="Pins that may differ between the arms.")
@@ -181,6 +175,7 @@ class Plan(Part):
         if self.green not in self.arms:
             raise ValueError(f"green: {self.green!r} is not an arm; allowed: {', '.join(self.arms)}")
         self.pointer.check_arms(self.arms)
+        self.index.check_arms(self.arms)
         if self.schedule and self.asset:
             raise ValueError("schedule and asset: only one of the two may start runs")
         names = [writer.name for writer in self.writers]

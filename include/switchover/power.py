@@ -16,7 +16,7 @@ from switchover.intervals import binomial_cdf, requests_needed, wilson, z_of
 from switchover.paired import compare
 from switchover.rules import Rules
 from switchover.sequential import AT_THE_FLIP, SHARES, growth_of_counts, growth_of_shares
-from switchover.stopping import false_stops
+from switchover.stopping import errors_evidence, false_stops
 from switchover.verdict import SLACK, figure, percent
 
 CAUGHT = 0.95  # the chance with which a regression of the size that is named is caught
@@ -180,7 +180,12 @@ def _http_5xx(rules: Rules, setup: Setup, bound: float) -> Sufficiency:
     level, limit = rules.http_5xx.accept, -math.log(false_stops(rules, "http_5xx"))
     shares = []
     for stake in _stakes(rules):
-        fewest = _fewest(n, lambda k, s=stake: _wealth(growth_of_counts([k], [n], level)[0], s) >= limit)  # type: ignore[misc]
+        fewest = _fewest(
+            n,
+            lambda k, s=stake: (  # type: ignore[misc]
+                errors_evidence(_wealth(growth_of_counts([k], [n], level)[0], s), k, n, WITHIN, rules) >= limit
+            ),
+        )
         literal = math.floor(bound * n + 1e-9) + 1
         shares.append(_share_caught(max(fewest or n, literal), n))
     return _stop_sufficiency("http_5xx", shares, f"5xx of {{}} among {n} requests in {WITHIN} ticks")
@@ -220,7 +225,7 @@ def _coverage_stop(rules: Rules, setup: Setup, bound: float) -> Sufficiency:
 
 def _drift(rules: Rules, setup: Setup, bound: float) -> Sufficiency:
     n, rule = setup.tick_probes, rules.ds_p95_drift
-    level = math.ceil((1 - rule.quantile) * (n - 1)) / n
+    level = 1 - rule.quantile + rule.quantile / n
     limit = -math.log(false_stops(rules, "ds_p95_drift"))
     shares = []
     for stake in _stakes(rules):

@@ -26,7 +26,7 @@ class Gaps:
     runs: int
     observed: tuple[int, ...]
     lacking: tuple[int, ...]
-    never_asked: tuple[int, ...]
+    unanswered: tuple[int, ...]
 
     @classmethod
     def of(cls, evidence: Evidence, runs: int | None) -> Gaps:
@@ -41,7 +41,7 @@ class Gaps:
             runs=due,
             observed=tuple(int(arm.sum()) for arm in made),
             lacking=tuple(int(np.maximum(due - arm, 0).sum()) for arm in made),
-            never_asked=tuple(int(np.count_nonzero(arm == 0)) for arm in made),
+            unanswered=tuple(int(np.count_nonzero(arm == 0)) for arm in evidence.answered),
         )
         return gaps
 
@@ -83,12 +83,12 @@ class Readings:
         return " and ".join(parts)
 
     def gap(self, *, blue: bool) -> str:
-        """Why no rule may pass at all: a question that was never asked. Empty when there is none."""
+        """Why no rule may pass at all: a question that was never answered. Empty when there is none."""
         arms = (("Green", GREEN), ("Blue", BLUE)) if blue else (("Green", GREEN),)
         whole = len(self.plain.questions) * PARAPHRASES
         lacks = [
-            f"{self.gaps.never_asked[arm]} of {whole} paraphrases were never put to {name}"
+            f"{name} never answered {self.gaps.unanswered[arm]} of {whole} paraphrases"
             for name, arm in arms
-            if self.gaps.never_asked[arm]
+            if self.gaps.unanswered[arm]
         ]
         return " and ".join(lacks)

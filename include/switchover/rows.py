@@ -60,6 +60,11 @@ class Rows:
         """How many of them a mask over the evidence names."""
         return int(np.count_nonzero(self._where & which))
 
+    @cached_property
+    def failed(self) -> int:
+        """How many of them are probes without success."""
+        return self.count(self._evidence.failed)
+
     def per_tick(self, which: Bools | None = None) -> Ints:
         """How many there are of each tick (ticks,), of all or of those that a mask over the evidence names."""
         if which is None:

@@ -25,6 +25,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from switchover.intervals import binomial_cdf
 from switchover.measure import Floats
 
 LOG_ODDS = np.array([0.5, 1.05, 2.3])  # how far above the accepted level the bets look, in log odds
@@ -69,6 +70,16 @@ def growth_of_shares(harm: npt.ArrayLike, counts: npt.ArrayLike, level: float) -
         factors += 1.0
         grown[:, column] = np.bincount(tick, np.log(np.multiply.reduceat(factors, pieces)), len(ends))
     return grown
+
+
+def burst(harmful: float, n: float, level: float, looks: int) -> float:
+    """Evidence (log) of one look by itself: 1 ÷ (chance × ``looks``), with the chance of so many of ``n`` at ``level``.
+
+    A stake in equal parts on all-or-nothing bets, one a look: together they reach 1 ÷ alpha with a chance of
+    at most alpha. Few harmful ones in a short time show here sooner than in the wealth that grows.
+    """
+    chance = 1.0 - binomial_cdf(int(harmful) - 1, int(n), level)
+    return -math.log(max(chance, 1e-15) * looks)
 
 
 def _inside(level: npt.ArrayLike) -> Floats:

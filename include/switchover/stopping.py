@@ -20,14 +20,16 @@ from switchover.evidence import BLUE, GREEN, Evidence, Floats
 from switchover.figures import Side, mean_of, sides, tick_flips
 from switchover.readings import Gaps, Readings
 from switchover.rules import Rules, RuleSpec
-from switchover.sequential import growth_of_counts, growth_of_shares, highest, log_evidence
+from switchover.sequential import burst, growth_of_counts, growth_of_shares, highest, log_evidence
 from switchover.settle import unmeasured
 from switchover.traffic import Traffic
 from switchover.verdict import SLACK, Outcome, Verdict, figure, within
 
-# How the tolerated share of false stops is divided. Rare failures among few requests need the most.
 LITTLE = math.log(20)  # evidence below 20 : 1 says nothing yet
-ALPHA = {"http_5xx": 0.6, "flip_rate": 0.3, "ds_p95_drift": 0.04, "coverage": 0.03, "latency_p95": 0.03}
+BURST = 0.65  # of the stake on 5xx: on the newest looks by themselves
+PROVABLE = 0.9  # of the accepted share: the end of a hold at 20 requests a second can hardly prove more than this
+# How the tolerated share of false stops is divided. Rare failures among few requests need the most.
+ALPHA = {"http_5xx": 0.8, "flip_rate": 0.14, "ds_p95_drift": 0.02, "coverage": 0.02, "latency_p95": 0.02}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,7 @@ def _coverage(watch: Watch) -> Sign:
         value=mean_of(plain.green.coverage),
         strict=mean_of(strict.green.coverage),
         evidence=watch.log_wealth(growth),
-        n=plain.answerable_asked,
+        n=plain.answerable,
     )
 
 
@@ -150,7 +152,7 @@ def _ds_p95_drift(watch: Watch) -> Sign:
         value=plain.drift(rule.quantile),
         strict=strict.drift(rule.quantile),
         evidence=watch.log_wealth(growth),
-        n=plain.asked,
+        n=plain.answered,
     )
 
 
@@ -170,8 +172,9 @@ def _latency_p95(watch: Watch) -> Sign:
 def _beyond_blue(watch: Watch, column: str, q: float, edge_of: Callable[[float], float]) -> Floats:
     """Log growth for "Green's quantile is above the edge that Blue's quantile of the same tick gives".
 
-    If it is not, at most ceil((1 - q) (n - 1)) of Green's n values lie above that edge: this share is the
-    accepted level. Ticks without a figure of Blue's make nothing.
+    If it is not, fewer than (1 - q) (n - 1) + 1 of Green's n values lie above that edge: their share, 1 - q + q / n,
+    is the accepted level. It falls with n, so that further harm never thins the evidence out. Ticks without a
+    figure of Blue's make nothing.
     """
     ticks = len(watch.evidence.ticks)
     green, blue = (np.split(side[column], side.bounds[1:-1]) for side in (watch.green, watch.blue))
@@ -180,7 +183,7 @@ def _beyond_blue(watch: Watch, column: str, q: float, edge_of: Callable[[float],
         if len(mine) and len(theirs):
             edge = edge_of(float(measure.quantile(theirs, q)))
             harmful[tick], n[tick] = np.count_nonzero(mine > edge + SLACK), len(mine)
-            level[tick] = math.ceil((1 - q) * (len(mine) - 1) - SLACK) / len(mine)
+            level[tick] = 1 - q + q / len(mine)
     return growth_of_counts(harmful, n, level)
 
 
@@ -206,7 +209,7 @@ def _flip_rate(watch: Watch) -> Sign:
         value=measure.flip_rate(plain.green.states[plain.green.asked]),
         strict=measure.flip_rate(strict.green.states),
         evidence=evidence,
-        n=plain.asked,
+        n=plain.answered,
         note=note,
     )
 
@@ -215,20 +218,32 @@ def _http_5xx(watch: Watch) -> Sign:
     """Harm: a 5xx, of live traffic or of a probe."""
     ticks, parts = len(watch.evidence.ticks), watch.traffic.parts
     looks = max(ticks, len(parts))
+    other = watch.evidence.failed & ~watch.evidence.errors_5xx  # a probe without an answer says nothing about 5xx
     bad, n = np.zeros(looks), np.zeros(looks)  # the newest look is the last, for probes and samples alike
     bad[looks - ticks :] += watch.green.per_tick(watch.evidence.errors_5xx)
-    n[looks - ticks :] += watch.green.per_tick()
+    n[looks - ticks :] += watch.green.per_tick() - watch.green.per_tick(other)
     bad[looks - len(parts) :] += [part.errors_5xx for part in parts]
     n[looks - len(parts) :] += [part.requests for part in parts]
     window = watch.rules.statistics.window
     recent_bad, recent_n = float(bad[-window:].sum()), float(n[-window:].sum())
     value = recent_bad / recent_n if recent_n else math.nan
-    growth = growth_of_counts(bad, n, watch.rules.http_5xx.accept)
+    steady = watch.log_wealth(growth_of_counts(bad, n, watch.rules.http_5xx.accept))
     lacking = watch.recent.lacking[GREEN]
     strict = math.inf if watch.traffic.unseen else (recent_bad + lacking) / max(recent_n + lacking, 1)
     return Sign(
-        value=value, strict=strict, evidence=watch.log_wealth(growth), n=int(recent_n), unseen=watch.traffic.unseen
+        value=value,
+        strict=strict,
+        evidence=errors_evidence(steady, recent_bad, recent_n, looks, watch.rules),
+        n=int(recent_n),
+        unseen=watch.traffic.unseen,
     )
+
+
+def errors_evidence(steady: float, bad: float, n: float, looks: int, rules: Rules) -> float:
+    """Evidence (log) of too many 5xx: that of all looks so far (``steady``), or of the newest alone if it is more."""
+    horizon, level = rules.statistics.horizon, PROVABLE * rules.http_5xx.accept
+    newest = burst(bad, n, level, horizon) + math.log(BURST) if looks <= horizon else -math.inf
+    return max(steady + math.log(1 - BURST), newest)
 
 
 _SIGNS: dict[str, Callable[[Watch], Sign]] = {

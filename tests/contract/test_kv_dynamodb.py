@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from sandbox.servers import Server
-from switchover.errors import BadInput, PointerConflict
+from switchover.edge import Connection, Edge
+from switchover.errors import BadInput, PointerConflict, TargetRefused
 from switchover.pointers.move import pointer_spec
+from tests.contract.answering import answering
 from tests.contract.worlds.aws import TABLE, Call, DynamoDbWorld, pointer_of
-from tests.contract.worlds.base import CONNECTION, GREEN, change
+from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, back, change
 
 
 class OddTable(DynamoDbWorld):
@@ -68,6 +70,20 @@ def test_an_item_that_vanishes_between_look_and_write_is_not_made_again(world: D
     with pytest.raises(PointerConflict, match="does not exist"):
         pointer.apply(change())
     assert world.item() == {}
+
+
+def test_the_arm_is_asked_before_a_move(world: DynamoDbWorld) -> None:
+    spec = {**world.spec(), "check": {"connection": "arms", "path": "/collections/{target}"}}
+    with answering(404, {}, docs_v1={}) as port:
+        arms = Connection(id="arms", conn_type="http", host="127.0.0.1", port=port)
+        edge = Edge(connections=lambda id: arms if id == "arms" else world.connection(world.address))
+        pointer = pointer_spec({"kind": world.kind, "connection": CONNECTION, **spec}).build(edge)
+        with pytest.raises(TargetRefused, match="'docs_v2' does not exist: .*/docs_v2 answered 404; nothing was"):
+            pointer.apply(change())
+        assert world.serve() == {BLUE}
+        world.move(GREEN)
+        assert pointer.apply(back()).changed
+        edge.close()
 
 
 def test_every_read_is_consistent(world: DynamoDbWorld) -> None:

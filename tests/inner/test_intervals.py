@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.optimize import brentq
 from scipy.stats import binom, binomtest, norm
+from scipy.stats.mstats import mquantiles
 
 from switchover.intervals import (
     binomial_cdf,
@@ -81,6 +84,16 @@ def test_quantile_interval_by_hand() -> None:
     assert quantile_interval(np.arange(101.0), 0.5, 101, 2.0) == pytest.approx((50 - 100 * half, 50 + 100 * half))
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0.05, 0.95))
+def test_a_quantile_interval_is_scipys_quantile_at_scipys_wilson(values: list[float], q: float) -> None:
+    n = len(values)
+    z = norm.ppf(0.975)
+    # Wilson's interval solves (share - p)² = z² p (1 - p) / n.
+    ends = np.sort(np.roots([1 + z * z / n, -(2 * q + z * z / n), q * q]))
+    theirs = mquantiles(values, ends, alphap=1, betap=1)
+    assert quantile_interval(values, q, n, z_of(0.95)) == pytest.approx(theirs, abs=1e-9)
+
+
 def test_a_mean_bound_by_hand() -> None:
     # Ten ones: the wealth of bet b on "above m" is (1 + b (1 - m) / m)^10. At the bound their mean is 1/alpha.
     low = mean_lower(np.ones(10), 0.05)
@@ -88,6 +101,22 @@ def test_a_mean_bound_by_hand() -> None:
     assert np.mean([(1 + b * (1 - low) / low) ** 10 for b in bets]) == pytest.approx(20.0)
     assert mean_upper(np.ones(10), 0.05) == 1.0
     assert mean_upper(-np.ones(10), 0.05, -1, 1) == pytest.approx(1 - 2 * low)  # the mirror image
+
+
+@given(hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1)), st.sampled_from([0.001, 0.025, 0.5]))
+def test_a_mean_bound_is_the_root_that_scipy_finds(values: np.ndarray, alpha: float) -> None:
+    def wealth(m: float) -> float:
+        return float(np.mean([np.prod(1 + b * (values - m) / m) for b in (0.2, 0.6, 0.95)])) - 1 / alpha
+
+    low = 1e-6  # where bounds begin that are worth the name
+    theirs = brentq(wealth, low, 1.0, xtol=1e-14) if wealth(low) > 0 else 0.0
+    assert mean_lower(values, alpha) == pytest.approx(theirs, abs=1e-9 if theirs else low)
+    assert mean_upper(1 - values, alpha) == pytest.approx(1 - theirs, abs=1e-9 if theirs else low)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_mean_of_what_is_no_number_is_not_bounded(bad: float) -> None:
+    assert mean_interval([0.5, bad], 0.95) == (0.0, 1.0)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.data())

@@ -265,6 +265,13 @@ def test_live_errors_are_not_thinned_out_by_clean_probes_nor_the_other_way_round
     assert hold_end(rows, [sample(100_000)])["error_rate"].outcome is Outcome.FAIL
 
 
+def test_probes_without_an_answer_do_not_thin_out_the_5xx() -> None:
+    spoil = on_green(lambda r: {**failed(r), "status": 500 if number(r) == 0 else 0}, lambda r: number(r) < 20)
+    verdicts = hold_end(probes(ticks=12, seeds=lambda tick: (tick % 2,), spoil=spoil), [sample(1200)])
+    assert verdicts["http_5xx"].value == pytest.approx(36 / (1200 + 1440 - 684))  # 36 of q0; 684 of q1 to q19
+    assert verdicts["error_rate"].value == pytest.approx(720 / 2640)
+
+
 def test_a_live_failure_that_is_no_5xx_is_an_error() -> None:
     verdicts = hold_end(hold_rows(), [sample(1200, 0, failures=60)])
     assert verdicts["error_rate"].outcome is Outcome.FAIL
@@ -290,11 +297,11 @@ def test_without_blue_there_is_nothing_to_compare_with() -> None:
 
 
 @pytest.mark.parametrize("arm", ["blue", "green"])
-def test_a_question_that_was_never_asked_forbids_pass(arm: str) -> None:
+def test_a_question_that_was_never_answered_forbids_pass(arm: str) -> None:
     verdicts = warm([r for r in probes() if not (r["arm"] == arm and number(r) == 5 and r["paraphrase"] == 1)])
     rules = set(PROBE_RULES) if arm == "green" else {"ds_p95_drift", "coverage_vs_blue", "flips_vs_blue", "latency_p95"}
     assert set(not_passing(verdicts)) == rules
-    assert "1 of 120 paraphrases were never put to" in verdicts["latency_p95"].detail
+    assert "never answered 1 of 120 paraphrases" in verdicts["latency_p95"].detail
 
 
 def test_a_missing_question_counts_as_nothing_covered() -> None:
@@ -327,6 +334,20 @@ def test_failures_of_blue_cannot_make_green_pass() -> None:
     assert even["coverage_vs_blue"].value == pytest.approx(0.0)
     assert even["coverage_vs_blue"].outcome is Outcome.INCONCLUSIVE
     assert "480 probes of Blue failed" in even["coverage_vs_blue"].needs
+
+
+@pytest.mark.parametrize(("failures", "outcome"), [(1, Outcome.PASS), (2, Outcome.PASS), (3, Outcome.INCONCLUSIVE)])
+def test_failed_probes_of_blue_hide_that_it_flips_only_if_they_could(failures: int, outcome: Outcome) -> None:
+    # q0 flips on both arms: of 18 probes 12 cite one section, 6 another. If f of the 6 failed on Blue, and would
+    # have cited the one, m = (12 + f) / 18: 0.72 with 1, 0.78 with 2, 0.83 with 3.
+    def spoil(r: dict[str, object]) -> dict[str, object]:
+        return {**r, "cited": "elsewhere"} if number(r) == 0 and r["paraphrase"] == 2 else r
+
+    rows = probes(spoil=spoil)
+    mine = [i for i, r in enumerate(rows) if r["arm"] == "blue" and number(r) == 0 and r["paraphrase"] == 2]
+    for i in mine[:failures]:
+        rows[i] = failed(rows[i])
+    assert warm(rows)["flips_vs_blue"].outcome is outcome
 
 
 @pytest.mark.parametrize("questions", [1, 19, 20])

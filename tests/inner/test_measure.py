@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cosine
+from scipy.stats.mstats import mquantiles
 
 from switchover import measure
+from switchover.codes import FICKLE, NOT_ASKED, agreed, distinct, places, together
 
 NAN, INF = float("nan"), float("inf")
 
@@ -199,7 +202,46 @@ def test_a_seed_of_an_arm_that_contradicts_itself_is_not_inert() -> None:
     assert list(measure.inert_seeds([0] * 4, [0] * 4, [0, 0, 1, 1], [5, 6, 5, 6])) == []
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(-1, 3)), min_size=1, max_size=40))
+runs_of_five = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(-1, 3)), min_size=1, max_size=40)
+
+
+def test_what_runs_agree_on_by_hand() -> None:
+    # Cell 0 cites 5 twice, cell 1 cites 5 and 6, cell 2 failed twice, cell 3 has no run.
+    cell, cited = np.array([0, 1, 2, 0, 1, 2]), np.array([5, 5, -1, 5, 6, -1])
+    assert list(agreed(cell, cited, 4)) == [5, FICKLE, -1, NOT_ASKED]
+    table = np.array([[5, 5, FICKLE, NOT_ASKED, NOT_ASKED, -1], [5, 6, FICKLE, FICKLE, 7, 7]])
+    assert list(together(table, axis=(0,))) == [5, FICKLE, FICKLE, FICKLE, 7, FICKLE]
+    assert together(np.array([[NOT_ASKED, NOT_ASKED]]), axis=(0, 1)) == NOT_ASKED
+
+
+@given(runs_of_five, st.lists(st.integers(0, 2), min_size=40, max_size=40))
+def test_cells_taken_together_agree_as_their_runs_do(runs: list[tuple[int, int, int]], seeds: list[int]) -> None:
+    q, p, c = (np.array(column) for column in zip(*runs, strict=True))
+    which, table = measure.citations(q * 3 + p, np.array(seeds[: len(q)]), c, 15)
+    assert list(which) == sorted(set(seeds[: len(q)]))
+    whole = together(table.reshape(len(which), 5, 3), axis=(0, 2))
+    assert list(whole) == list(agreed(q, c, 5))
+
+
+@given(st.lists(st.integers(-5, 50), max_size=30))
+def test_distinct_values_and_their_places(values: list[int]) -> None:
+    column = np.array(values, dtype=np.int64)
+    ranked = distinct(column)
+    assert list(ranked) == sorted(set(values))
+    assert list(ranked[places(column, ranked)]) == values
+
+
+@given(runs_of_five)
+def test_the_most_cited_section_is_counted(runs: list[tuple[int, int, int]]) -> None:
+    q, _, c = (list(column) for column in zip(*runs, strict=True))
+    top, n = measure.most_cited(q, c, 5)
+    for question in range(5):
+        cites = [section for number, section in zip(q, c, strict=True) if number == question]
+        assert n[question] == len(cites)
+        assert top[question] == max((cites.count(section) for section in cites if section >= 0), default=0)
+
+
+@given(runs_of_five)
 def test_lambda_states_agree_with_counting(runs: list[tuple[int, int, int]]) -> None:
     q, p, c = (list(column) for column in zip(*runs, strict=True))
     found = measure.lambda_states(q, p, [0] * len(q), c, 5)
@@ -213,6 +255,28 @@ def test_lambda_states_agree_with_counting(runs: list[tuple[int, int, int]]) -> 
         else:
             expected = "→" if top >= 0.8 * len(mine) else "<>" if top >= 0.5 * len(mine) else "←"
         assert measure.STATE_SYMBOLS[found[question]] == expected
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: measure.lambda_states([0, 0], [0], [0, 0], [1, 1], 1),
+        lambda: measure.inert_seeds([0, 0], [0, 0], [0], [1, 1]),
+        lambda: measure.most_cited([0, 0], [1], 1),
+        lambda: measure.coverage([0], [0], [0, 1], [3], [], [], [], [], [0], 1),
+        lambda: measure.coverage([0], [0], [0], [3], [0], [0], [0, 2], [4], [0], 1),
+    ],
+)
+def test_unequal_lengths_are_refused(call: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match="unequal lengths"):
+        call()
+
+
+def test_nothing_at_all_has_no_state_and_no_coverage() -> None:
+    assert list(measure.lambda_states([], [], [], [], 2)) == [measure.CHAOTIC] * 2
+    assert list(measure.inert_seeds([], [], [], [])) == []
+    assert measure.coverage([], [], [], [], [], [], [], [], [], 0).shape == (0,)
+    assert math.isnan(measure.coverage([], [], [], [], [], [], [], [], [0], 1)[0])
 
 
 def test_flip_rate() -> None:
@@ -235,9 +299,30 @@ def test_quantile_of_a_request_that_never_ended() -> None:
     assert measure.quantile([INF, INF], 0.5) == INF
 
 
-@given(hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(-1e6, 1e6)), st.floats(0, 1))
-def test_quantile_agrees_with_numpy(values: np.ndarray, q: float) -> None:
-    assert measure.quantile(values, q) == pytest.approx(np.quantile(values, q), rel=1e-9, abs=1e-9)
+@given(hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(-1e6, 1e6)), st.lists(st.floats(0, 1), min_size=1))
+def test_quantiles_are_numpys_and_scipys(values: np.ndarray, q: list[float]) -> None:
+    before = values.copy()
+    found = measure.quantile(values, q)
+    assert found == pytest.approx(np.quantile(values, q), rel=1e-9, abs=1e-9)
+    assert found == pytest.approx(mquantiles(values, q, alphap=1, betap=1), rel=1e-9, abs=1e-9)
+    assert (values == before).all()
+    assert measure.quantile(values, q, reorder=True) == pytest.approx(found, rel=1e-12)
+
+
+two = st.tuples(*[hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1))] * 2)
+
+
+@given(two, st.floats(0, 1))
+def test_drift_and_latency_are_scipys(arms: tuple[np.ndarray, np.ndarray], q: float) -> None:
+    green, blue = (float(mquantiles(arm, [q], alphap=1, betap=1)[0]) for arm in arms)
+    assert measure.quantile_drift(*arms, q) == pytest.approx(green - blue, abs=1e-9)
+    assert measure.latency(arms[0]) == pytest.approx(mquantiles(arms[0], [0.5, 0.95], alphap=1, betap=1), abs=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_a_quantile_of_ties_is_their_value(value: float) -> None:
+    assert list(measure.quantile([value] * 7, [0.0, 0.33, 0.95, 1.0])) == [value] * 4
+    assert measure.quantile_drift([value] * 7, [value] * 3) == 0.0
 
 
 def test_drift_is_signed() -> None:

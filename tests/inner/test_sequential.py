@@ -6,12 +6,16 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
 
 from switchover.sequential import (
     AT_THE_FLIP,
     LOG_ODDS,
     SHARES,
     bets,
+    burst,
     growth_of_counts,
     growth_of_shares,
     highest,
@@ -44,6 +48,46 @@ def test_counts_and_shares_agree() -> None:
     by_count = growth_of_counts([1, 0, 2], [3, 0, 2], 0.3)
     assert growth_of_shares([1, 0, 0, 1, 1], [3, 0, 2], 0.3) == pytest.approx(by_count)
     assert not growth_of_shares([], [0, 0], 0.3).any()
+
+
+@given(st.lists(st.lists(st.floats(0, 1), max_size=300), max_size=4), st.sampled_from([1e-9, 0.005, 0.3, 0.999]))
+@settings(deadline=None, max_examples=30)
+def test_the_wealth_is_the_product_of_what_every_bet_returns(ticks: list[list[float]], level: float) -> None:
+    inside = min(max(level, 1e-6), 1 - 1e-6)
+    grown = growth_of_shares([x for tick in ticks for x in tick], [len(tick) for tick in ticks], level)
+    for tick, found in zip(ticks, grown, strict=True):
+        one_by_one = [sum(math.log1p(bet * (x - inside)) for x in tick) for bet in bets(level)]
+        assert found == pytest.approx(one_by_one, abs=1e-9, rel=1e-9)
+
+
+def test_many_harms_neither_overflow_nor_vanish() -> None:
+    grown = growth_of_shares(np.r_[np.ones(100_000), np.zeros(100_000)], [100_000, 100_000], 1e-6)
+    assert np.isfinite(grown).all() and (grown[0] > 10_000).all() and (grown[1] < 0).all()
+
+
+def test_counts_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="unequal lengths: harm 2, counts of 3"):
+        growth_of_shares([0.1, 0.2], [1, 2], 0.3)
+
+
+@given(st.integers(0, 60), st.sampled_from([60, 435, 1305]), st.sampled_from([0.001, 0.0045, 0.05]))
+def test_a_burst_is_scipys_tail_times_the_looks(harmful: int, n: int, level: float) -> None:
+    theirs = -math.log(binom.sf(harmful - 1, n, level) * 120)
+    found = burst(harmful, n, level, 120)
+    assert min(found, 20.0) == pytest.approx(min(theirs, 20.0), abs=1e-3)  # beyond 20 nobody asks how much
+
+
+def test_a_burst_of_nothing_is_no_evidence() -> None:
+    assert burst(0, 0, 0.005, 120) == pytest.approx(-math.log(120))
+    assert burst(0, 400, 0.005, 120) == pytest.approx(-math.log(120))
+
+
+def test_bursts_in_a_hold_of_the_worst_acceptable_green_are_as_rare_as_promised() -> None:
+    rng = np.random.default_rng(13)
+    n, ticks, holds, alpha = 435, 80, 4000, 0.05
+    newest = np.apply_along_axis(np.convolve, 1, rng.binomial(n, 0.005, (holds, ticks)), np.ones(3), "valid")
+    fewest = next(k for k in range(100) if burst(k, 3 * n, 0.005, 120) >= -math.log(alpha))
+    assert 0 < np.mean((newest >= fewest).any(axis=1)) <= alpha
 
 
 def test_a_level_may_differ_from_tick_to_tick() -> None:

@@ -92,7 +92,32 @@ def test_beyond_the_bound_without_evidence_is_open_and_says_what_is_lacking() ->
     verdict = look(hold(1), steady(1, errors=5))["http_5xx"]  # 5 of 420 = 1.2 %, from a handful of requests
     assert verdict.value == pytest.approx(5 / 420)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "a stop needs evidence of 166.7 : 1" in verdict.needs  # 1 / (0.01 · 0.6)
+    assert "a stop needs evidence of 125 : 1" in verdict.needs  # 1 / (0.01 · 0.8)
+
+
+@pytest.mark.parametrize(("errors", "outcome"), [(6, Outcome.FAIL), (5, Outcome.INCONCLUSIVE)])
+def test_a_late_burst_of_5xx_stops_by_itself(errors: int, outcome: Outcome) -> None:
+    # 3 ticks of 300 live requests and 120 probes: 1,260. At 0.45 % chance gives 18 or more once in 38,000 looks,
+    # 15 or more once in 1,300; 120 looks and 0.65 of 0.8 % allow once in 23,000.
+    live = [*steady(37), *(sample(300, errors, start=15 * t, end=15 * t + 15) for t in (37, 38, 39))]
+    verdict = look(hold(40), live)["http_5xx"]
+    assert verdict.value == pytest.approx(3 * errors / 1260)
+    assert verdict.outcome is outcome
+
+
+def test_after_the_horizon_a_burst_alone_is_not_enough() -> None:
+    live = [*steady(37), *(sample(300, 6, start=15 * t, end=15 * t + 15) for t in (37, 38, 39))]
+    short = Rules.model_validate({"statistics": {"horizon": 39}})
+    assert look(hold(40), live, rules=short)["http_5xx"].outcome is Outcome.INCONCLUSIVE
+    assert look(hold(40), live)["http_5xx"].outcome is Outcome.FAIL
+
+
+def test_probes_without_an_answer_do_not_thin_out_the_5xx() -> None:
+    def spoil(r: Row) -> Row:
+        return {**failed(r), "status": 500} if number(r) == 0 else failed(r) if number(r) < 20 else r
+
+    verdict = look(hold(3, on_green(spoil)), steady(3))["http_5xx"]
+    assert verdict.value == pytest.approx(9 / (900 + 360 - 171))  # 9 probes of q0; the 171 of q1 to q19 never answered
 
 
 def test_a_regression_that_begins_late_is_seen_in_the_last_ticks_not_thinned_out_by_the_good_ones() -> None:
@@ -172,6 +197,25 @@ def test_fewer_probes_than_expected_are_seen() -> None:
 
 def test_nothing_at_all_is_an_error() -> None:
     assert outcomes(look([], [])) == dict.fromkeys(STOPS, "ERROR")
+
+
+def test_a_dead_green_without_traffic_has_no_share_of_5xx() -> None:
+    found = look(hold(1, on_green(failed)), [sample(0)])["http_5xx"]
+    assert (found.outcome, found.n) == (Outcome.ERROR, 0)
+
+
+def test_one_question_can_stop_and_can_pass() -> None:
+    rows = [r for r in hold(12, on_green(lambda r: {**r, "coverage": 0.0})) if number(r) == 0]
+    signals = steady(12)
+    bad = by_rule(judge_stop(evidence(rows, 1), rules=RULES, signals=signals))
+    assert (bad["coverage"].outcome, bad["coverage"].n) == (Outcome.FAIL, 1)
+    good = [{**r, "coverage": 1.0} for r in rows]
+    assert outcomes(by_rule(judge_stop(evidence(good, 1), rules=RULES, signals=signals))) == {}
+
+
+def test_ties_everywhere_do_not_stop() -> None:
+    flat = hold(12, lambda r: {**r, "ds_question": 0.3, "ms_total": 10.0, "coverage": 0.8, "cited": "s"})
+    assert outcomes(look(flat)) == {}
 
 
 def test_latency_stops_only_if_the_plan_asks() -> None:

@@ -28,6 +28,8 @@ from sandbox import leftovers, ports, servers
 from sandbox.keeper_client import KeeperClient
 from sandbox.servers import NotHere, Server, envoy
 from sandbox.servers.base import lasting_port
+from switchover.edge import Connection, Edge
+from switchover.search_api import SearchApi, search_api
 
 VALUE = uuid.uuid4().hex
 NAME = f"docs-{VALUE[:8]}"  # other tests use these servers too
@@ -160,6 +162,26 @@ def read_opensearch(server: Server) -> list[str]:
     return [*client.indices.get_alias(name=NAME), *(hit["_source"]["text"] for hit in hits)]
 
 
+def elasticsearch(server: Server) -> SearchApi:
+    told = server.connection
+    login = {"login": told["login"], "password": told["password"]}
+    connection = Connection(id="search", conn_type="elasticsearch", host=server.host, port=server.port, **login)
+    return search_api(Edge(connections=lambda _: connection), kind="elasticsearch", connection="search")
+
+
+def write_elasticsearch(server: Server) -> None:
+    api = elasticsearch(server)
+    api.change("PUT", f"/{INDEX}", {})
+    api.call("PUT", f"/{INDEX}/_doc/7?refresh=true", {"text": VALUE})
+    api.change("POST", "/_aliases", {"actions": [{"add": {"index": INDEX, "alias": f"{INDEX}_live"}}]})
+
+
+def read_elasticsearch(server: Server) -> list[str]:
+    api = elasticsearch(server)
+    hits = api.call("GET", f"/{INDEX}_live/_search?q=text:{VALUE}").body["hits"]["hits"]
+    return [*api.call("GET", f"/_alias/{INDEX}_live").body, *(hit["_source"]["text"] for hit in hits)]
+
+
 def kafka(server: Server) -> dict[str, Any]:
     return {**server.connection["extra"], "group.id": NAME, "enable.auto.commit": False, "log_level": 0}
 
@@ -201,6 +223,7 @@ def listening(processes: list[psutil.Process]) -> set[str]:
 
 CASES = {
     "chroma": Case(write_chroma, read_chroma, [VALUE]),
+    "elasticsearch": Case(write_elasticsearch, read_elasticsearch, [INDEX, VALUE]),
     "envoy": Case(write_envoy, read_envoy, VALUE),
     "etcd": Case(write_etcd, read_etcd, VALUE),
     "kafka": Case(write_kafka, read_kafka, [1, VALUE]),

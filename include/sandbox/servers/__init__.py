@@ -10,6 +10,7 @@ from __future__ import annotations
 from sandbox.errors import NotHere
 from sandbox.servers.base import Server
 from sandbox.servers.chroma import start_chroma
+from sandbox.servers.elasticsearch import start_elasticsearch
 from sandbox.servers.envoy import start_envoy
 from sandbox.servers.etcd import start_etcd
 from sandbox.servers.kafka import start_kafka
@@ -24,6 +25,7 @@ __all__ = [
     "NotHere",
     "Server",
     "start_chroma",
+    "start_elasticsearch",
     "start_envoy",
     "start_etcd",
     "start_kafka",

@@ -67,6 +67,7 @@ def fetch_java(name: str) -> bool:
 
 
 PARTS: dict[str, Callable[[], bool]] = {
+    "elasticsearch": functools.partial(fetch_java, "elasticsearch"),
     "etcd": fetch_etcd,
     "kafka": functools.partial(fetch_java, "kafka"),
     "opensearch": functools.partial(fetch_java, "opensearch"),

@@ -1,15 +1,18 @@
-"""Indexes by kind."""
+"""Indexes by kind: the one place that knows every store of indexes."""
 
 from __future__ import annotations
 
-from switchover.edge import Edge
-from switchover.indexes.base import Content, Health, Index, Sample
-from switchover.indexes.pgvector import PgvectorIndex
-from switchover.plan import Plan
+from typing import Annotated
 
-__all__ = ["Content", "Health", "Index", "Sample", "build_index"]
+from pydantic import Field
 
+from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
+from switchover.indexes.pgvector import PgvectorIndexSpec
+from switchover.indexes.search import ElasticsearchIndexSpec, OpenSearchIndexSpec
 
-def build_index(plan: Plan, edge: Edge) -> Index:
-    """The index store that the plan names."""
-    return PgvectorIndex(engine=edge.sql(plan.index.connection))
+__all__ = ["AnyIndex", "Content", "Health", "Index", "IndexSpec", "Sample"]
+
+AnyIndex = Annotated[
+    PgvectorIndexSpec | OpenSearchIndexSpec | ElasticsearchIndexSpec,
+    Field(discriminator="kind"),
+]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from switchover.edge import Edge
+from switchover.part import ConnectionId, Part
 from switchover.pins import Manifest
 
 
@@ -55,3 +59,21 @@ class Index(Protocol):
     def sample(self, target: str, *, size: int) -> Sample:
         """Texts and vectors for the encoder check, the same ones at each call."""
         ...
+
+
+class IndexSpec(Part, ABC):
+    """A store's part of the plan. Each has a ``kind``."""
+
+    connection: ConnectionId = Field(description="Connection to the store of the indexes.")
+
+    def check_arms(self, arms: Collection[str]) -> None:
+        """Raise ``ValueError`` unless every arm has its index in the store."""
+        targets: Mapping[str, Any] | None = getattr(self, "targets", None)
+        if targets is not None and set(targets) != set(arms):
+            raise ValueError(
+                f"index.targets: found {', '.join(sorted(targets))}; allowed: one for each arm ({', '.join(arms)})"
+            )
+
+    @abstractmethod
+    def build(self, edge: Edge) -> Index:
+        """The store, with clients from the edge. No I/O."""

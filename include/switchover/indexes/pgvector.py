@@ -11,13 +11,15 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Literal
 
 import numpy as np
 import sqlalchemy as sa
 
 from switchover import sql
+from switchover.edge import Edge
 from switchover.errors import BadInput, TargetRefused
-from switchover.indexes.base import Content, Health, Sample
+from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
 from switchover.pins import Manifest, pairs_digest
 
 PAIRS = """SELECT id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest
@@ -25,6 +27,16 @@ PAIRS = """SELECT id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest
 WHOLE_INDEX_S = 600.0  # a large index is sorted before its first row comes
 SAMPLE = """SELECT text, embedding::text AS vector FROM {table} WHERE revision <= :revision
             ORDER BY md5(id) LIMIT :size"""
+
+
+class PgvectorIndexSpec(IndexSpec):
+    """Indexes that are tables with a pgvector column, each with its manifest row."""
+
+    kind: Literal["pgvector"]
+
+    def build(self, edge: Edge) -> Index:
+        """See :class:`IndexSpec`."""
+        return PgvectorIndex(engine=edge.sql(self.connection))
 
 
 class PgvectorIndex:

@@ -19,6 +19,7 @@ from switchover.pointers.milvus import MilvusSpec
 from switchover.pointers.pgvector import PgvectorSpec
 from switchover.pointers.qdrant import QdrantSpec
 from switchover.pointers.route53 import Route53Spec
+from switchover.pointers.search_alias import ElasticsearchSpec, OpenSearchSpec
 from switchover.pointers.ssm import SsmSpec
 from switchover.pointers.weaviate import WeaviateSpec
 
@@ -32,12 +33,14 @@ AnyPointer = Annotated[
     | MilvusSpec
     | SqlKeySpec
     | EtcdSpec
+    | OpenSearchSpec
+    | ElasticsearchSpec
+    | ServiceSpec
+    | IngressSpec
+    | HttpRouteSpec
     | DynamoDbSpec
     | AlbSpec
     | Route53Spec
-    | SsmSpec
-    | ServiceSpec
-    | IngressSpec
-    | HttpRouteSpec,
+    | SsmSpec,
     Field(discriminator="kind"),
 ]

@@ -15,7 +15,7 @@ from switchover.corpus import sql_corpus
 from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
 from switchover.gold import GoldSet, load_gold
-from switchover.indexes import Index, build_index
+from switchover.indexes import Index
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
@@ -58,7 +58,7 @@ class Switch:
     @cached_property
     def index(self) -> Index:
         """The store of both indexes."""
-        return build_index(self.plan, self.edge)
+        return self.plan.index.build(self.edge)
 
     @cached_property
     def writers(self) -> list[Writer]:

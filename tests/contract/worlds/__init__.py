@@ -10,6 +10,7 @@ from tests.contract.worlds.etcd import EtcdWorld
 from tests.contract.worlds.kafka import KafkaWorld
 from tests.contract.worlds.kubernetes import HttpRouteWorld, IngressWorld, ServiceWorld
 from tests.contract.worlds.milvus import MilvusWorld
+from tests.contract.worlds.opensearch import ElasticsearchWorld, OpenSearchWorld
 from tests.contract.worlds.qdrant import QdrantWorld
 from tests.contract.worlds.route53 import Route53World
 from tests.contract.worlds.sql import KvSqlWorld, PgvectorWorld
@@ -26,12 +27,14 @@ WORLDS: dict[str, type[World]] = {
         KafkaWorld,
         KvSqlWorld,
         PgvectorWorld,
+        OpenSearchWorld,
+        ElasticsearchWorld,
+        ServiceWorld,
+        IngressWorld,
+        HttpRouteWorld,
         DynamoDbWorld,
         AlbWorld,
         Route53World,
         SsmWorld,
-        ServiceWorld,
-        IngressWorld,
-        HttpRouteWorld,
     )
 }

@@ -1,0 +1,166 @@
+"""The worked example of each rule's page, worked by the code: the page must state what the code finds."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from judge_cases import Row, by_rule, evidence, number, on_green, probes, sample
+from scipy.stats import binom
+
+from switchover import measure
+from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop
+from switchover.probe import is_tool_loop
+from switchover.rules import RULE_NAMES, Rules
+from switchover.stopping import BURST, PROVABLE, false_stops
+from switchover.verdict import figure
+
+PAGES = Path(__file__).parents[2] / "docs" / "rules"
+# The examples have few questions, so that they can be done by hand.
+FEW = {name: {"minimum": 1} for name in ("ds_question", "ds_p95_drift", "coverage", "coverage_vs_blue", "flip_rate")}
+KEYS = re.compile(r"^\| `(\w+)` \| `?([^|`]+)`? \|", re.MULTILINE)
+
+
+def example(rule: str) -> str:
+    text = (PAGES / f"{rule}.md").read_text(encoding="utf-8")
+    return text.split("## Worked example")[1].split("\n## ")[0]
+
+
+def states(rule: str, *words: str) -> None:
+    """The page's example has these words, and the numbers in them are those that were found."""
+    text = example(rule)
+    assert [word for word in words if word not in text] == []
+
+
+def judged(rows: list[Row], questions: int, rules: dict[str, object] | None = None) -> dict[str, Verdict]:
+    given = Rules.model_validate({**FEW, **(rules or {})})
+    return by_rule(judge_acceptance(evidence(rows, questions), rules=given, rehearsal_ttr_s=0.4, traffic=False))
+
+
+def test_ds_question() -> None:
+    sets = ((0.30, 0.42, 0.50), (0.31, 0.38, 0.44), (0.40, 0.47, 0.60))  # the page names the first and the medians
+    rows = probes(ticks=1, questions=3, spoil=lambda r: {**r, "ds_question": sets[r["paraphrase"]][number(r)]})
+    verdict = judged(rows, 3)["ds_question"]
+    assert (verdict.value, verdict.outcome) == (0.47, Outcome.FAIL)
+    states("ds_question", "0.30, 0.42 and 0.50", "median 0.42", "0.38 and 0.47", "= 0.47: not ≤ 0.45, FAIL")
+
+
+def test_ds_p95_drift() -> None:
+    arms = {"blue": (0.30, 0.40, 0.50), "green": (0.30, 0.45, 0.60)}
+    blue, green = (float(measure.quantile(arms[arm], 0.95)) for arm in ("blue", "green"))
+    drift = measure.quantile_drift(arms["green"], arms["blue"])
+    assert (blue, green, drift) == pytest.approx((0.49, 0.585, 0.095))
+    states("ds_p95_drift", "0.30, 0.40, 0.50", f"= {figure(blue)}.", "0.30, 0.45, 0.60", f"= {figure(green)}.")
+    states("ds_p95_drift", f"Drift {figure(drift)} ≤ 0.10: PASS")
+
+
+def test_coverage() -> None:
+    tokens = [(0, 0, start, start + 1) for start in range(1, 11)]  # ten tokens of one character: 1 to 10
+    hits = [(0, 0, 1, 7), (0, 0, 4, 9)]  # tokens 1 to 6 and 4 to 8
+    found = measure.coverage(*np.array(tokens).T, *np.array(hits).T, [0], 1)
+    assert list(found) == [0.8]
+    shares = (0.8, 1.0, 0.3)
+    verdict = judged(probes(ticks=1, questions=3, spoil=lambda r: {**r, "coverage": shares[number(r)]}), 3)["coverage"]
+    assert verdict.value == pytest.approx(0.70)
+    assert verdict.outcome is Outcome.PASS
+    states("coverage", "covers 8, coverage 0.8", "(0.8 + 1.0 + 0.3) ÷ 3 = 0.70: equality passes")
+
+
+def test_coverage_vs_blue() -> None:
+    changes = (-0.10, 0.0, 0.0, 0.06)
+    rows = probes(ticks=1, questions=4, spoil=lambda r: {**r, "coverage": 0.8})
+    rows = [{**r, "coverage": 0.8 + changes[number(r)]} if r["arm"] == "green" else r for r in rows]
+    verdict = judged(rows, 4)["coverage_vs_blue"]
+    assert verdict.value == pytest.approx(-0.01)
+    assert verdict.outcome is Outcome.PASS
+    states("coverage_vs_blue", "−0.10, 0, 0, +0.06: effect −0.01", "−0.01 ≥ −0.02: PASS")
+
+
+def test_flip_rate() -> None:
+    def cites(*sections: str) -> list[Row]:
+        odd = on_green(lambda r: {**r, "cited": sections[r["paraphrase"]]}, lambda r: number(r) == 0)
+        return probes(ticks=1, questions=5, spoil=odd)
+
+    split = judged(cites("with", "with", "try"), 5)["flip_rate"]
+    assert (split.value, split.outcome) == (0.2, Outcome.PASS)
+    chaotic = judged(cites("with", "try", "for"), 5)["flip_rate"]
+    assert chaotic.outcome is Outcome.FAIL
+    states("flip_rate", "m = 2 ÷ 3 = 0.67, split", "1 ÷ 5 = 0.20: equality passes", "×, FAIL")
+
+
+def test_flips_vs_blue() -> None:
+    def flips(r: Row) -> Row:
+        mine = range(3) if r["arm"] == "green" else range(3, 5)
+        return {**r, "cited": "elsewhere"} if number(r) in mine and r["paraphrase"] == 2 else r
+
+    rows = probes(ticks=1, spoil=flips)
+    plain, wide = judged(rows, 40)["flips_vs_blue"], judged(rows, 40, {"flips_vs_blue": {"margin": 0.05}})
+    assert plain.value == pytest.approx(0.025)
+    assert plain.outcome is Outcome.INCONCLUSIVE
+    assert wide["flips_vs_blue"].outcome is Outcome.PASS
+    states(
+        "flips_vs_blue", "3 flip on Green only and 2 on Blue only", "1 ÷ 40 = 0.025", "INCONCLUSIVE", "0.05 it passes"
+    )
+
+
+def test_latency_p95() -> None:
+    rows = probes(ticks=2, spoil=lambda r: {**r, "ms_total": 45.0 if r["arm"] == "green" else 40.0})
+    verdict = judged(rows, 40)["latency_p95"]
+    assert (verdict.value, verdict.outcome) == (0.125, Outcome.PASS)
+    states("latency_p95", "Blue 40 ms, of Green 45 ms", "= 0.125 ≤ 0.15: PASS")
+
+
+def test_error_rate() -> None:
+    assert math.ceil(math.log(0.05) / math.log(0.995)) == 598
+    assert figure(math.log(0.05) / math.log(0.995)) == "597.6"
+    few = evidence(probes(ticks=1, questions=4, seeds=lambda tick: (0,)), 4)  # 12 probes, and 200 live requests
+    given = {"rules": Rules(), "signals": [sample(200)], "rehearsal_ttr_s": 1.0}
+    verdict = by_rule(judge_acceptance(few, traffic=True, **given))["error_rate"]
+    assert (verdict.outcome, verdict.n) == (Outcome.INCONCLUSIVE, 212)
+    assert verdict.needs == "0.5 % at 95 % needs 598 clean requests; 212 so far"
+    states("error_rate", "ln 0.05 ÷ ln 0.995 = 597.6, so 598", verdict.needs)
+
+
+def test_http_5xx() -> None:
+    def hold(errors: int) -> Verdict:
+        late = (sample(300, errors, start=15 * t, end=15 * t + 15) for t in (37, 38, 39))
+        live = [*(sample(300, 0, start=15 * t, end=15 * t + 15) for t in range(37)), *late]
+        rows = probes(ticks=40, seeds=lambda tick: (tick % 2,))
+        return by_rule(judge_stop(evidence(rows), rules=Rules(), signals=live))["http_5xx"]
+
+    stopped, going_on = hold(6), hold(5)
+    assert (stopped.outcome, going_on.outcome) == (Outcome.FAIL, Outcome.INCONCLUSIVE)
+    assert (stopped.n, figure(stopped.value), figure(going_on.value)) == (1260, "0.01429", "0.0119")
+    once = 1 / binom.sf(17, 1260, PROVABLE * Rules().http_5xx.accept), 1 / binom.sf(14, 1260, 0.0045)
+    assert [round(looks, -int(math.log10(looks)) + 1) for looks in once] == [38_000, 1_300]
+    needed = Rules().statistics.horizon / (BURST * false_stops(Rules(), "http_5xx"))
+    assert round(needed, -3) == 23_000
+    states("http_5xx", "1,260", "18 of them are 1.43 %", "38,000", "23,000", "15 (1.19 %)", "1,300", "INCONCLUSIVE")
+
+
+def test_tool_loops() -> None:
+    calls = [{"tool": "search", "arguments_digest": digest} for digest in "abaa"]
+    assert is_tool_loop(calls, max_depth=4) and not is_tool_loop(calls[:3], max_depth=4)
+    states("tool_loops", "(search, a), (search, b), (search, a), (search, a)", "came three times: one loop, FAIL")
+
+
+def test_rollback_path() -> None:
+    verdict = judged(probes(ticks=1), 40)["rollback_path"]
+    assert (verdict.value, verdict.outcome) == (0.4, Outcome.PASS)
+    states("rollback_path", "0.4 ≤ 120: PASS")
+
+
+def test_every_rule_has_an_example_here() -> None:
+    assert [rule for rule in RULE_NAMES if f"test_{rule}" not in globals()] == []
+
+
+@pytest.mark.parametrize("rule", RULE_NAMES)
+def test_every_key_of_a_rule_stands_in_its_page_with_its_default(rule: str) -> None:
+    text = (PAGES / f"{rule}.md").read_text(encoding="utf-8")
+    given = {key: value.strip() for key, value in KEYS.findall(text)}
+    model = getattr(Rules(), rule)
+    due = {key: getattr(model, key) for key in type(model).model_fields}
+    assert given == {key: "null" if d is None else f"{d:g}" if not isinstance(d, str) else d for key, d in due.items()}
