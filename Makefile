@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-judge simulate-hold lock clean
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-judge simulate-hold lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,14 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-servers: $(READY) ## fetch the servers that are not Python packages: etcd, Kafka, OpenSearch
+servers: $(READY) ## fetch the servers that are not Python packages: etcd, Kafka, OpenSearch, Elasticsearch
 	@$(BIN)/python -m sandbox.servers.fetch
+
+kube-apiserver: $(READY) ## build a real Kubernetes API server for the tests (20 minutes; without it they use an emulator)
+	@$(BIN)/python -m sandbox.servers.kubernetes_build
+
+weaviate: $(READY) ## build a real Weaviate for the tests (15 minutes; without it they are skipped)
+	@$(BIN)/python -m sandbox.servers.weaviate_build
 
 demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv SCENARIO=good|bad-green|regression|encoder-mismatch|already-live HOLD=60 KEEP=1)
 	@$(BIN)/python -m sandbox.demo --pointer $(POINTER) --scenario $(SCENARIO) --hold $(HOLD) $(if $(KEEP),--keep)
@@ -34,8 +40,9 @@ stop: $(READY) ## end a demo that KEEP=1 left running
 test: check ## everything, with real servers and two real demos
 	$(BIN)/pytest -q
 
-test-fast: $(READY) ## the inner ring alone
-	$(BIN)/pytest -q tests/inner tests/contract
+test-fast: $(READY) ## the inner ring, and the contract of the pointers in PostgreSQL
+	$(BIN)/pytest -q tests/inner
+	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or capabilities"
 
 test-matrix: $(READY) ## the inner ring on every Python 3.10 to 3.13 that is found
 	tests/matrix $(BIN)/uv

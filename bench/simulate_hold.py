@@ -300,15 +300,17 @@ def main() -> None:
         for name in names
     ]
     began, columns = time.perf_counter(), ("hold", "rate", "begins", "stopped", "caught", "end", "holds")
+    lines = []
     with ProcessPoolExecutor() as pool:
-        lines = list(pool.map(Job.run, jobs))
+        if not options.json:
+            print("| hold | live requests | begins | stopped | within 3 ticks | at its end | holds |")
+            print("| --- " * len(columns) + "|", flush=True)
+        for line in pool.map(Job.run, jobs):
+            lines.append(line)
+            if not options.json:
+                print("| " + " | ".join(str(line[column]) for column in columns) + " |", flush=True)
     if options.json:
-        print(json.dumps({"holds": options.holds, "seconds": time.perf_counter() - began, "lines": lines}))
-        return
-    print("| hold | live requests | begins | stopped | within 3 ticks | at its end | holds |")
-    print("| --- " * len(columns) + "|")
-    for line in lines:
-        print("| " + " | ".join(str(line[column]) for column in columns) + " |")
+        print(json.dumps({"holds": options.holds, "seconds": round(time.perf_counter() - began), "lines": lines}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ FACTS = {"atomic", "compare_and_set", "fencing", "flips", "reads", "followed_p95
 
 
 def test_every_kind_has_a_world() -> None:
-    assert sorted(WORLDS) == kinds()
+    """Chroma's is no kind of its own: it shows a key beside a store without aliases."""
+    assert sorted({*WORLDS} - {"chroma"}) == kinds()
 
 
 @pytest.mark.parametrize("kind", kinds())

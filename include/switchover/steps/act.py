@@ -21,6 +21,7 @@ from switchover.errors import (
     Unreachable,
 )
 from switchover.pointers import Change
+from switchover.pointers.move import wait_until
 from switchover.protocol import Action, Kind, Observation, State, decide
 from switchover.steps.switch import Switch
 
@@ -83,8 +84,7 @@ def prove_live(switch: Switch, target: str, *, index_hash: str) -> dict[str, str
 
     Returns reader -> INDEX_HASH. Raises ``NotConverged`` naming the readers that do not follow.
     """
-    if not switch.pointer.verify(target):
-        raise NotConverged(f"{switch.pointer.key}: does not read {target!r}")
+    wait_until(switch.pointer, target, seconds=switch.plan.converge_s)
     return asyncio.run(_converge(switch, target, index_hash))
 
 

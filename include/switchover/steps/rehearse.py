@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from switchover.errors import NotConverged
 from switchover.ledger import Ledger, RunRow
 from switchover.pointers import Change, Pointer
+from switchover.pointers.move import wait_until
 from switchover.steps.switch import Switch
 
 
@@ -30,8 +30,7 @@ def _move(switch: Switch, shadow: Pointer, before: str, after: str, *, approved:
     )
     began = time.monotonic()
     applied = shadow.apply(Change(before=before, after=after, epoch=epoch, actor=switch.actor, approved_hash=approved))
-    if not shadow.verify(after):
-        raise NotConverged(f"{shadow.key}: does not read {after!r} after its move")
+    wait_until(shadow, after, seconds=switch.plan.converge_s)
     seconds = time.monotonic() - began
     switch.ledger.journal.applied_flip(intent, changed=applied.changed, version=applied.version)
     switch.ledger.journal.read_back(intent, readers={}, seconds=seconds)
