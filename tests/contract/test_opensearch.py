@@ -244,7 +244,7 @@ def test_an_alias_that_cannot_be_one_is_refused_in_the_plan(alias: str) -> None:
 def test_an_arm_without_an_index_of_its_own_is_refused_in_the_plan() -> None:
     spec = OpenSearchSpec(kind="opensearch", connection=CONNECTION, alias="docs")
     spec.check_arms(["docs_v1", "docs_v2"])
-    with pytest.raises(ValueError, match=r"pointer: arm 'docs_\*' found 'docs_\*'; allowed: the own name"):
+    with pytest.raises(ValueError, match=r"pointer: arm 'docs_\*': found 'docs_\*'; allowed: the own name"):
         spec.check_arms(["docs_v1", "docs_*"])
     mapped = spec.model_copy(update={"targets": {"Blue": "docs_v1"}})
     with pytest.raises(ValueError, match=r"pointer.targets: found Blue; allowed: one for each arm \(Blue, Green\)"):
