@@ -199,6 +199,17 @@ def http(connection: Connection) -> Any:
     )
 
 
+def airflow(connection: Connection) -> Any:
+    """A client of an Airflow REST API that logs in with the connection's login when first used."""
+    import httpx
+
+    from switchover.airflow_login import AirflowToken
+
+    scheme = connection.schema or ("https" if connection.conn_type == "https" else "http")
+    token = AirflowToken(login=connection.login, password=connection.password)
+    return httpx.Client(base_url=base_url(connection, scheme=scheme), auth=token, timeout=TIMEOUT_S)
+
+
 def etcd(connection: Connection) -> Any:
     """An HTTP client of etcd's JSON gateway (there is no maintained Python client); it logs in when first used."""
     import httpx
@@ -290,6 +301,7 @@ CLIENTS: Mapping[str, ClientKind] = {
     "kubernetes": ClientKind(conn_types=("kubernetes",), build=kubernetes, package="kubernetes"),
     "opensearch": ClientKind(conn_types=("opensearch", "http"), build=opensearch, package="opensearch-py"),
     "elasticsearch": ClientKind(conn_types=("elasticsearch", "http"), build=elasticsearch, package="elasticsearch"),
+    "airflow": ClientKind(conn_types=("http", "https"), build=airflow, package="httpx"),
     "http": ClientKind(conn_types=("http", "https"), build=http, package="httpx"),
     "etcd": ClientKind(conn_types=("http", "https", "generic"), build=etcd, package="httpx"),
     "milvus": ClientKind(conn_types=("generic", "http"), build=milvus, package="pymilvus"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -150,19 +150,6 @@ class Edge:
         port = f":{found.port}" if found.port else ""
         return {"base_url": f"{scheme}://{host}{port}"}
 
-    def airflow(self, conn_id: str) -> httpx.Client:
-        """A client of an Airflow REST API that logs in with the connection's login when first used."""
-        asked = ("airflow", conn_id)
-        if asked not in self._opened:
-            found = self.connection(conn_id, kind="http")
-            self._opened[asked] = httpx.Client(
-                **self.http_options(conn_id),
-                auth=AirflowToken(login=found.login, password=found.password),
-                timeout=CONNECT_TIMEOUT_S,
-            )
-        client: httpx.Client = self._opened[asked]
-        return client
-
     def close(self) -> None:
         """Close every client and engine."""
         for client in self._opened.values():
@@ -171,30 +158,6 @@ class Edge:
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
-
-
-class AirflowToken(httpx.Auth):
-    """Logs in at ``/auth/token`` and sends the token; asks for a new one when it is refused."""
-
-    requires_response_body = True
-
-    def __init__(self, *, login: str, password: str) -> None:
-        self._body = {"username": login, "password": password}
-        self._token = ""
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """See ``httpx.Auth``."""
-        if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-            response = yield request
-            if response.status_code != httpx.codes.UNAUTHORIZED:
-                return
-        login = yield httpx.Request("POST", request.url.join("/auth/token"), json=self._body)
-        if login.is_error:
-            raise BadInput(f"Airflow at {request.url.host}: login refused with {login.status_code}")
-        self._token = login.json()["access_token"]
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        yield request
 
 
 class BoundedConnection(psycopg.Connection[Any]):

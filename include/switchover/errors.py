@@ -13,6 +13,7 @@ SwitchoverError
 ├── TargetRefused         the arm to flip to is absent, empty, unhealthy, or not the approved build
 ├── LeaseLost             another holder has the pointer, or this holder's lease ran out
 ├── NotConverged          a reader still answers from the other arm after its time
+├── WriterChanged         somebody changed a writer while this run had it frozen; it was left as it is
 ├── DrainTimeout          a writer still had work in flight after its time
 └── StateConflict         the ledger's record is not in a state from which this step may start
 
@@ -76,6 +77,10 @@ class NotConverged(SwitchoverError):
 
 class DrainTimeout(SwitchoverError):
     """A frozen writer did not finish its work in time."""
+
+
+class WriterChanged(SwitchoverError):
+    """A frozen writer is neither as it was found nor as this run set it; nothing was changed."""
 
 
 class StateConflict(SwitchoverError):

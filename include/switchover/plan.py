@@ -17,6 +17,7 @@ from switchover.part import ConnectionId, Part
 from switchover.pins import PIN_NAMES, canonical_json, digest
 from switchover.pointers import AnyPointer
 from switchover.rules import Rules
+from switchover.writers import AnyWriter
 from switchover.yaml_lines import LinedYaml
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -40,29 +41,6 @@ class Arm(Part):
     )
     ask: Path_ = Field("/ask", description="Path that answers one question.")
     version: Path_ = Field("/version", description="Path that reports the arm's own pins.")
-
-
-class AirflowDagWriter(Part):
-    """An Airflow DAG that writes: frozen by pausing it, drained when no task of it is in flight."""
-
-    kind: Literal["airflow_dag"]
-    name: str = Field(description="How the writer is called in tables and errors.")
-    connection: ConnectionId = Field(description="HTTP connection of the Airflow REST API.")
-    dag_id: str = Field(min_length=1, description="The DAG that writes.")
-    drain_s: float = Field(300, gt=0, description="Seconds until an undrained writer aborts the run.")
-
-
-class SqlFenceWriter(Part):
-    """A process that takes a shared lock on a fence row inside each of its write transactions."""
-
-    kind: Literal["sql_fence"]
-    name: str = Field(description="How the writer is called in tables and errors.")
-    connection: ConnectionId = Field(description="PostgreSQL connection with the fence table.")
-    fence: str = Field(min_length=1, description="Name of the fence row.")
-    drain_s: float = Field(60, gt=0, description="Seconds until an undrained writer aborts the run.")
-
-
-Writer = Annotated[AirflowDagWriter | SqlFenceWriter, Field(discriminator="kind")]
 
 
 class SqlSignals(Part):
@@ -148,7 +126,7 @@ class Plan(Part):
     green: str = Field(description="The candidate; must be one of the arms.")
     changes: list[str] = Field(default_factory=list, description="Pins that may differ between the arms.")
     secrets: list[str] = Field(default_factory=list, description="Secrets that each arm must report present.")
-    writers: list[Writer] = Field(default_factory=list, description="What is frozen while the pointer moves.")
+    writers: list[AnyWriter] = Field(default_factory=list, description="What is frozen while the pointer moves.")
     signals: SqlSignals
     gold: Gold
     judge: Judge = Field(default_factory=Judge)

@@ -20,7 +20,7 @@ from switchover.errors import BadInput, ConnectionMissing, Unreachable
 from switchover.pins import IndexFacts, Manifest, changed_pins, pairs_digest
 from switchover.plan import Arm
 from switchover.probe import is_tool_loop
-from switchover.writers.airflow_dag import AirflowDagWriter
+from switchover.writers.airflow_dag import AirflowDagSpec, AirflowDagWriter
 
 FACTS = IndexFacts(
     embed_schema="e", tok_ver="t", chunk_schema_ver="c", analyzer_conf="a", metric="cosine",
@@ -171,7 +171,8 @@ def test_what_counts_as_an_answer(status: int, body: dict[str, Any], error: str 
 def test_an_airflow_that_refuses(status: int, error: type[Exception], message: str) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(status, json={}))
     client = httpx.Client(transport=transport, base_url="http://airflow")
-    writer = AirflowDagWriter(client=client, name="w", dag_id="d", drain_s=1)
+    spec = AirflowDagSpec(kind="airflow_dag", name="w", connection="airflow", dag_id="d")
+    writer = AirflowDagWriter(client=client, spec=spec)
     with pytest.raises(error, match=message):
         writer.freeze(epoch=1)
 

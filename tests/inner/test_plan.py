@@ -80,7 +80,7 @@ def test_the_digest_follows_the_meaning_not_the_text(tmp_path: Path) -> None:
         (
             "    fence: f1",
             "    fense: f1",
-            "docs.yaml:21: writers.0.fense: unknown key (did you mean 'fence'?); allowed: kind,",
+            "docs.yaml:21: writers.0.fense: unknown key (did you mean 'fence'?); allowed: name,",
         ),
         ("green: v2\n", "", "docs.yaml:1: green: missing"),
         ("sandbox: true", "sandbox: perhaps", "docs.yaml:2: sandbox: found 'perhaps'; allowed: a valid boolean"),

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sandbox import build, ingest
 from switchover.errors import BadInput
 from switchover.pins import pairs_digest
-from switchover.writers.sql_fence import SqlFenceWriter
+from switchover.writers.sql_fence import SqlFenceSpec, SqlFenceWriter
 
 Conn = psycopg.Connection[Any]
 INCLUDE = Path(__file__).parents[2] / "include"
@@ -113,7 +113,8 @@ def test_a_fence_that_is_absent_is_not_open(built: Conn) -> None:
 
 def test_the_product_s_freeze_waits_for_a_batch_under_way(built: Conn, built_url: str) -> None:
     engine = sa.create_engine(built_url.replace("postgresql://", "postgresql+psycopg://"))
-    writer = SqlFenceWriter(engine=engine, name="docs-ingest", fence="docs_ingest", drain_s=5)
+    spec = SqlFenceSpec(kind="sql_fence", name="docs-ingest", connection="db", fence="docs_ingest", drain_s=5)
+    writer = SqlFenceWriter(engine=engine, spec=spec)
     writer.freeze(epoch=1)
     with psycopg.connect(built_url) as batch:
         batch.execute("SELECT frozen FROM switchover_fence WHERE fence = 'docs_ingest' FOR SHARE")

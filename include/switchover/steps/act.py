@@ -212,7 +212,7 @@ def resume_writers(switch: Switch, target: str, *, index_hash: str | None) -> li
     prove_live(switch, target, index_hash=index_hash or switch.index.health(target).stored_hash or "")
     lease = switch.keep_lease()
     failed: list[str] = []
-    for writer in switch.writers:
+    for writer in reversed(switch.writers):  # what was stopped last depends on what was stopped before
         if writer.name not in frozen:
             continue
         try:

@@ -20,7 +20,7 @@ from switchover.ledger import Lease, Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.signals import Signals, build_signals
-from switchover.writers import Writer, build_writers
+from switchover.writers import Writer
 
 log = logging.getLogger("switchover")
 
@@ -63,7 +63,7 @@ class Switch:
     @cached_property
     def writers(self) -> list[Writer]:
         """What is frozen while the pointer moves."""
-        return build_writers(self.plan, self.edge)
+        return [spec.build(self.edge) for spec in self.plan.writers]
 
     @cached_property
     def signals(self) -> Signals:

@@ -7,33 +7,47 @@ minute later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import httpx
+from pydantic import Field
 
-from switchover.edge import reaching
+from switchover.edge import Edge, reaching
 from switchover.errors import BadInput, Unreachable
-from switchover.writers.base import Drain
+from switchover.writers.base import Drain, State, Writer, WriterSpec
 
 IN_FLIGHT = ("queued", "running", "restarting", "deferred")
 #: A scheduler that was about to queue a task when the DAG was paused has done so by the second look.
 QUIET_LOOKS = 2
 
 
-class AirflowDagWriter:
+class AirflowDagSpec(WriterSpec):
+    """An Airflow DAG that writes: frozen by pausing it, drained when no task of it is in flight."""
+
+    kind: Literal["airflow_dag"]
+    dag_id: str = Field(min_length=1, description="The DAG that writes.")
+
+    def build(self, edge: Edge) -> Writer:
+        """See :class:`WriterSpec`."""
+        return AirflowDagWriter(client=edge.client("airflow", self.connection), spec=self)
+
+
+class AirflowDagWriter(Writer):
     """One DAG of the Airflow behind ``client``, whose base URL ends before ``/api/v2``."""
 
-    def __init__(self, *, client: httpx.Client, name: str, dag_id: str, drain_s: float) -> None:
+    def __init__(self, *, client: httpx.Client, spec: AirflowDagSpec) -> None:
+        super().__init__(spec=spec)
         self._client = client
-        self._dag_id = dag_id
-        self.name = name
-        self.drain_s = drain_s
+        self._dag_id = spec.dag_id
         self._quiet = 0
 
-    def find(self) -> Mapping[str, Any]:
+    def find(self) -> State:
         """See :class:`Writer`."""
         return {"is_paused": bool(self._call("GET", f"/api/v2/dags/{self._dag_id}")["is_paused"])}
+
+    def frozen(self, found: State) -> State:
+        """See :class:`Writer`."""
+        return {"is_paused": True}
 
     def freeze(self, *, epoch: int) -> None:
         """See :class:`Writer`."""
@@ -48,7 +62,7 @@ class AirflowDagWriter:
         state = "paused" if paused else "NOT paused"
         return Drain(done=self._quiet >= QUIET_LOOKS, proof=f"DAG {self._dag_id} is {state}, {tasks} tasks in flight")
 
-    def resume(self, found: Mapping[str, Any], *, epoch: int) -> None:
+    def restore(self, found: State, *, epoch: int) -> None:
         """See :class:`Writer`."""
         self._pause(paused=bool(found["is_paused"]))
 
@@ -56,11 +70,11 @@ class AirflowDagWriter:
         self._call("PATCH", f"/api/v2/dags/{self._dag_id}", json={"is_paused": paused})
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
-        what = f"writer {self.name!r}: {method} {self._client.base_url.host}{path}"
+        what = f"{self._what}: {method} {self._client.base_url.host}{path}"
         with reaching(what):
             response = self._client.request(method, path, **options)
         if response.status_code == 404:
-            raise BadInput(f"writer {self.name!r}: Airflow has no DAG {self._dag_id!r}")
+            raise BadInput(f"{self._what}: Airflow has no DAG {self._dag_id!r}")
         if response.status_code in (401, 403):
             raise BadInput(f"{what}: refused with {response.status_code}; the login may not edit this DAG")
         if response.is_error:

@@ -1,10 +1,24 @@
-"""What every writer can do: be found, frozen, proven drained, and resumed as it was found."""
+"""What every writer can do: be found, frozen, proven drained, and resumed as it was found (SPEC section 8).
+
+A kind is one file: its part of the plan (a :class:`WriterSpec`) and its :class:`Writer`, which says what state
+it has, what a freeze sets, how the drain is proven, and how to put a state back. What a resume *is* stands here
+once, in :meth:`Writer.resume`.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from pydantic import Field
+
+from switchover.edge import Edge
+from switchover.errors import WriterChanged
+from switchover.part import ConnectionId, Part
+
+State = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,24 +29,66 @@ class Drain:
     proof: str
 
 
-class Writer(Protocol):
-    """A job with side effects that stands still while the pointer moves."""
+class WriterSpec(Part, ABC):
+    """A kind's part of the plan. Each has a ``kind``."""
 
-    name: str
-    drain_s: float
+    name: str = Field(min_length=1, description="How the writer is called in tables and errors.")
+    connection: ConnectionId = Field(description="Connection to what runs the writer.")
+    drain_s: float = Field(300, gt=0, description="Seconds until an undrained writer aborts the run.")
 
-    def find(self) -> Mapping[str, Any]:
+    @abstractmethod
+    def build(self, edge: Edge) -> Writer:
+        """The writer, with clients from the edge. No I/O."""
+
+
+class Writer(ABC):
+    """A job with side effects that stands still while the pointer moves.
+
+    Every method that talks to a server raises ``Unreachable`` when it does not answer, and ``BadInput`` for a
+    writer that does not exist or a right that is missing; then nothing was changed.
+    """
+
+    def __init__(self, *, spec: WriterSpec) -> None:
+        self.name = spec.name
+        self.drain_s = spec.drain_s
+        self._what = f"writer {spec.name!r}"
+
+    @abstractmethod
+    def find(self) -> State:
         """The writer's state as JSON-able values; what ``resume`` restores. Changes nothing."""
-        ...
 
+    @abstractmethod
+    def frozen(self, found: State) -> State:
+        """What a freeze makes of ``found``: the values that it sets. No I/O."""
+
+    @abstractmethod
     def freeze(self, *, epoch: int) -> None:
         """Stop new work. Idempotent. Does not wait for work in flight."""
-        ...
 
+    @abstractmethod
     def drained(self) -> Drain:
         """Whether the work in flight has ended. Returns at once, or within a second."""
-        ...
 
-    def resume(self, found: Mapping[str, Any], *, epoch: int) -> None:
-        """Restore exactly what ``find`` saw. Idempotent."""
-        ...
+    @abstractmethod
+    def restore(self, found: State, *, epoch: int) -> None:
+        """Put back what ``find`` saw. Idempotent."""
+
+    def resume(self, found: State, *, epoch: int) -> None:
+        """Restore exactly what ``find`` saw, unless somebody else changed it meanwhile: ``WriterChanged``.
+
+        Found as before already (a repeat, or a freeze that never happened): a success.
+        """
+        now, ours = self.find(), self.frozen(found)
+        foreign = [key for key in ours if now.get(key) not in (ours[key], found.get(key))]
+        if foreign:
+            raise WriterChanged(f"{self._what}: {_told(foreign, now, ours)}; somebody changed it; left as it is")
+        self.restore(found, epoch=epoch)
+
+    def thawed(self, found: State) -> str:
+        """What of a frozen writer is not frozen any more, in words; empty when all is as this run set it."""
+        now, ours = self.find(), self.frozen(found)
+        return _told([key for key in ours if now.get(key) != ours[key]], now, ours)
+
+
+def _told(keys: list[str], now: State, ours: State) -> str:
+    return ", ".join(f"{key} is {now.get(key)!r}, this run set {ours[key]!r}" for key in keys)

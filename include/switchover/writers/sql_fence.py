@@ -7,15 +7,16 @@ lines a writer needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Literal
 
 import sqlalchemy as sa
+from pydantic import Field
 
 from switchover import sql
+from switchover.edge import Edge
 from switchover.errors import BadInput, LeaseLost, LockBusy
-from switchover.writers.base import Drain
+from switchover.writers.base import Drain, State, Writer, WriterSpec
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_fence (
     fence text PRIMARY KEY, frozen boolean NOT NULL DEFAULT false, epoch bigint NOT NULL DEFAULT 0,
@@ -33,26 +34,39 @@ def create_table(engine: sa.Engine) -> None:
         connection.execute(sa.text(TABLE))
 
 
-class SqlFenceWriter:
+class SqlFenceSpec(WriterSpec):
+    """A process that takes a shared lock on a fence row inside each of its write transactions."""
+
+    kind: Literal["sql_fence"]
+    fence: str = Field(min_length=1, description="Name of the fence row.")
+    drain_s: float = Field(60, gt=0, description="Seconds until an undrained writer aborts the run.")
+
+    def build(self, edge: Edge) -> Writer:
+        """See :class:`WriterSpec`."""
+        return SqlFenceWriter(engine=edge.sql(self.connection), spec=self)
+
+
+class SqlFenceWriter(Writer):
     """The writer behind one row of the fence table."""
 
-    def __init__(self, *, engine: sa.Engine, name: str, fence: str, drain_s: float) -> None:
+    def __init__(self, *, engine: sa.Engine, spec: SqlFenceSpec) -> None:
+        super().__init__(spec=spec)
         self._engine = engine
-        self._fence = fence
-        self.name = name
-        self.drain_s = drain_s
+        self._fence = spec.fence
         self._epoch = 0
 
-    def find(self) -> Mapping[str, Any]:
+    def find(self) -> State:
         """See :class:`Writer`."""
         query = sa.text("SELECT frozen FROM switchover_fence WHERE fence = :fence")
         with self._transaction() as connection:
             row = connection.execute(query, {"fence": self._fence}).one_or_none()
         if row is None:
-            raise BadInput(
-                f"writer {self.name!r}: no fence row {self._fence!r} in {sql.place(self._engine)}; insert it"
-            )
+            raise BadInput(f"{self._what}: no fence row {self._fence!r} in {sql.place(self._engine)}; insert it")
         return {"frozen": row.frozen}
+
+    def frozen(self, found: State) -> State:
+        """See :class:`Writer`."""
+        return {"frozen": True}
 
     def freeze(self, *, epoch: int) -> None:
         """See :class:`Writer`. The lock is asked for in ``drained``, in short waits."""
@@ -66,7 +80,7 @@ class SqlFenceWriter:
             return Drain(done=False, proof="a write transaction still shares the fence row")
         return Drain(done=True, proof="exclusive lock on the fence row was granted: no write transaction is open")
 
-    def resume(self, found: Mapping[str, Any], *, epoch: int) -> None:
+    def restore(self, found: State, *, epoch: int) -> None:
         """See :class:`Writer`."""
         self._set(frozen=bool(found["frozen"]), epoch=epoch, lock_timeout="10s")
 
@@ -75,7 +89,7 @@ class SqlFenceWriter:
         with self._transaction() as connection:
             connection.execute(sa.text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": lock_timeout})
             if not connection.execute(SET, values).rowcount:
-                raise LeaseLost(f"writer {self.name!r}: a newer epoch than {epoch} has set fence {self._fence!r}")
+                raise LeaseLost(f"{self._what}: a newer epoch than {epoch} has set fence {self._fence!r}")
 
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        return sql.transaction(self._engine, f"writer {self.name!r}")
+        return sql.transaction(self._engine, self._what, hint="docs/writers.md has the table and the rights")
