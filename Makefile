@@ -40,9 +40,9 @@ stop: $(READY) ## end a demo that KEEP=1 left running
 test: check ## everything, with real servers and two real demos
 	$(BIN)/pytest -q
 
-test-fast: $(READY) ## the inner ring, and the contract of the pointers in PostgreSQL
+test-fast: $(READY) ## the inner ring, and the contracts of what PostgreSQL holds
 	$(BIN)/pytest -q tests/inner
-	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or capabilities"
+	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or capabilities or (fence and postgres)"
 
 test-matrix: $(READY) ## the inner ring on every Python 3.10 to 3.13 that is found
 	tests/matrix $(BIN)/uv

@@ -15,12 +15,18 @@ SwitchoverError
 ├── NotConverged          a reader still answers from the other arm after its time
 ├── WriterChanged         somebody changed a writer while this run had it frozen; it was left as it is
 ├── DrainTimeout          a writer still had work in flight after its time
+├── FenceConflict         a fence key came again with another payload; nothing was applied
+├── FenceBusy             another attempt at a fence key is alive; nothing was applied
+├── FenceLost             another attempt took the fence key over; the receipt was not recorded
 └── StateConflict         the ledger's record is not in a state from which this step may start
 
 Each message is one line that says what, where, and what is allowed or what to do next.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
 
 
 class SwitchoverError(Exception):
@@ -81,6 +87,35 @@ class DrainTimeout(SwitchoverError):
 
 class WriterChanged(SwitchoverError):
     """A frozen writer is neither as it was found nor as this run set it; nothing was changed."""
+
+
+class FenceConflict(SwitchoverError):
+    """The same key with another payload. ``diff``: how the first became this one, one line a place."""
+
+    def __init__(self, message: str, *, key: str, diff: Sequence[str]) -> None:
+        super().__init__(message)
+        self.key = key
+        self.diff = list(diff)
+
+
+class FenceBusy(SwitchoverError):
+    """Somebody else is at this effect: ``holder``, ``until`` (UTC), or nothing when a lock was waited for."""
+
+    def __init__(
+        self, message: str, *, key: str | None = None, holder: str | None = None, until: datetime | None = None
+    ) -> None:
+        super().__init__(message)
+        self.key = key
+        self.holder = holder
+        self.until = until
+
+
+class FenceLost(SwitchoverError):
+    """This attempt's lease ran out and another has the key: the effect may have happened twice."""
+
+    def __init__(self, message: str, *, key: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class StateConflict(SwitchoverError):

@@ -1,0 +1,255 @@
+"""A fence in a PostgreSQL table, with psycopg 3 alone or through a SQLAlchemy engine.
+
+The server's clock decides about leases. Where the effect is in the same database, ``once(..., connection=…)``
+puts key and effect into one transaction: that is exactly once, whatever crashes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import pq
+
+from switchover.errors import BadInput, FenceBusy, SwitchoverError, Unreachable
+from switchover.fence.base import Claim, Done, Held
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+TABLE = "switchover_effects"
+_NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?")
+_PURGE_ROWS = 10_000
+
+# The index on expires_at is BRIN, which lets an update of a row stay on its page.
+DDL = """
+CREATE TABLE IF NOT EXISTS {table} (
+    key text COLLATE "C" PRIMARY KEY,
+    token text NOT NULL,
+    holder text NOT NULL,
+    attempt integer NOT NULL DEFAULT 1,
+    lease_until timestamptz NOT NULL,
+    digest text NOT NULL,
+    payload text,
+    receipt text,
+    source_type text NOT NULL,
+    begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    done_at timestamptz,
+    expires_at timestamptz
+) WITH (fillfactor = 80);
+CREATE INDEX IF NOT EXISTS {index} ON {table} USING brin (expires_at)
+"""
+_COLUMNS = """held.key, held.token, held.holder, held.attempt, held.lease_until, held.digest, held.payload,
+    held.done_at IS NOT NULL, held.receipt"""
+_CLAIM = f"""
+INSERT INTO {{table}} AS held (key, token, holder, lease_until, digest, payload, source_type)
+SELECT key, token, holder, clock_timestamp() + lease, digest, payload, source_type FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::interval[], %s::text[], %s::text[], %s::text[]
+) AS new (key, token, holder, lease, digest, payload, source_type) ORDER BY key
+ON CONFLICT (key) DO UPDATE SET token = excluded.token, holder = excluded.holder,
+    lease_until = excluded.lease_until, attempt = held.attempt + (held.token <> excluded.token)::integer
+WHERE held.done_at IS NULL AND held.digest = excluded.digest
+    AND (held.lease_until <= clock_timestamp() OR held.token = excluded.token)
+RETURNING {_COLUMNS}"""
+_READ = f"SELECT {_COLUMNS} FROM {{table}} AS held WHERE key = ANY(%s)"
+_DONE = """
+UPDATE {table} AS held SET receipt = given.receipt, done_at = coalesce(done_at, clock_timestamp()),
+    expires_at = clock_timestamp() + given.ttl
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::interval[]) AS given (key, token, receipt, ttl)
+WHERE held.key = given.key AND held.token = given.token
+RETURNING held.key"""
+_FORGET = """
+DELETE FROM {table} AS held USING unnest(%s::text[], %s::text[]) AS given (key, token)
+WHERE held.key = given.key AND held.token = given.token AND done_at IS NULL AND attempt = 1"""
+_EXPIRE = """
+UPDATE {table} AS held SET lease_until = clock_timestamp()
+FROM unnest(%s::text[], %s::text[]) AS given (key, token)
+WHERE held.key = given.key AND held.token = given.token AND done_at IS NULL AND lease_until > clock_timestamp()"""
+_PURGE = f"""
+DELETE FROM {{table}} WHERE key = ANY(ARRAY(
+    SELECT key FROM {{table}} WHERE done_at IS NOT NULL AND expires_at <= clock_timestamp()
+    LIMIT {_PURGE_ROWS} FOR UPDATE SKIP LOCKED))"""
+
+_REFUSED = ("42P01", "42703", "42501", "25006", "3F000")  # table, column, right, read only, schema
+_WAITED = ("55P03", "57014")  # lock_timeout, statement_timeout
+_FAILED_TRANSACTION = "25P02"
+
+
+class PostgresStore:
+    """Keys as rows of one table."""
+
+    in_transaction = False
+
+    def __init__(self, connection: sa.Engine | psycopg.Connection[Any], *, table: str = TABLE) -> None:
+        """``connection``: a SQLAlchemy engine on psycopg 3, or one psycopg connection in autocommit.
+
+        A lost connection of an engine is replaced (give it ``pool_pre_ping=True``); a psycopg connection is not.
+        """
+        self._table = _checked(table)
+        self._connection = connection
+        if isinstance(connection, psycopg.Connection):
+            if not connection.autocommit:
+                raise BadInput(
+                    "fence: the store's psycopg connection is not in autocommit; a claim must be seen at once"
+                )
+            info = connection.info
+            self.place = f"{info.host}:{info.port}/{info.dbname}, table {table}"
+        else:
+            url = connection.url
+            port = f":{url.port}" if url.port else ""
+            self.place = f"{url.host or 'localhost'}{port}/{url.database}, table {table}"
+
+    def create_table(self) -> None:
+        """Create the table where it is missing."""
+        index = f"{self._table.rsplit('.', 1)[-1]}_expires_at"
+        with self._cursor() as cursor:
+            cursor.execute(DDL.format(table=self._table, index=index))
+
+    def joined(self, connection: sa.Connection | psycopg.Connection[Any]) -> _Joined:
+        """See :class:`Store`. ``connection``: of SQLAlchemy or of psycopg, to the database with the table."""
+        return _Joined(connection, table=self._table, place=self.place)
+
+    def claim(self, claims: Sequence[Claim]) -> list[Held]:
+        """See :class:`Store`. One statement; one more for the keys that somebody else holds."""
+        found: dict[str, Held] = {}
+        todo = list(claims)
+        with self._cursor() as cursor:
+            while todo:
+                found |= self._rows(cursor, _CLAIM, _columns(todo))
+                todo = [claim for claim in todo if claim.key not in found]
+                if todo:
+                    found |= self._rows(cursor, _READ, [[str(claim.key) for claim in todo]])
+                    todo = [claim for claim in todo if claim.key not in found]  # given up between the two
+        return [found[claim.key] for claim in claims]
+
+    def mark_done(self, effects: Sequence[Done]) -> Collection[str]:
+        """See :class:`Store`."""
+        rows = [(str(e.key), e.token, e.receipt, f"{e.ttl_s} s") for e in effects]
+        with self._cursor() as cursor:
+            cursor.execute(self._sql(_DONE), [list(column) for column in zip(*rows, strict=True)])
+            return {row[0] for row in cursor.fetchall()}
+
+    def release(self, attempts: Sequence[tuple[str, str]]) -> None:
+        """See :class:`Store`."""
+        given = [[str(key) for key, _ in attempts], [token for _, token in attempts]]
+        with self._cursor() as cursor:
+            cursor.execute(self._sql(_FORGET), given)
+            cursor.execute(self._sql(_EXPIRE), given)
+
+    def read(self, keys: Sequence[str]) -> list[Held]:
+        """See :class:`Store`."""
+        with self._cursor() as cursor:
+            return list(self._rows(cursor, _READ, [[str(key) for key in keys]]).values())
+
+    def purge(self) -> int:
+        """See :class:`Store`. In steps of 10,000 rows, each a transaction of its own."""
+        purged = 0
+        with self._cursor() as cursor:
+            while True:
+                cursor.execute(self._sql(_PURGE))
+                purged += cursor.rowcount
+                if cursor.rowcount < _PURGE_ROWS:
+                    return purged
+
+    def _rows(self, cursor: psycopg.Cursor[Any], statement: str, values: Sequence[Any]) -> dict[str, Held]:
+        cursor.execute(self._sql(statement), values)
+        return {row[0]: Held(**dict(zip(_HELD, row, strict=True))) for row in cursor.fetchall()}
+
+    def _sql(self, statement: str) -> Any:
+        return statement.format(table=self._table)
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
+        """A cursor whose every statement is a transaction of its own."""
+        if isinstance(self._connection, psycopg.Connection):
+            with _translated(self.place), self._connection.cursor() as cursor:
+                yield cursor
+            return
+        with _translated(self.place), self._connection.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                with _driver(connection).cursor() as cursor:
+                    yield cursor
+            except psycopg.OperationalError:
+                connection.invalidate()
+                raise
+
+
+class _Joined(PostgresStore):
+    """The same verbs inside a transaction that the caller ends."""
+
+    in_transaction = True
+
+    def __init__(self, connection: sa.Connection | psycopg.Connection[Any], *, table: str, place: str) -> None:
+        self._table = table
+        self.place = place
+        if not isinstance(connection, psycopg.Connection):
+            if not connection.in_transaction():
+                connection.begin()
+            connection = _driver(connection)
+        if connection.autocommit and connection.info.transaction_status == pq.TransactionStatus.IDLE:
+            raise BadInput(
+                f"fence: {place}: the connection is in autocommit, so key and effect would not commit together;"
+                " begin a transaction first"
+            )
+        self._caller = connection
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
+        with _translated(self.place), self._caller.cursor() as cursor:
+            yield cursor
+
+
+def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        raise BadInput(
+            f"fence: found a connection of {type(driver).__module__}; allowed: psycopg 3 (postgresql+psycopg)"
+        )
+    return driver
+
+
+_HELD = ("key", "token", "holder", "attempt", "lease_until", "digest", "payload", "done", "receipt")
+
+
+def _columns(claims: Sequence[Claim]) -> list[list[Any]]:
+    rows = [(str(c.key), c.token, c.holder, f"{c.lease_s} s", c.digest, c.payload, c.key.source_type) for c in claims]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _checked(table: str) -> str:
+    if not _NAME.fullmatch(table):
+        raise BadInput(f"fence: table: found {table!r}; allowed: NAME or SCHEMA.NAME, lower case")
+    return table
+
+
+@contextlib.contextmanager
+def _translated(place: str) -> Iterator[None]:
+    """The driver's errors as one line that says what to do."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _in_words(place, error) or error from error
+    except SwitchoverError:
+        raise
+    except Exception as error:
+        cause = getattr(error, "orig", None)  # SQLAlchemy's, when it connects
+        if not isinstance(cause, psycopg.Error):
+            raise
+        raise _in_words(place, cause) or error from error
+
+
+def _in_words(place: str, error: psycopg.Error) -> Exception | None:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if error.sqlstate in _REFUSED:
+        return BadInput(f"fence: {place}: {first}; docs/fence.md has the table and the rights")
+    if error.sqlstate in _WAITED:
+        return FenceBusy(f"fence: {place}: another transaction holds a key: {first}; try again")
+    if error.sqlstate == _FAILED_TRANSACTION:
+        return BadInput(f"fence: {place}: the transaction has failed before; roll it back and try again")
+    if isinstance(error, psycopg.OperationalError):
+        return Unreachable(f"fence: {place}: did not answer: {first}")
+    return None
