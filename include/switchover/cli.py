@@ -141,7 +141,10 @@ def _status(options: argparse.Namespace, edge: Edge) -> Result:
 
 
 def _restore(options: argparse.Namespace, edge: Edge) -> Result:
-    switch = Switch.open(edge=edge, ledger=options.ledger, id=options.run, actor=f"command line, {getpass.getuser()}")
+    person = getpass.getuser()
+    switch = Switch.open(
+        edge=edge, ledger=options.ledger, id=options.run, actor=f"command line, {person}", holder=f"person:{person}"
+    )
     line = restore(switch)
     return f"{options.run}: {line}", {"id": options.run, "state": switch.row.state.value, "result": line}, EXIT_OK
 

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from switchover.errors import BadInput, LeaseLost, LedgerUnreachable, StateConflict
-from switchover.ledger import Ledger, RunRow
+from switchover.ledger import Lease, Ledger, RunRow
+from switchover.ledger.leases import require
 from switchover.plan import Plan, load_plan
 from switchover.protocol import Decision, State
 
@@ -45,23 +46,71 @@ def test_opening_twice_is_one_run_and_keeps_its_plan(ledger: Ledger, plan: Plan)
     assert again.state is State.PLANNED
 
 
+def lead(ledger: Ledger, holder: str = "docs:1", seconds: float = 60) -> Lease:
+    return ledger.leases.take("p", holder=holder, seconds=seconds)
+
+
 def test_moves_follow_the_protocol(ledger: Ledger, plan: Plan) -> None:
     open_run(ledger, plan)
-    assert ledger.runs.move("docs:1", State.FROZEN).state is State.FROZEN
-    assert ledger.runs.move("docs:1", State.FROZEN).state is State.FROZEN, "a repeat is a no-op"
+    lease = lead(ledger)
+    assert ledger.runs.move("docs:1", State.FROZEN, lease=lease).state is State.FROZEN
+    assert ledger.runs.move("docs:1", State.FROZEN, lease=lease).state is State.FROZEN, "a repeat is a no-op"
     with pytest.raises(StateConflict, match="is frozen; cannot become flipping"):
-        ledger.runs.move("docs:1", State.FLIPPING)
-    ended = ledger.runs.move("docs:1", State.ABORTED, reason="test")
+        ledger.runs.move("docs:1", State.FLIPPING, lease=lease)
+    ended = ledger.runs.move("docs:1", State.ABORTED, lease=lease, reason="test")
     assert ended.ended_at is not None
     with pytest.raises(StateConflict):
-        ledger.runs.move("docs:1", State.VERIFIED)
+        ledger.runs.move("docs:1", State.VERIFIED, lease=lease)
 
 
 def test_the_first_decision_stands(ledger: Ledger, plan: Plan) -> None:
     open_run(ledger, plan)
-    ledger.runs.decide("docs:1", Decision.ROLL_BACK, reason="first")
-    row = ledger.runs.decide("docs:1", Decision.PROMOTE, reason="second")
+    ledger.runs.decide("docs:1", Decision.ROLL_BACK, lease=lead(ledger), reason="first")
+    row = ledger.runs.decide("docs:1", Decision.PROMOTE, lease=lead(ledger), reason="second")
     assert (row.decision, row.reason) == (Decision.ROLL_BACK, "first")
+
+
+@pytest.mark.parametrize("taken", ["same holder", "another", "nobody"])
+def test_a_process_whose_lease_has_ended_writes_neither_state_nor_decision(
+    ledger: Ledger, plan: Plan, taken: str
+) -> None:
+    open_run(ledger, plan)
+    zombie = lead(ledger, seconds=0.05)
+    time.sleep(0.1)
+    if taken != "nobody":
+        lead(ledger, holder="docs:1" if taken == "same holder" else "watchdog")
+    with pytest.raises(LeaseLost, match=r"this process \('docs:1', epoch 1\) may not write any more"):
+        ledger.runs.move("docs:1", State.FROZEN, lease=zombie)
+    with pytest.raises(LeaseLost):
+        ledger.runs.decide("docs:1", Decision.PROMOTE, lease=zombie, reason="late")
+    row = ledger.runs.get("docs:1")
+    assert (row.state, row.decision) == (State.PLANNED, None)
+
+
+def test_a_lease_on_another_pointer_moves_nothing(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    other = ledger.leases.take("q", holder="docs:1", seconds=60)
+    with pytest.raises(StateConflict):
+        ledger.runs.move("docs:1", State.FROZEN, lease=other)
+    assert ledger.runs.decide("docs:1", Decision.PROMOTE, lease=other, reason="").decision is None
+
+
+def test_nobody_takes_the_lease_while_a_move_is_being_written(ledger: Ledger, plan: Plan) -> None:
+    open_run(ledger, plan)
+    lease = lead(ledger)
+    taken = threading.Event()
+
+    def seize() -> None:
+        ledger.leases.seize("p", holder="person", seconds=60)
+        taken.set()
+
+    with ledger.database.transaction() as connection:
+        require(connection, lease)
+        thread = threading.Thread(target=seize)
+        thread.start()
+        assert not taken.wait(0.2)
+    assert taken.wait(10)
+    thread.join()
 
 
 def test_a_stamp_is_written_once(ledger: Ledger, plan: Plan) -> None:
@@ -73,13 +122,14 @@ def test_a_stamp_is_written_once(ledger: Ledger, plan: Plan) -> None:
 
 def test_of_two_movers_one_wins(ledger: Ledger, plan: Plan) -> None:
     open_run(ledger, plan)
+    lease = lead(ledger)
     results: list[str] = []
     barrier = threading.Barrier(2)
 
     def race(to: State) -> None:
         barrier.wait()
         try:
-            results.append(ledger.runs.move("docs:1", to).state.value)
+            results.append(ledger.runs.move("docs:1", to, lease=lease).state.value)
         except StateConflict:
             results.append("lost")
 
@@ -92,26 +142,55 @@ def test_of_two_movers_one_wins(ledger: Ledger, plan: Plan) -> None:
 
 
 def test_a_lease_is_exclusive_until_it_runs_out_and_its_epoch_grows(ledger: Ledger) -> None:
-    mine = ledger.leases.take("p", holder="a", seconds=0.3)
+    mine = lead(ledger, "a", 0.3)
     assert (mine.epoch, mine.alive) == (1, True)
-    assert ledger.leases.take("p", holder="a", seconds=0.3).epoch == 1, "renewing keeps the epoch"
+    assert ledger.leases.renew(mine, seconds=0.3).epoch == 1, "renewing keeps the epoch"
     with pytest.raises(LeaseLost, match="held by 'a' since"):
-        ledger.leases.take("p", holder="b", seconds=1)
+        lead(ledger, "b")
     time.sleep(0.4)
     with pytest.raises(LeaseLost, match="ran out at"):
-        ledger.leases.renew("p", holder="a", seconds=1)
-    assert ledger.leases.take("p", holder="b", seconds=1).epoch == 2
+        ledger.leases.renew(mine, seconds=1)
+    assert lead(ledger, "b").epoch == 2
+    with pytest.raises(LeaseLost, match=r"held by 'b' .*; this process \('a', epoch 1\)"):
+        ledger.leases.renew(mine, seconds=1)
+
+
+def test_of_one_holder_s_processes_the_newest_leads(ledger: Ledger) -> None:
+    old, new = lead(ledger, "a"), lead(ledger, "a")
+    assert (old.epoch, new.epoch, new.seized_from) == (1, 2, None)
     with pytest.raises(LeaseLost):
-        ledger.leases.renew("p", holder="a", seconds=1)
+        ledger.leases.renew(old, seconds=60)
+    ledger.leases.release(old)
+    assert ledger.leases.renew(new, seconds=60).alive
+
+
+def test_a_living_lease_is_seized_and_it_is_known_from_whom(ledger: Ledger) -> None:
+    old = lead(ledger, "docs:1")
+    seized = ledger.leases.seize("p", holder="person:ada", seconds=60)
+    assert (seized.epoch, seized.seized_from) == (2, "docs:1")
+    with pytest.raises(LeaseLost, match="held by 'person:ada' since .*, seized from 'docs:1', until"):
+        ledger.leases.renew(old, seconds=60)
+    ledger.leases.release(seized)
+    free = ledger.leases.seize("p", holder="person:bob", seconds=60)
+    assert free.seized_from is None, "nobody had it"
+
+
+def test_joining_is_for_the_holder_s_living_lease_only(ledger: Ledger) -> None:
+    with pytest.raises(LeaseLost, match="nobody holds its lease"):
+        ledger.leases.join("p", holder="a")
+    mine = lead(ledger, "a")
+    assert ledger.leases.join("p", holder="a") == mine
+    with pytest.raises(LeaseLost, match="held by 'a'"):
+        ledger.leases.join("p", holder="b")
+    ledger.leases.release(mine)
+    with pytest.raises(LeaseLost, match="ran out at"):
+        ledger.leases.join("p", holder="a")
 
 
 def test_a_released_lease_is_free_and_its_epoch_is_not_used_again(ledger: Ledger) -> None:
-    ledger.leases.take("p", holder="a", seconds=60)
-    ledger.leases.release("p", holder="b")
-    with pytest.raises(LeaseLost):
-        ledger.leases.take("p", holder="b", seconds=60)
-    ledger.leases.release("p", holder="a")
-    assert ledger.leases.take("p", holder="a", seconds=60).epoch == 2
+    mine = lead(ledger, "a")
+    ledger.leases.release(mine)
+    assert lead(ledger, "b").epoch == 2
 
 
 def test_of_many_takers_one_gets_the_lease(ledger: Ledger) -> None:
@@ -121,7 +200,7 @@ def test_of_many_takers_one_gets_the_lease(ledger: Ledger) -> None:
     def race(holder: str) -> None:
         barrier.wait()
         try:
-            ledger.leases.take("p", holder=holder, seconds=60)
+            lead(ledger, holder)
             won.append(holder)
         except LeaseLost:
             pass
@@ -132,6 +211,15 @@ def test_of_many_takers_one_gets_the_lease(ledger: Ledger) -> None:
     for thread in threads:
         thread.join()
     assert len(won) == 1
+
+
+def test_a_ledger_of_an_older_version_gets_its_missing_columns(ledger: Ledger) -> None:
+    lead(ledger, "a")
+    with ledger.database.transaction() as connection:
+        connection.execute(sa.text("ALTER TABLE switchover_lease DROP COLUMN seized_from"))
+    ledger.create_tables()
+    ledger.create_tables()
+    assert ledger.leases.seize("p", holder="b", seconds=60).seized_from == "a", "and the rows are still there"
 
 
 def evidence(tick: int = 0, arm: str = "blue", coverage: float | None = 1.0) -> dict[str, object]:

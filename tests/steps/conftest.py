@@ -73,7 +73,7 @@ class World:
         verify(switch)
         body = {"rule": "by_hand", "outcome": "PASS", "detail": ""}
         self.ledger.journal.judged(id, gate="acceptance", tick=0, verdicts=[body])
-        self.ledger.runs.move(id, State.WARMED)
+        switch.move(State.WARMED)
         return switch
 
     def again(self, switch: Switch) -> Switch:

@@ -130,6 +130,8 @@ def test_status_report_and_restore(call: Any, world: World) -> None:
     code, found = call("status", "--service", "docs")
     assert (code, [row["state"] for row in found]) == (0, ["warmed"])
     assert call("report", switch.id)[1]["checks"]
+    assert call("restore", switch.id)[0] == 5, "it is driven"
+    world.sql("UPDATE switchover_lease SET expires_at = now()")
     code, found = call("restore", switch.id)
     assert (code, found["state"]) == (0, "aborted")
     assert not world.frozen

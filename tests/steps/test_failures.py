@@ -90,7 +90,8 @@ def test_a_store_that_never_answers_leaves_the_intent_and_says_so(
 
 def test_a_crash_between_intent_and_apply(world: World) -> None:
     switch = world.warmed()
-    world.ledger.runs.move(switch.id, State.FLIPPING)
+    switch.lead()
+    switch.move(State.FLIPPING)
     assert finish.restore(world.again(switch)).startswith("aborted")
     assert world.live == "docs_v1"
     assert not world.frozen
@@ -98,7 +99,8 @@ def test_a_crash_between_intent_and_apply(world: World) -> None:
 
 def test_a_crash_between_apply_and_record(world: World) -> None:
     switch = world.warmed()
-    world.ledger.runs.move(switch.id, State.FLIPPING)
+    switch.lead()
+    switch.move(State.FLIPPING)
     advance(switch)
     assert world.live == "docs_v2"
     assert switch.row.state is State.FLIPPING
@@ -109,7 +111,8 @@ def test_a_crash_between_apply_and_record(world: World) -> None:
 
 def test_a_step_that_is_repeated_after_a_crash_goes_on(world: World) -> None:
     switch = world.warmed()
-    world.ledger.runs.move(switch.id, State.FLIPPING)
+    switch.lead()
+    switch.move(State.FLIPPING)
     advance(switch)
     flip(world.again(switch))
     assert switch.row.state is State.HOLDING
@@ -137,7 +140,7 @@ def test_a_zombie_that_wakes_after_its_lease_was_taken_cannot_flip(world: World)
         flip(zombie)
     zombie.pointer.fence(other.epoch)
     change = Change(before="docs_v1", after="docs_v2", epoch=1, actor="zombie", approved_hash="x")
-    with pytest.raises(LeaseLost, match="epoch 2 has written, this holder has 1"):
+    with pytest.raises(LeaseLost, match=f"epoch {other.epoch} has written, this holder has 1"):
         zombie.pointer.apply(change)
     assert world.live == "docs_v1"
 

@@ -163,7 +163,8 @@ def test_a_run_that_has_ended_is_not_started_again(world: World) -> None:
 
 def test_the_report_escapes_what_it_reflects(world: World) -> None:
     switch = world.open()
-    switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason="<script>alert(1)</script> | `x`")
+    switch.lead()
+    switch.decide(Decision.ROLL_BACK, reason="<script>alert(1)</script> | `x`")
     finish.abort(switch)
     text = markdown(summarise(world.ledger, switch.id))
     assert "<script>" not in text

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from switchover import sql
 from switchover.errors import LedgerUnreachable
@@ -29,9 +30,13 @@ class Database:
         )
 
     def create_tables(self) -> None:
-        """Create what is missing; existing tables and their rows stay as they are."""
+        """Create the tables and columns that are missing; what is there stays as it is."""
         with self.transaction() as connection:
             tables.metadata.create_all(connection)
+            for table in tables.metadata.sorted_tables:
+                there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+                for column in [column for column in table.columns if column.name not in there]:
+                    connection.exec_driver_sql(_add_column(table, column))
 
     def now(self) -> datetime:
         """The database's clock: the one clock that every host shares."""
@@ -43,3 +48,8 @@ class Database:
     def scalar(connection: sa.Connection, statement: sa.Executable) -> Any:
         """The first column of the first row."""
         return connection.execute(statement).scalar_one()
+
+
+def _add_column(table: sa.Table, column: sa.Column[Any]) -> str:
+    described = sa.schema.CreateColumn(column).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+    return f"ALTER TABLE {table.name} ADD COLUMN {described}"

@@ -1,4 +1,9 @@
-"""One lease a pointer: who may move it, until when, under which epoch."""
+"""One lease a pointer: who may move it, until when, under which epoch.
+
+Taking it always begins a new epoch, also for a holder that has it: of all the processes of one holder only the
+newest may write. What a process does afterwards it does under the :class:`Lease` it was given; when that ran out
+or another epoch began, everything it tries is refused.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +18,15 @@ from switchover.ledger.database import Database
 from switchover.ledger.tables import NOW
 from switchover.ledger.tables import lease as table
 
+ALIVE = (table.c.expires_at > NOW).label("alive")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """The right to move a pointer. ``epoch`` grows with every new holder: it is the fencing token."""
+    """The right to move a pointer. ``epoch`` grows with every taking: it is the fencing token.
+
+    ``seized_from`` is the holder that had it when it was seized; ``None`` when it was free.
+    """
 
     pointer: str
     epoch: int
@@ -24,6 +34,7 @@ class Lease:
     taken_at: datetime
     expires_at: datetime
     alive: bool
+    seized_from: str | None = None
 
 
 class Leases:
@@ -33,54 +44,85 @@ class Leases:
         self._db = database
 
     def take(self, pointer: str, *, holder: str, seconds: float) -> Lease:
-        """Take the lease, or renew it when ``holder`` has it.
+        """Take the lease under the next epoch, for ``seconds``. ``LeaseLost`` while another holder's lives."""
+        free = sa.or_(table.c.holder == holder, table.c.expires_at <= NOW)
+        return self._take(pointer, holder=holder, seconds=seconds, where=free)
 
-        A living lease keeps its epoch; a free or expired one gets the next. ``LeaseLost`` when another
-        holder has it.
+    def seize(self, pointer: str, *, holder: str, seconds: float) -> Lease:
+        """Take the lease under the next epoch from whoever has it. Only for a person who asks for it."""
+        return self._take(pointer, holder=holder, seconds=seconds, where=sa.true())
+
+    def join(self, pointer: str, *, holder: str) -> Lease:
+        """The living lease of ``holder``, under the epoch that it has; ``LeaseLost`` when there is none.
+
+        For a process that only keeps it alive and writes nothing.
         """
-        life = timedelta(seconds=seconds)
-        mine = sa.and_(table.c.holder == holder, table.c.expires_at > NOW)
-        insert = postgresql.insert(table).values(pointer=pointer, epoch=1, holder=holder, expires_at=NOW + life)
-        statement = insert.on_conflict_do_update(
-            index_elements=["pointer"],
-            set_={
-                "epoch": sa.case((mine, table.c.epoch), else_=table.c.epoch + 1),
-                "taken_at": sa.case((mine, table.c.taken_at), else_=NOW),
-                "holder": holder,
-                "expires_at": NOW + life,
-            },
-            where=sa.or_(table.c.holder == holder, table.c.expires_at <= NOW),
-        )
-        with self._db.transaction() as connection:
-            taken = connection.execute(statement.returning(table.c.epoch)).scalar_one_or_none()
         lease = self.get(pointer)
-        if taken is None or lease is None:
+        if lease is None or not lease.alive or lease.holder != holder:
             raise LeaseLost(_held(pointer, lease))
         return lease
 
-    def renew(self, pointer: str, *, holder: str, seconds: float) -> Lease:
-        """Prolong a living lease; ``LeaseLost`` when it ran out or is another's."""
-        condition = sa.and_(table.c.pointer == pointer, table.c.holder == holder, table.c.expires_at > NOW)
-        update = sa.update(table).where(condition).values(expires_at=NOW + timedelta(seconds=seconds))
+    def renew(self, lease: Lease, *, seconds: float) -> Lease:
+        """Let it run for ``seconds`` from now; ``LeaseLost`` when it ran out or another epoch began."""
+        update = sa.update(table).where(_living(lease)).values(expires_at=NOW + timedelta(seconds=seconds))
         with self._db.transaction() as connection:
-            renewed = connection.execute(update).rowcount
-        lease = self.get(pointer)
-        if not renewed or lease is None:
-            raise LeaseLost(_held(pointer, lease))
-        return lease
+            row = connection.execute(update.returning(*table.c, ALIVE)).mappings().one_or_none()
+            if row is None:
+                raise LeaseLost(_lost(lease, _get(connection, lease.pointer)))
+        return Lease(**row)
 
-    def release(self, pointer: str, *, holder: str) -> None:
-        """Let the lease run out now; its epoch stays, so that the next one is higher."""
-        condition = sa.and_(table.c.pointer == pointer, table.c.holder == holder)
+    def release(self, lease: Lease) -> None:
+        """Let it run out now; its epoch stays, so that the next one is higher. No error when it was lost."""
         with self._db.transaction() as connection:
-            connection.execute(sa.update(table).where(condition).values(expires_at=NOW))
+            connection.execute(sa.update(table).where(_living(lease)).values(expires_at=NOW))
 
     def get(self, pointer: str) -> Lease | None:
         """The lease as it is, living or not."""
-        query = sa.select(table, (table.c.expires_at > NOW).label("alive")).where(table.c.pointer == pointer)
         with self._db.transaction() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-        return Lease(**row) if row is not None else None
+            return _get(connection, pointer)
+
+    def _take(self, pointer: str, *, holder: str, seconds: float, where: sa.ColumnElement[bool]) -> Lease:
+        life = timedelta(seconds=seconds)
+        insert = postgresql.insert(table).values(pointer=pointer, epoch=1, holder=holder, expires_at=NOW + life)
+        from_another = sa.and_(table.c.holder != holder, table.c.expires_at > NOW)
+        statement = insert.on_conflict_do_update(
+            index_elements=["pointer"],
+            set_={
+                "epoch": table.c.epoch + 1,
+                "taken_at": NOW,
+                "holder": holder,
+                "expires_at": NOW + life,
+                "seized_from": sa.case((from_another, table.c.holder), else_=sa.null()),
+            },
+            where=where,
+        )
+        with self._db.transaction() as connection:
+            row = connection.execute(statement.returning(*table.c, ALIVE)).mappings().one_or_none()
+            if row is None:
+                raise LeaseLost(_held(pointer, _get(connection, pointer)))
+        return Lease(**row)
+
+
+def require(connection: sa.Connection, lease: Lease) -> None:
+    """Raise ``LeaseLost`` unless the lease lives; nobody can take it until the transaction ends."""
+    query = sa.select(table.c.epoch).where(_living(lease)).with_for_update(read=True)
+    if connection.execute(query).one_or_none() is None:
+        raise LeaseLost(_lost(lease, _get(connection, lease.pointer)))
+
+
+def _living(lease: Lease) -> sa.ColumnElement[bool]:
+    same = sa.and_(table.c.pointer == lease.pointer, table.c.holder == lease.holder, table.c.epoch == lease.epoch)
+    return sa.and_(same, table.c.expires_at > NOW)
+
+
+def _get(connection: sa.Connection, pointer: str) -> Lease | None:
+    query = sa.select(*table.c, ALIVE).where(table.c.pointer == pointer)
+    row = connection.execute(query).mappings().one_or_none()
+    return Lease(**row) if row is not None else None
+
+
+def _lost(mine: Lease, now: Lease | None) -> str:
+    return f"{_held(mine.pointer, now)}; this process ({mine.holder!r}, epoch {mine.epoch}) may not write any more"
 
 
 def _held(pointer: str, lease: Lease | None) -> str:
@@ -88,4 +130,5 @@ def _held(pointer: str, lease: Lease | None) -> str:
         return f"pointer {pointer}: nobody holds its lease"
     state = f"until {lease.expires_at:%H:%M:%S} UTC" if lease.alive else f"ran out at {lease.expires_at:%H:%M:%S} UTC"
     since = f"{lease.taken_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"pointer {pointer}: its lease is held by {lease.holder!r} since {since}, {state}"
+    seized = f", seized from {lease.seized_from!r}" if lease.seized_from else ""
+    return f"pointer {pointer}: its lease is held by {lease.holder!r} since {since}{seized}, {state}"

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from switchover.errors import BadInput, StateConflict
 from switchover.ledger.database import Database
+from switchover.ledger.leases import Lease, require
 from switchover.ledger.tables import NOW
 from switchover.ledger.tables import run as table
 from switchover.plan import Plan
@@ -118,26 +119,28 @@ class Runs:
         with self._db.transaction() as connection:
             return [_run_row(row) for row in connection.execute(query).mappings()]
 
-    def move(self, id: str, to: State, **changes: Any) -> RunRow:
+    def move(self, id: str, to: State, *, lease: Lease, **changes: Any) -> RunRow:
         """Move to a state that the protocol allows from where the run is; moving to the same state is a no-op.
 
-        One conditional update: of two movers, one wins and the other gets ``StateConflict``.
+        One conditional update: of two movers, one wins and the other gets ``StateConflict``. ``LeaseLost``, and
+        nothing is written, when the mover's lease on the run's pointer has ended.
         """
         allowed = [state.value for state, targets in TRANSITIONS.items() if to in targets]
-        condition = sa.and_(table.c.id == id, table.c.state.in_(allowed))
+        condition = sa.and_(_this(id, lease), table.c.state.in_(allowed))
         values = {"state": to.value, "updated_at": NOW, **changes}
         if to in ENDED:
             values["ended_at"] = NOW
         with self._db.transaction() as connection:
+            require(connection, lease)
             moved = connection.execute(sa.update(table).where(condition).values(values)).rowcount
         row = self.get(id)
         if not moved and row.state is not to:
             raise StateConflict(f"switchover {id!r}: is {row.state.value}; cannot become {to.value} from there")
         return row
 
-    def decide(self, id: str, decision: Decision, *, reason: str, **changes: Any) -> RunRow:
-        """Write the decision down once; the first one stands."""
-        condition = sa.and_(table.c.id == id, table.c.decision.is_(None))
+    def decide(self, id: str, decision: Decision, *, lease: Lease, reason: str, **changes: Any) -> RunRow:
+        """Write the decision down once; the first one stands. ``LeaseLost`` as for ``move``."""
+        condition = sa.and_(_this(id, lease), table.c.decision.is_(None))
         values = {
             "decision": decision.value,
             "reason": reason,
@@ -146,6 +149,7 @@ class Runs:
             **changes,
         }
         with self._db.transaction() as connection:
+            require(connection, lease)
             connection.execute(sa.update(table).where(condition).values(values))
         return self.get(id)
 
@@ -157,6 +161,11 @@ class Runs:
                 sa.update(table).where(table.c.id == id).values({**values, **changes, "updated_at": NOW})
             )
         return self.get(id)
+
+
+def _this(id: str, lease: Lease) -> sa.ColumnElement[bool]:
+    """The run, if the lease is one on its pointer."""
+    return sa.and_(table.c.id == id, table.c.pointer == lease.pointer)
 
 
 def _run_row(row: Mapping[Any, Any]) -> RunRow:

@@ -58,6 +58,7 @@ lease = sa.Table(
     sa.Column("holder", sa.Text, nullable=False),
     _at("taken_at", required=True),
     _at("expires_at", required=True),
+    sa.Column("seized_from", sa.Text),
 )
 
 flip = sa.Table(

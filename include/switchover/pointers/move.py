@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,10 +84,14 @@ def move(
     )
 
 
-def wait_until(pointer: Pointer, target: str, *, seconds: float) -> None:
-    """Wait until the store serves ``target`` everywhere; ``NotConverged`` after ``seconds``."""
+def wait_until(pointer: Pointer, target: str, *, seconds: float, each: Callable[[], None] = lambda: None) -> None:
+    """Wait until the store serves ``target`` everywhere; ``NotConverged`` after ``seconds``.
+
+    ``each`` is called after each look that does not.
+    """
     deadline = time.monotonic() + seconds
     while not pointer.verify(target):
+        each()
         if time.monotonic() >= deadline:
             raise NotConverged(f"{pointer.key}: does not serve {target!r} everywhere after {seconds:g} s")
         time.sleep(PAUSE_S)
@@ -103,12 +109,13 @@ def leased(ledger: Ledger, pointer: Pointer, *, actor: str, seconds: float) -> I
             f"{pointer.key}: switchover {open_runs[0].id!r} is {open_runs[0].state.value}; nothing was changed."
             f" If nobody drives it any more, `switchover restore '{open_runs[0].id}'` ends it"
         )
-    lease = ledger.leases.take(pointer.key, holder=actor, seconds=seconds + LEASE_SLACK_S)
+    holder = f"{actor}, process {os.getpid()} on {socket.gethostname()}"
+    lease = ledger.leases.take(pointer.key, holder=holder, seconds=seconds + LEASE_SLACK_S)
     try:
         pointer.fence(lease.epoch)
         yield lease.epoch
     finally:
-        ledger.leases.release(pointer.key, holder=actor)
+        ledger.leases.release(lease)
 
 
 def _problem(values: Mapping[str, Any], detail: Any) -> str:

@@ -1,6 +1,8 @@
 """The one actor: carries out what :func:`switchover.protocol.decide` says, one action at a time.
 
-Intent, act, read back, record. After any failure the next call decides again from what the pointer says.
+Who acts has taken the pointer's lease (:meth:`Switch.lead`), and everything from the first read to the last record
+happens under that one epoch. Intent, act, read back, record. After any failure the next call decides again from
+what the pointer says.
 """
 
 from __future__ import annotations
@@ -36,11 +38,15 @@ def observe(switch: Switch, *, run_ended: bool = False) -> Observation:
     except Unreachable as error:
         switch.say(f"cannot read the pointer: {error}")
         return Observation(target=None, run_ended=run_ended)
-    return Observation(target=target or "nothing", lease_alive=switch.lease_alive(), run_ended=run_ended)
+    return Observation(target=target or "nothing", lease_alive=switch.run_lease_alive(), run_ended=run_ended)
 
 
 def advance(switch: Switch, *, run_ended: bool = False) -> Action:
-    """Decide and carry out one action; returns it. Errors leave the ledger at the last proven state."""
+    """Decide and carry out one action; returns it. Errors leave the ledger at the last proven state.
+
+    ``LeaseLost``, and nothing is done, when the lease that this process leads under has ended.
+    """
+    switch.renew_lease()
     action = decide(switch.row.record, observe(switch, run_ended=run_ended), switch.ledger.now())
     carry_out = {
         Kind.FLIP: _flip,
@@ -84,7 +90,7 @@ def prove_live(switch: Switch, target: str, *, index_hash: str) -> dict[str, str
 
     Returns reader -> INDEX_HASH. Raises ``NotConverged`` naming the readers that do not follow.
     """
-    wait_until(switch.pointer, target, seconds=switch.plan.converge_s)
+    wait_until(switch.pointer, target, seconds=switch.plan.converge_s, each=switch.keep_lease)
     return asyncio.run(_converge(switch, target, index_hash))
 
 
@@ -94,6 +100,7 @@ async def _converge(switch: Switch, target: str, index_hash: str) -> dict[str, s
     followed: dict[str, str] = {}
     behind: dict[str, str] = {}
     while True:
+        await asyncio.to_thread(switch.keep_lease)
         for name in [name for name in readers if name not in followed]:
             options = switch.edge.http_options(readers[name].connection)
             try:
@@ -136,11 +143,10 @@ def _flip(switch: Switch, action: Action) -> None:
 
 def _roll_back(switch: Switch, action: Action) -> None:
     row = switch.row
-    if row.state is not State.ROLLING_BACK:
-        switch.ledger.runs.move(switch.id, State.ROLLING_BACK, reason=row.reason or action.why)
+    switch.move(State.ROLLING_BACK, reason=row.reason or action.why)
     switch.ledger.runs.stamp(switch.id, "rollback_started_at")
-    lease = switch.keep_lease()
-    switch.pointer.fence(lease.epoch)
+    switch.fence()
+    lease = switch.renew_lease()
     _move_pointer(switch, row.green, row.blue, approved=row.blue_hash, epoch=lease.epoch)
     switch.ledger.runs.stamp(switch.id, "rollback_applied_at")
 
@@ -172,31 +178,37 @@ def _confirm_flip(switch: Switch, action: Action) -> None:
     _read_back(switch, row.green, index_hash=row.approved_hash)
     now = switch.ledger.now()
     hold_until = now + timedelta(minutes=row.hold_minutes)
-    switch.ledger.runs.move(switch.id, State.HOLDING, flipped_at=now, hold_until=hold_until)
+    switch.move(State.HOLDING, flipped_at=now, hold_until=hold_until)
     switch.say(f"every reader serves Green {row.green!r}; holding until {hold_until:%H:%M:%S} UTC")
 
 
 def _promote(switch: Switch, action: Action) -> None:
-    switch.ledger.runs.move(switch.id, State.PROMOTED)
+    switch.move(State.PROMOTED)
     switch.say(f"promoted: {switch.row.green!r} stays live")
 
 
 def _confirm_rollback(switch: Switch, action: Action) -> None:
     row = switch.row
+    switch.fence()
     _read_back(switch, row.blue, index_hash=row.blue_hash)
     switch.ledger.runs.stamp(switch.id, "converged_at")
-    switch.ledger.runs.move(switch.id, State.ROLLED_BACK, reason=row.reason or action.why)
+    switch.move(State.ROLLED_BACK, reason=row.reason or action.why)
     switch.say(f"rolled back: every reader serves Blue {row.blue!r}")
 
 
 def _abort(switch: Switch, action: Action) -> None:
     row = switch.row
-    switch.ledger.runs.move(switch.id, State.ABORTED, reason=row.reason or action.why)
+    if row.state is State.FLIPPING:
+        # An older process may be about to flip: shut it out, and look again before saying that it did not.
+        switch.fence()
+        if switch.pointer.read().target != row.blue:
+            return
+    switch.move(State.ABORTED, reason=row.reason or action.why)
     switch.say(f"aborted: {row.reason or action.why}; the pointer was never moved")
 
 
 def _stop(switch: Switch, action: Action) -> None:
-    switch.ledger.runs.move(switch.id, State.STUCK, reason=action.why)
+    switch.move(State.STUCK, reason=action.why)
     switch.say(f"STUCK: {action.why}; nothing was changed")
     raise PointerConflict(f"{switch.pointer.key}: {action.why}; nothing was changed. A person must look")
 
@@ -210,11 +222,11 @@ def resume_writers(switch: Switch, target: str, *, index_hash: str | None) -> li
     if not frozen:
         return []
     prove_live(switch, target, index_hash=index_hash or switch.index.health(target).stored_hash or "")
-    lease = switch.keep_lease()
     failed: list[str] = []
     for writer in reversed(switch.writers):  # what was stopped last depends on what was stopped before
         if writer.name not in frozen:
             continue
+        lease = switch.renew_lease()
         try:
             writer.resume(frozen[writer.name]["found"], epoch=lease.epoch)
         except SwitchoverError as error:

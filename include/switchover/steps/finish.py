@@ -19,12 +19,14 @@ def promote_or_roll_back(switch: Switch) -> Decision | None:
         return None
     if row.decision is not None:
         return row.decision
+    switch.lead(wait=True)
+    row = switch.row
     passed, why = accepted(switch, "hold")
     if row.state is State.HOLDING and passed:
-        decision = switch.ledger.runs.decide(switch.id, Decision.PROMOTE, reason="every rule passes").decision
+        decision = switch.decide(Decision.PROMOTE, reason="every rule passes").decision
     else:
         reason = _why_back(switch, why)
-        decision = switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason=reason).decision
+        decision = switch.decide(Decision.ROLL_BACK, reason=reason).decision
         switch.ledger.runs.stamp(switch.id, "judged_at")
     switch.say(f"gate: {switch.row.decision.value if switch.row.decision else 'undecided'}: {switch.row.reason}")
     return decision
@@ -56,8 +58,8 @@ def unfreeze(switch: Switch) -> list[str]:
 
 def rollback(switch: Switch) -> list[str]:
     """Bring the pointer back to Blue, prove every reader, then resume the writers on Blue."""
-    with switch.step("rollback") as note:
-        row = switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason="asked to roll back")
+    with switch.step("rollback", wait=True) as note:
+        row = switch.decide(Decision.ROLL_BACK, reason="asked to roll back")
         if row.decision is Decision.PROMOTE or row.state is State.PROMOTED:
             raise StateConflict(f"switchover {switch.id!r}: was promoted; start a switchover the other way")
         settle(switch)
@@ -71,11 +73,11 @@ def rollback(switch: Switch) -> list[str]:
 
 def abort(switch: Switch) -> list[str]:
     """End before the flip: the pointer was never moved; writers resume on Blue."""
-    with switch.step("abort") as note:
-        row = switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason="aborted before the flip")
+    with switch.step("abort", wait=True) as note:
+        row = switch.decide(Decision.ROLL_BACK, reason="aborted before the flip")
         settle(switch)
         row = switch.row
-        if row.state is not State.ABORTED:
+        if row.state not in (State.ABORTED, State.ROLLED_BACK):
             raise StateConflict(
                 f"switchover {switch.id!r}: is {row.state.value}; only a run before its flip is aborted"
             )
@@ -88,25 +90,34 @@ def restore(switch: Switch) -> str:
     """The teardown: whatever happened to the run, leave the pointer decided, the writers right, the lease free.
 
     Safe to repeat; does nothing to a run that has ended well. Writers are resumed only onto an arm that
-    is proven live.
+    is proven live. The run's own teardown waits for whoever is bringing the run to its end; anybody else gets
+    ``LeaseLost`` while the run is driven.
     """
     row = switch.ledger.runs.find(switch.id)
     if row is None:
         return "this run opened no switchover"
-    if not row.state.ended:
-        if row.decision is None:
-            switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason="the run ended undecided")
+    if not row.state.ended or _frozen(switch):
+        switch.lead(wait=switch.holder == switch.id)
+    elif switch.run_lease_alive():
+        switch.join()
+    if not switch.row.state.ended:
+        if switch.row.decision is None:
+            switch.decide(Decision.ROLL_BACK, reason="the run ended undecided")
             switch.ledger.runs.stamp(switch.id, "judged_at")
         action = settle(switch, run_ended=True)
         switch.say(f"teardown: {action.kind.value}: {action.why}")
     row = switch.row
     live, index_hash = (row.green, row.approved_hash) if row.state is State.PROMOTED else (row.blue, row.blue_hash)
     names = resume_writers(switch, live, index_hash=index_hash)
-    switch.ledger.leases.release(switch.pointer.key, holder=switch.id)
+    switch.release_lease()
     seen = observe(switch)
     if decided_badly := _not_where_it_should_be(row.state, seen.target, live):
         raise StateConflict(decided_badly)
     return f"{row.state.value}; pointer on {seen.target!r}; {len(names)} writers resumed here; lease released"
+
+
+def _frozen(switch: Switch) -> bool:
+    return any(writer["resumed_at"] is None for writer in switch.ledger.journal.writers(switch.id))
 
 
 def _not_where_it_should_be(state: State, target: str | None, live: str) -> str | None:

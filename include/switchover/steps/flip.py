@@ -23,13 +23,16 @@ def flip_or_abort(switch: Switch) -> bool:
     row = switch.row
     if row.state in (State.FLIPPING, State.HOLDING):
         return True
+    if row.decision is not None:
+        return False
     passed, why = accepted(switch, "acceptance")
     if row.state is State.WARMED and passed:
         switch.say("acceptance gate: every rule passes")
         return True
     broken = next((step for step in switch.ledger.journal.steps(switch.id) if step["ok"] is False), None)
     reason = f"{broken['name']}: {broken['note']}" if broken else f"acceptance gate: {why}"
-    switch.ledger.runs.decide(switch.id, Decision.ROLL_BACK, reason=reason)
+    switch.lead()
+    switch.decide(Decision.ROLL_BACK, reason=reason)
     switch.say(f"not flipped: {reason}")
     return False
 
@@ -41,8 +44,7 @@ def flip(switch: Switch) -> str:
         if row.state is State.WARMED:
             if not accepted(switch, "acceptance")[0]:
                 raise StateConflict(f"switchover {switch.id!r}: the acceptance gate has not passed; not flipped")
-            switch.renew_lease()
-            switch.ledger.runs.move(switch.id, State.FLIPPING)
+            switch.move(State.FLIPPING)
         elif row.state not in (State.FLIPPING, State.HOLDING):
             raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; flip needs warmed")
         action = settle(switch)

@@ -20,11 +20,11 @@ def freeze(switch: Switch) -> dict[str, str]:
     """
     with switch.step("freeze") as note:
         for writer in switch.writers:
-            lease = switch.keep_lease()
+            lease = switch.renew_lease()
             switch.ledger.journal.found_writer(switch.id, writer.name, writer.find())
             writer.freeze(epoch=lease.epoch)
         proofs = {writer.name: _drain(switch, writer) for writer in switch.writers}
-        switch.ledger.runs.move(switch.id, State.FROZEN)
+        switch.move(State.FROZEN)
         note.text = f"{len(proofs)} writers frozen and drained" if proofs else "the plan names no writers"
         switch.say(note.text)
         return proofs

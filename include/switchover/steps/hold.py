@@ -35,6 +35,7 @@ class End(str, Enum):
     UNACCEPTED = "unaccepted"
     MOVED = "moved"
     LEASE_LOST = "lease_lost"
+    OVERTAKEN = "overtaken"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +95,24 @@ def _finish(switch: Switch, tick: Tick) -> None:
 def _may_watch(switch: Switch, number: int) -> Before | Tick:
     """Renew the lease and look at the pointer; a tick that ends the hold when either is lost."""
     try:
+        if not switch.leads:
+            switch.join()
         switch.renew_lease()
     except LeaseLost as error:
         return Tick(number=number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
     row, now = switch.row, switch.ledger.now()
     # The hold's own end is judged below, so this asks as if it were not over yet.
     action = decide(replace(row.record, hold_until=None), observe(switch), now)
+    if row.state.ended or row.decision is not None:
+        return Tick(number=number, outcome=Outcome.ERROR, line=_overtaken(row), end=End.OVERTAKEN)
     if action.kind not in (Kind.WATCH, Kind.RETRY):
         return Tick(number=number, outcome=Outcome.ERROR, line=action.why, end=End.MOVED)
     return Before(row=row, began=now)
+
+
+def _overtaken(row: RunRow) -> str:
+    decided = row.decision.value if row.decision else "undecided"
+    return f"decided without this hold: {decided}, {row.state.value}: {row.reason}"
 
 
 def _judge(switch: Switch, before: Before, round: Round, asked: Sequence[Asked]) -> Tick:

@@ -79,7 +79,7 @@ def preflight(
     lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.lease_s)
     others = [row for row in ledger.runs.open_on(pointer.key) if row.id != id]
     if others:
-        ledger.leases.release(pointer.key, holder=id)
+        ledger.leases.release(lease)
         raise StateConflict(
             f"{pointer.key}: switchover {others[0].id!r} is still {others[0].state.value}"
             f" (since {others[0].updated_at:%Y-%m-%d %H:%M:%S} UTC); if nobody drives it any more,"

@@ -16,7 +16,7 @@ def rehearse(switch: Switch) -> float:
     No reader follows the shadow, so this is the store's share of the time to restore.
     """
     row = switch.row
-    lease = switch.keep_lease()
+    lease = switch.renew_lease()
     with switch.pointer.shadow(row.blue) as shadow:
         _move(switch, shadow, row.blue, row.green, approved=row.approved_hash or "", epoch=lease.epoch)
         seconds = _move(switch, shadow, row.green, row.blue, approved=row.blue_hash or "", epoch=lease.epoch)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -14,31 +16,44 @@ from switchover.arms import ArmClient
 from switchover.corpus import sql_corpus
 from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
+from switchover.errors import LeaseLost
 from switchover.gold import GoldSet, load_gold
 from switchover.indexes import Index
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
+from switchover.protocol import Decision, State
 from switchover.signals import Signals, build_signals
 from switchover.writers import Writer
 
+LEASE_PAUSE_S = 0.2
 log = logging.getLogger("switchover")
 
 
 class Switch:
-    """One open switchover and its world. Clients are built when first used and closed with it."""
+    """One open switchover and its world. Clients are built when first used and closed with it.
 
-    def __init__(self, *, edge: Edge, ledger: Ledger, id: str, actor: str, plan: Plan | None = None) -> None:
+    ``holder`` is under which name it takes the pointer's lease: the run's id for the run's own processes; another
+    name for whoever acts in their stead (``watchdog:...``, ``person:...``).
+    """
+
+    def __init__(
+        self, *, edge: Edge, ledger: Ledger, id: str, actor: str, holder: str | None = None, plan: Plan | None = None
+    ) -> None:
         self.edge = edge
         self.ledger = ledger
         self.id = id
         self.actor = actor
+        self.holder = holder or id
         self._plan = plan
+        self._lease: Lease | None = None
+        self._renewed = 0.0
+        self._fenced = 0
 
     @classmethod
-    def open(cls, *, edge: Edge, ledger: str, id: str, actor: str) -> Switch:
+    def open(cls, *, edge: Edge, ledger: str, id: str, actor: str, holder: str | None = None) -> Switch:
         """Open by id; the plan is the one that the run started with."""
-        return cls(edge=edge, ledger=Ledger(engine=edge.sql(ledger)), id=id, actor=actor)
+        return cls(edge=edge, ledger=Ledger(engine=edge.sql(ledger)), id=id, actor=actor, holder=holder)
 
     @property
     def row(self) -> RunRow:
@@ -103,11 +118,12 @@ class Switch:
         self.ledger.journal.say(self.id, text, actor=self.actor)
 
     @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[Note]:
-        """Record a step's beginning and end; an error's first line becomes its note."""
+    def step(self, name: str, *, wait: bool = False) -> Iterator[Note]:
+        """Lead, and record a step's beginning and end; an error's first line becomes its note."""
         self.ledger.journal.step_started(self.id, name, actor=self.actor)
         note = Note()
         try:
+            self.lead(wait=wait)
             yield note
         except BaseException as error:
             first = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -115,18 +131,79 @@ class Switch:
             raise
         self.ledger.journal.step_ended(self.id, name, ok=True, note=note.text)
 
-    def keep_lease(self) -> Lease:
-        """Renew the lease, or take the next epoch when it ran out and nobody has it."""
-        return self.ledger.leases.take(self.pointer.key, holder=self.id, seconds=self.plan.lease_s)
+    def lead(self, *, wait: bool = False, seize: bool = False) -> Lease:
+        """Take the pointer's lease under the next epoch: no older process of the holder may write from now on.
+
+        ``LeaseLost`` while somebody else has it, with ``wait`` only after two of its lives. ``seize`` takes it
+        from whoever has it and says from whom: for a person who asks for it.
+        """
+        take = self.ledger.leases.seize if seize else self.ledger.leases.take
+        deadline = time.monotonic() + (2 * self.plan.lease_s if wait else 0.0)
+        while True:
+            try:
+                lease = take(self.pointer.key, holder=self.holder, seconds=self.plan.lease_s)
+                break
+            except LeaseLost:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(LEASE_PAUSE_S)
+        if lease.seized_from:
+            self.say(f"lease of {lease.pointer} seized from {lease.seized_from!r}, epoch {lease.epoch}")
+        return self._held(lease)
+
+    def join(self) -> Lease:
+        """Act under the run's own living lease without taking it: for a process that only keeps it alive."""
+        return self._held(self.ledger.leases.join(self.pointer.key, holder=self.id))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process has taken or joined the lease; it may have lost it since."""
+        return self._lease is not None
+
+    @property
+    def lease(self) -> Lease:
+        """The lease that this process leads under, as it was last renewed."""
+        if self._lease is None:
+            raise LeaseLost(f"switchover {self.id!r}: this process has not taken the lease of {self.row.pointer}")
+        return self._lease
 
     def renew_lease(self) -> Lease:
-        """Renew a lease that must still be alive; ``LeaseLost`` otherwise."""
-        return self.ledger.leases.renew(self.pointer.key, holder=self.id, seconds=self.plan.lease_s)
+        """Renew the lease that this process leads under; ``LeaseLost`` when it ran out or another epoch began."""
+        return self._held(self.ledger.leases.renew(self.lease, seconds=self.plan.lease_s))
 
-    def lease_alive(self) -> bool:
-        """Whether this run's lease on the pointer still runs."""
+    def keep_lease(self) -> None:
+        """Renew the lease if a third of its life is over: cheap enough for every turn of a loop."""
+        if time.monotonic() - self._renewed > self.plan.lease_s / 3:
+            self.renew_lease()
+
+    def release_lease(self) -> None:
+        """Let the lease go, if this process leads."""
+        if self._lease is not None:
+            self.ledger.leases.release(self._lease)
+            self._lease = None
+
+    def run_lease_alive(self) -> bool:
+        """Whether the run's own processes hold the lease, whoever asks."""
         lease = self.ledger.leases.get(self.pointer.key)
         return lease is not None and lease.alive and lease.holder == self.id
+
+    def fence(self) -> None:
+        """Have the store refuse every older epoch from now on, where it can."""
+        if self._fenced != self.lease.epoch:
+            self.pointer.fence(self.lease.epoch)
+            self._fenced = self.lease.epoch
+
+    def move(self, to: State, **changes: Any) -> RunRow:
+        """Move the run to a state, under the lease that this process leads under."""
+        return self.ledger.runs.move(self.id, to, lease=self.lease, **changes)
+
+    def decide(self, decision: Decision, *, reason: str) -> RunRow:
+        """Write the decision down, under the lease that this process leads under; the first one stands."""
+        return self.ledger.runs.decide(self.id, decision, lease=self.lease, reason=reason)
+
+    def _held(self, lease: Lease) -> Lease:
+        self._lease, self._renewed = lease, time.monotonic()
+        return lease
 
 
 class Note:

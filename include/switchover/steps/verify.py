@@ -44,7 +44,6 @@ def verify(switch: Switch) -> list[Check]:
     """Run every check, record it, and approve Green's build. ``InvariantBroken`` names what failed."""
     with switch.step("verify") as note:
         row = switch.row
-        switch.keep_lease()
         checks = [_index_there(switch, "Blue", row.blue), _index_there(switch, "Green", row.green)]
         facts: Facts | None = None
         if all(check.ok for check in checks):
@@ -67,7 +66,7 @@ def verify(switch: Switch) -> list[Check]:
         if failed:
             told = "; ".join(f"{check.name}: found {check.found}, expected {check.expected}" for check in failed)
             raise InvariantBroken(f"{len(failed)} of {len(checks)} checks failed: {told}")
-        switch.ledger.runs.move(switch.id, State.VERIFIED)
+        switch.move(State.VERIFIED)
         return checks
 
 

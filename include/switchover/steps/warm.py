@@ -38,7 +38,7 @@ def warm(switch: Switch) -> list[Verdict]:
         outcome = worst(verdicts)
         note.text = f"{len(rows)} probes in {rounds} rounds: {outcome.value}{_failed(verdicts)}"
         switch.say(note.text)
-        switch.ledger.runs.move(switch.id, State.WARMED)
+        switch.move(State.WARMED)
         return verdicts
 
 
@@ -52,7 +52,6 @@ async def _rounds(switch: Switch) -> int:
     plan, previous = switch.plan, float("inf")
     async with switch.asking(switch.row) as arms:
         for tick in range(plan.warm.max_rounds):
-            switch.keep_lease()
             round = Round(phase=PHASE, tick=tick, seeds=range(plan.probes.seeds))
             asked = await ask_round(
                 round, arms=arms, gold=switch.gold, spec=plan.probes, on_progress=_progress(switch, tick)
@@ -79,11 +78,12 @@ def _green_p95(rows: list[dict[str, Any]]) -> float:
 
 
 def _progress(switch: Switch, tick: int) -> Callable[[int, int], None]:
-    """A line at each half of a round."""
+    """Keeps the lease, and says a line at each half of a round."""
     halves_told = 0
 
     def on_progress(done: int, total: int) -> None:
         nonlocal halves_told
+        switch.keep_lease()
         if 2 * done // total > halves_told:
             halves_told = 2 * done // total
             switch.say(f"warm round {tick + 1}: {done} of {total} probes")
