@@ -31,7 +31,7 @@ kube-apiserver: $(READY) ## build a real Kubernetes API server for the tests (20
 weaviate: $(READY) ## build a real Weaviate for the tests (15 minutes; without it they are skipped)
 	@$(BIN)/python -m sandbox.servers.weaviate_build
 
-demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv SCENARIO=good|bad-green|regression|encoder-mismatch|already-live HOLD=60 KEEP=1)
+demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv|opensearch SCENARIO=good|bad-green|regression|encoder-mismatch|already-live HOLD=60 KEEP=1)
 	@$(BIN)/python -m sandbox.demo --pointer $(POINTER) --scenario $(SCENARIO) --hold $(HOLD) $(if $(KEEP),--keep)
 
 stop: $(READY) ## end a demo that KEEP=1 left running

@@ -18,6 +18,7 @@ import psycopg
 from switchover.edge import Edge, environment_connections
 from switchover.plan import Plan, load_plan
 from switchover.pointers.pgvector import PgvectorSpec
+from switchover.pointers.search_alias import OpenSearchSpec
 
 PLAN = "DOCS_PLAN"
 
@@ -26,20 +27,20 @@ PLAN = "DOCS_PLAN"
 class Live:
     """Where the live arm is read.
 
-    ``alias``: a row in the database with the manifests, so that one statement reads pointer and manifest.
-    ``ask``: a pointer that is kept elsewhere; it gives the arm or what else is there, blocks, may be called
-    by several threads, and raises ``SwitchoverError`` without an answer. ``search``: the OpenSearch client of the
-    indexes, where they are there and not in tables.
+    ``alias``: an alias beside the indexes, so that one look reads pointer and manifest; ``None`` when the pointer
+    is kept elsewhere. ``ask``: any pointer but a row of ``switchover_alias``; it gives the arm or what else is there,
+    blocks, may be called by several threads, and raises ``SwitchoverError`` without an answer. ``search``: the
+    OpenSearch client of the indexes, where they are there and not in tables.
     """
 
-    alias: str = "docs"
+    alias: str | None = "docs"
     ask: Callable[[], str | None] | None = None
     search: Any = None
 
     @property
     def place(self) -> str:
         """For messages."""
-        return "the pointer" if self.ask else f"alias {self.alias!r}"
+        return "the pointer" if self.alias is None else f"alias {self.alias!r}"
 
     def target(self, conn: psycopg.Connection[Any]) -> str | None:
         """The live arm, for code that may block; ``None`` when there is no pointer."""
@@ -51,12 +52,16 @@ class Live:
 
 def live_of(plan: Plan, edge: Edge) -> Live:
     """The live arm by a plan's pointer."""
-    if isinstance(plan.pointer, PgvectorSpec):
-        return Live(alias=plan.pointer.alias)
-    built = plan.pointer.build(edge)
+    pointer = plan.pointer
+    if isinstance(pointer, PgvectorSpec):
+        return Live(alias=pointer.alias)
+    built = pointer.build(edge)
     kind: str = plan.index.kind
     search = edge.client("opensearch", plan.index.connection) if kind == "opensearch" else None
-    return Live(ask=lambda: built.read().target, search=search)
+    alias = None
+    if isinstance(pointer, OpenSearchSpec) and pointer.connection == plan.index.connection:
+        alias = pointer.alias
+    return Live(alias=alias, ask=lambda: built.read().target, search=search)
 
 
 def live_from(environ: Mapping[str, str] = os.environ) -> Live:

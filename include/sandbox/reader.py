@@ -73,11 +73,12 @@ class Reader:
     async def _follow(self) -> Stored:
         """The live arm with its manifest."""
         live = self._live
-        if live.ask is None:
+        if live.alias is not None:
             found = await self._store.live(live.alias)
             if found is None:
-                raise NotServing(f"no pointer: alias {live.alias!r} has no row in switchover_alias")
+                raise NotServing(f"no pointer: alias {live.alias!r} is on no index here")
             return found
+        assert live.ask is not None
         try:
             target = await asyncio.to_thread(live.ask)
         except SwitchoverError as error:

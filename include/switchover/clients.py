@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from switchover.edge import Connection
 
 TIMEOUT_S = 5.0
+POOL_SIZE = 10  # OpenSearch's client keeps one connection unless told, and opens another for each call beside it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +160,7 @@ def opensearch(connection: Connection) -> Any:
         ca_certs=connection.extra.get("ca_certs"),
         timeout=TIMEOUT_S,
         max_retries=0,
+        pool_maxsize=POOL_SIZE,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from switchover.errors import BadInput, TargetRefused
+from switchover.pointers.move import pointer_spec
 from tests.contract.worlds.base import BLUE, GREEN, back, change
 from tests.contract.worlds.kafka import KafkaWorld
 
@@ -103,3 +104,9 @@ def test_a_missing_data_topic_is_bad_input(world: KafkaWorld) -> None:
     with pytest.raises(BadInput, match=f"no topic {world.name}-nowhere; nothing was changed"):
         world.pointer().apply(change())
     assert world.serve() == {BLUE}
+
+
+def test_two_arms_in_one_group_are_refused_in_the_plan() -> None:
+    told = {"kind": "kafka_group", "connection": "kafka", "control": "control", "key": "docs", "topics": ["documents"]}
+    with pytest.raises(BadInput, match="pointer: targets: found .*; allowed: one group for each"):
+        pointer_spec({**told, "targets": {BLUE: "readers", GREEN: "readers"}})

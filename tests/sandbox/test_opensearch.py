@@ -41,7 +41,7 @@ def client(opensearch: Server) -> Iterator[Any]:
 def live(client: Any) -> Live:
     """An alias, which is on Blue when a test starts."""
     move(client, BLUE.target)
-    return Live(ask=lambda: next(iter(client.indices.get_alias(name=NAME))), search=client)
+    return Live(alias=NAME, ask=lambda: next(iter(client.indices.get_alias(name=NAME))), search=client)
 
 
 def move(client: Any, target: str) -> None:
@@ -109,7 +109,7 @@ def test_a_batch_that_is_written_again_after_a_crash_leaves_one_row_each(built: 
 
 async def test_a_server_that_is_away_is_said_in_one_line(built: Conn, built_url: str) -> None:
     away = clients.opensearch(Connection(id="search", conn_type="opensearch", host="127.0.0.1", port=lasting_port()))
-    live = Live(ask=lambda: BLUE.target, search=away)
+    live = Live(alias=NAME, ask=lambda: BLUE.target, search=away)
     async with serving(built_url, live=live) as service:
         reply = await service.post("/ask", json={"question": "x"})
         assert reply.status_code == 503

@@ -5,8 +5,14 @@ from __future__ import annotations
 from sandbox.planes.alb import AlbPlane
 from sandbox.planes.base import PLANS, DataPlane
 from sandbox.planes.kv import KvPlane
+from sandbox.planes.opensearch import OpenSearchPlane
 from sandbox.planes.pgvector import PgvectorPlane
 
 __all__ = ["PLANES", "PLANS", "DataPlane"]
 
-PLANES: dict[str, type[DataPlane]] = {"pgvector": PgvectorPlane, "alb": AlbPlane, "kv": KvPlane}
+PLANES: dict[str, type[DataPlane]] = {
+    "pgvector": PgvectorPlane,
+    "alb": AlbPlane,
+    "kv": KvPlane,
+    "opensearch": OpenSearchPlane,
+}

@@ -17,4 +17,5 @@ class PgvectorPlane(DataPlane):
     def create_pointer(self, target: str) -> None:
         """See :class:`DataPlane`."""
         with psycopg.connect(self.stack.postgres.url(DOCS_DB), autocommit=True) as connection:
+            assert self.live.alias is not None
             build.point(connection, alias=self.live.alias, target=target)

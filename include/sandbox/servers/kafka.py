@@ -45,7 +45,7 @@ def start_kafka(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) -
     settings.write_text(_settings(data / "log", port, controller))
     command = [java, *jvm.options(heap_mb=HEAP_MB), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{lib}/*"]
     if not (data / "log" / "meta.properties").exists():
-        tool = ["kafka.tools.StorageTool", "format", "--cluster-id", _cluster_id(), "--config", str(settings)]
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id()}", "--config", str(settings)]
         keeper.run(Spec(name="kafka-format", argv=[*command, *tool], env=env, cwd=str(data)), timeout=_FORMAT_S)
     return launch(
         keeper,

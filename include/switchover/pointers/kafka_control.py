@@ -11,6 +11,7 @@ from switchover.clients import TIMEOUT_S
 from switchover.errors import BadInput, PointerConflict, Unreachable
 
 LOST = ("_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH", "_STATE")
+MOVING = ("NOT_COORDINATOR", "COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE")
 REFUSED = (
     "TOPIC_AUTHORIZATION_FAILED",
     "GROUP_AUTHORIZATION_FAILED",
@@ -121,7 +122,7 @@ def answering(what: str) -> Iterator[Attempt]:
         yield attempt
     except kafka_error() as error:
         cause = error.args[0]
-        line = f"{what}: {cause.str()}"
+        line = f"{what}: {cause.name()}: {cause.str()}"
         if cause.name() in LOST:
             attempt.lost = True
         elif cause.name() in REFUSED:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from switchover.clients import TIMEOUT_S
 from switchover.edge import Edge
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
-from switchover.pointers.kafka_control import ControlTopic, answering, kafka_error
+from switchover.pointers.kafka_control import MOVING, ControlTopic, answering, kafka_error
 
 
 class KafkaGroupSpec(PointerSpec):
@@ -30,6 +32,13 @@ class KafkaGroupSpec(PointerSpec):
     key: str = Field(min_length=1, max_length=200, description="Key of the record that names the live arm.")
     topics: list[str] = Field(min_length=1, description="Topics that the groups consume.")
     targets: dict[str, str] = Field(min_length=2, description="Arm -> its consumer group.")
+
+    @field_validator("targets")
+    @classmethod
+    def _apart(cls, targets: dict[str, str]) -> dict[str, str]:
+        if len(set(targets.values())) != len(targets):
+            raise ValueError("two arms have one group; allowed: one group for each")
+        return targets
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
@@ -76,11 +85,11 @@ class KafkaGroupPointer(Pointer):
             raise TargetRefused(
                 f"{self.key}: {target!r} has no group; allowed: {', '.join(self._spec.targets)}; nothing was changed"
             )
+        members = self._members()
         for arm, group in self._spec.targets.items():
-            members = self._members(group)
-            if members:
+            if members[group]:
                 raise TargetRefused(
-                    f"{self.key}: group {group!r} of {arm!r} still has {members} members;"
+                    f"{self.key}: group {group!r} of {arm!r} still has {members[group]} members;"
                     " stop its consumers first; nothing was changed"
                 )
 
@@ -109,6 +118,20 @@ class KafkaGroupPointer(Pointer):
         finally:
             shadow._remove(list(groups.values()))
 
+    @cached_property
+    def _admin(self) -> Any:
+        from confluent_kafka.admin import AdminClient
+
+        return AdminClient(self._settings)
+
+    @cached_property
+    def _consumers(self) -> dict[str, Any]:
+        """One a group; none is ever a member, because none subscribes."""
+        from confluent_kafka import Consumer
+
+        groups = self._spec.targets.values()
+        return {group: Consumer({**self._settings, "group.id": group}) for group in groups}
+
     def _write(self, now: Reading, target: str | None, epoch: int, hand_over: tuple[str, str] | None = None) -> bool:
         """One transaction; false when somebody else has written, or is about to.
 
@@ -131,23 +154,19 @@ class KafkaGroupPointer(Pointer):
         return not attempt.lost
 
     def _copy_offsets(self, producer: Any, before: str, after: str) -> None:
-        from confluent_kafka import Consumer, TopicPartition
+        from confluent_kafka import TopicPartition
 
         metadata = producer.list_topics(timeout=TIMEOUT_S).topics
         absent = [topic for topic in self._spec.topics if topic not in metadata]
         if absent:
             raise BadInput(f"{self.key}: no topic {', '.join(absent)}; nothing was changed")
         partitions = [TopicPartition(topic, p) for topic in self._spec.topics for p in metadata[topic].partitions]
-        old, new = (Consumer({**self._settings, "group.id": group}) for group in (before, after))
-        try:
-            committed = old.committed(partitions, timeout=TIMEOUT_S)
-            # A partition that was never committed is read from its start by both groups.
-            copied = [p for p in committed if p.offset >= 0]
-            if copied:
-                producer.send_offsets_to_transaction(copied, new.consumer_group_metadata(), TIMEOUT_S)
-        finally:
-            old.close()
-            new.close()
+        committed = self._consumers[before].committed(partitions, timeout=TIMEOUT_S)
+        # A partition that was never committed is read from its start by both groups.
+        copied = [p for p in committed if p.offset >= 0]
+        if copied:
+            group = self._consumers[after].consumer_group_metadata()
+            producer.send_offsets_to_transaction(copied, group, TIMEOUT_S)
 
     def _new_producer(self) -> Any:
         from confluent_kafka import Producer
@@ -163,26 +182,34 @@ class KafkaGroupPointer(Pointer):
         producer.init_transactions(TIMEOUT_S)
         return producer
 
-    def _members(self, group: str) -> int:
-        from confluent_kafka.admin import AdminClient
-
-        admin = AdminClient(self._settings)
+    def _members(self) -> dict[str, int]:
+        """How many consume in each group; a coordinator that has just been chosen is waited for."""
+        groups = list(self._spec.targets.values())
+        deadline = time.monotonic() + TIMEOUT_S
         with answering(self.key):
-            found = admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group]
-            try:
-                return len(found.result(TIMEOUT_S).members)
-            except kafka_error() as error:
-                if error.args[0].name() == "GROUP_ID_NOT_FOUND":
-                    return 0
-                raise
+            while True:
+                found = self._admin.describe_consumer_groups(groups, request_timeout=TIMEOUT_S)
+                try:
+                    return {group: _count(described) for group, described in found.items()}
+                except kafka_error() as error:
+                    if error.args[0].name() not in MOVING or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
 
     def _remove(self, groups: list[str]) -> None:
-        from confluent_kafka.admin import AdminClient
-
         now = self.read()
         while now.target is not None and not self._write(now, None, 0):
             now = self.read()
-        admin = AdminClient(self._settings)
-        for deleted in admin.delete_consumer_groups(groups, request_timeout=TIMEOUT_S).values():
+        for deleted in self._admin.delete_consumer_groups(groups, request_timeout=TIMEOUT_S).values():
             with contextlib.suppress(kafka_error()):  # a group without offsets does not exist
                 deleted.result(TIMEOUT_S)
+
+
+def _count(described: Any) -> int:
+    """Members of one group; one that was never used has none."""
+    try:
+        return len(described.result(TIMEOUT_S).members)
+    except kafka_error() as error:
+        if error.args[0].name() == "GROUP_ID_NOT_FOUND":
+            return 0
+        raise

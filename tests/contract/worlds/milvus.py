@@ -5,6 +5,7 @@ Clients are imported where they are used: every test session imports this module
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -52,8 +53,8 @@ class MilvusWorld(World):
             self.client.insert(collection, found)
 
     def set_up(self) -> None:
-        for arm in self.collections:
-            self.create(arm)
+        with ThreadPoolExecutor() as pool:  # the client sleeps half a second until a collection is loaded
+            list(pool.map(self.create, self.collections))
         self.client.create_alias(self.collections[BLUE], self.name)
 
     def tear_down(self) -> None:
