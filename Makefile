@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-judge simulate-hold lock clean
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-fence bench-judge simulate-hold lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-servers: $(READY) ## fetch the servers that are not Python packages: etcd, Kafka, OpenSearch, Elasticsearch
+servers: $(READY) ## fetch the servers that are not Python packages: etcd, Redis, Kafka, OpenSearch, Elasticsearch
 	@$(BIN)/python -m sandbox.servers.fetch
 
 kube-apiserver: $(READY) ## build a real Kubernetes API server for the tests (20 minutes; without it they use an emulator)
@@ -68,6 +68,9 @@ capabilities: $(READY) ## measure what each pointer promises and write docs/poin
 bench-flip: $(READY) ## one JSON line a pointer: flips, reads, failed, neither, mixed, ratio to a bare write
 	@$(BIN)/python bench/bench_flip.py
 	@$(BIN)/python bench/bench_alb.py
+
+bench-fence: $(READY) ## one JSON line: effects/s, p50 and p95 of an effect, fenced and bare, in PostgreSQL, Redis, DynamoDB
+	@$(BIN)/python bench/bench_fence.py
 
 bench-judge: $(READY) ## one JSON line: a million evidence rows against all rules, beside numpy's floor and pandas
 	@$(BIN)/python bench/bench_judge.py

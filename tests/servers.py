@@ -63,6 +63,12 @@ def etcd(servers_keeper: KeeperClient) -> Server:
 
 
 @pytest.fixture(scope="session")
+def redis(servers_keeper: KeeperClient) -> Server:
+    """A real Redis or Valkey."""
+    return here(servers.start_redis, servers_keeper)
+
+
+@pytest.fixture(scope="session")
 def moto_server(servers_keeper: KeeperClient) -> Server:
     """An emulator of the AWS APIs."""
     return here(servers.start_moto, servers_keeper)

@@ -48,16 +48,14 @@ _INITDB = (
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",  # four Airflow components with their workers, the service and the load
-    # A sandbox may lose its data when the machine dies (not when a process dies), so nothing waits for a disk.
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
     "jit": "off",
     # Parallel queries need shared memory that small containers lack, and gain nothing on this data.
     "max_parallel_workers_per_gather": "0",
     "max_parallel_maintenance_workers": "0",
     "timezone": "UTC",
 }
+# A sandbox may lose its data when the machine dies (not when a process dies), so nothing waits for a disk.
+_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +120,17 @@ class Postgres:
 
 
 def start(
-    keeper: KeeperClient, *, env: Mapping[str, str], databases: Sequence[str] = DATABASES, throwaway: bool = False
+    keeper: KeeperClient,
+    *,
+    env: Mapping[str, str],
+    databases: Sequence[str] = DATABASES,
+    throwaway: bool = False,
+    durable: bool = False,
 ) -> Postgres:
     """Start the server on the keeper's state directory; data of an earlier run is used again.
 
     ``throwaway``: the whole state directory is deleted when the server has stopped, however that came.
+    ``durable``: a commit waits for the disk, as in production; for benchmarks.
 
     Raises
         SandboxError   the data directory is of another PostgreSQL version
@@ -143,7 +147,8 @@ def start(
     for stale in (data / "postmaster.pid", data / f"{_SOCKET}.lock"):
         stale.unlink(missing_ok=True)
     socket_dir = _socket_dir(data, account)
-    settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    chosen = _SETTINGS if durable else {**_SETTINGS, **_FORGETFUL}
+    settings = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
     spec = Spec(
         name="postgres",
         argv=[str(_INSTALL / "bin" / "postgres"), "-D", str(data), "-k", str(socket_dir), *settings],

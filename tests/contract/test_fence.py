@@ -270,20 +270,16 @@ def test_a_batch_that_raises_records_what_was_done(world: FenceWorld) -> None:
     assert held == {one: True, two: False}
 
 
-def test_a_done_key_outlives_its_time_until_it_is_purged_and_a_pending_one_stays(world: FenceWorld) -> None:
+def test_a_done_key_goes_when_its_time_is_over_and_a_pending_one_never(world: FenceWorld) -> None:
     short = fence(world, ttl_s={"brief": 0.05})
     old, young, pending = new_key("brief"), new_key("kafka"), new_key("brief")
     with short.once_many([(old, 0), (young, 0)]) as effects:
         for effect in effects:
             effect.done()
     crash(fence(world, lease_s=0.001, ttl_s={"brief": 0.001}), pending)
-
-    def purged() -> bool:
-        short.purge()
-        return not world.store().read([old])
-
-    until(purged)
+    until(lambda: world.forgets(old))
     assert [row.done for row in world.store().read([young])] == [True]
+    assert not world.forgets(pending)
     assert [row.done for row in world.store().read([pending])] == [False]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import NotHere
-from sandbox.servers import etcd, fetch, jvm
+from sandbox.servers import etcd, fetch, jvm, redis
 
 Programs = Callable[..., None]
 JAVA = "echo 'openjdk version \"17.0.1\" 2021-10-19' >&2"
@@ -23,6 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(fetch, "FETCHED", folder)
     monkeypatch.setattr(jvm, "FETCHED", folder)
     monkeypatch.setattr(etcd, "UNPACKED", folder / "etcd" / "usr" / "bin" / "etcd")
+    monkeypatch.setattr(redis, "UNPACKED", folder / "redis")
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("JAVA_HOME", raising=False)
     return folder
@@ -56,6 +57,7 @@ def test_each_part_that_cannot_be_had_is_one_line_and_fails_in_ci_alone(
         "etcd: not fetched: no apt-get here; install etcd and put it on the PATH",
         "kafka: not fetched: no java on the PATH; install Java 17 or newer",
         "opensearch: not fetched: no java on the PATH; install Java 17 to 23",
+        "redis: not fetched: no apt-get here; install redis and put it on the PATH",
         "Tests that need what was not fetched are skipped, and fail in CI.",
     ]
     monkeypatch.setenv("CI", "true")
@@ -97,9 +99,18 @@ def test_what_is_fetched_is_not_fetched_again_until_its_project_changes(
 def test_etcd_is_unpacked_and_not_installed(programs: Programs, folder: Path) -> None:
     unpack = 'mkdir -p "$3/usr/bin"; touch "$3/usr/bin/etcd"; chmod 755 "$3/usr/bin/etcd"'
     programs(apt_get="touch etcd-server_3.4_amd64.deb", dpkg_deb=unpack)
-    assert fetch.fetch_etcd()
+    assert fetch.PARTS["etcd"]()
     assert etcd.binary() == str(folder / "etcd" / "usr" / "bin" / "etcd")
-    assert not fetch.fetch_etcd()
+    assert not fetch.PARTS["etcd"]()
+
+
+def test_redis_is_unpacked_too_and_a_valkey_on_the_path_is_taken_first(programs: Programs, folder: Path) -> None:
+    unpack = 'mkdir -p "$3/usr/bin"; touch "$3/usr/bin/redis-server"; chmod 755 "$3/usr/bin/redis-server"'
+    programs(apt_get="touch redis-server_7_amd64.deb", dpkg_deb=unpack)
+    assert fetch.PARTS["redis"]()
+    assert redis.binary() == str(folder / "redis" / "usr" / "bin" / "redis-server")
+    programs(valkey_server="exit 0", redis_server="exit 0")
+    assert redis.binary().endswith("/bin/valkey-server")
 
 
 def test_without_a_package_list_root_updates_it_and_others_are_told(
@@ -108,12 +119,12 @@ def test_without_a_package_list_root_updates_it_and_others_are_told(
     programs(apt_get='case $1 in update) touch "$0.updated";; *) exit 100;; esac', dpkg_deb="exit 0")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(NotHere, match="run `apt-get update` as root, or install etcd"):
-        fetch.fetch_etcd()
+        fetch.PARTS["etcd"]()
     updated = folder.parent / "bin" / "apt-get.updated"
     assert not updated.exists()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(NotHere, match="apt-get download failed"):
-        fetch.fetch_etcd()
+        fetch.PARTS["etcd"]()
     assert updated.exists()
 
 

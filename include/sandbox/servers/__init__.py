@@ -19,6 +19,7 @@ from sandbox.servers.milvus import start_milvus
 from sandbox.servers.moto import start_moto
 from sandbox.servers.opensearch import start_opensearch
 from sandbox.servers.qdrant import start_qdrant
+from sandbox.servers.redis import start_redis
 from sandbox.servers.weaviate import start_weaviate
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "start_moto",
     "start_opensearch",
     "start_qdrant",
+    "start_redis",
     "start_weaviate",
 ]

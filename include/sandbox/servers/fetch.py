@@ -18,29 +18,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.errors import NotHere
-from sandbox.servers import etcd, jvm
+from sandbox.servers import etcd, jvm, redis
 from sandbox.servers.base import FETCHED
 
 _TIMEOUT_S = 900
 
 
-def fetch_etcd() -> bool:
-    """Unpack Debian's package, without installing it: that would start a server. False: it is here already."""
+def fetch_debian(name: str, binary: Callable[[], str], packages: Sequence[str]) -> bool:
+    """Unpack Debian's packages, without installing them: that would start a server. False: it is here already."""
     try:
-        etcd.binary()
+        binary()
     except NotHere:
         pass
     else:
         return False
-    hint = "install etcd and put it on the PATH"
+    hint = f"install {name} and put it on the PATH"
     _require("apt-get", "dpkg-deb", hint=hint)
-    with _fresh("etcd") as folder:
-        download = ["apt-get", "download", "--quiet", "etcd-server"]
+    with _fresh(name) as folder:
+        download = ["apt-get", "download", "--quiet", *packages]
         try:
             _run(download, cwd=folder, hint=hint)
         except NotHere:
             if os.geteuid() != 0:
-                raise NotHere(f"no package list has etcd-server; run `apt-get update` as root, or {hint}") from None
+                raise NotHere(f"no package list has {packages[0]}; run `apt-get update` as root, or {hint}") from None
             _run(["apt-get", "update", "--quiet"], cwd=folder, hint=hint)
             _run(download, cwd=folder, hint=hint)
         for package in folder.glob("*.deb"):
@@ -68,9 +68,10 @@ def fetch_java(name: str) -> bool:
 
 PARTS: dict[str, Callable[[], bool]] = {
     "elasticsearch": functools.partial(fetch_java, "elasticsearch"),
-    "etcd": fetch_etcd,
+    "etcd": functools.partial(fetch_debian, "etcd", etcd.binary, ["etcd-server"]),
     "kafka": functools.partial(fetch_java, "kafka"),
     "opensearch": functools.partial(fetch_java, "opensearch"),
+    "redis": functools.partial(fetch_debian, "redis", redis.binary, redis.PACKAGES),
 }
 
 

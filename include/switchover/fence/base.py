@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from switchover.fence.key import FenceKey
 
+TABLE = "switchover_effects"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:

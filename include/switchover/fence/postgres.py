@@ -15,12 +15,11 @@ import psycopg
 from psycopg import pq
 
 from switchover.errors import BadInput, FenceBusy, SwitchoverError, Unreachable
-from switchover.fence.base import Claim, Done, Held
+from switchover.fence.base import TABLE, Claim, Done, Held
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-TABLE = "switchover_effects"
 _NAME = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?")
 _PURGE_ROWS = 10_000
 

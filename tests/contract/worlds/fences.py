@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import psycopg
+import redis
 import sqlalchemy as sa
 
 from sandbox.postgres import Postgres
+from sandbox.servers import Server
+from switchover import clients
+from switchover.edge import Connection
 from switchover.fence import Store
+from switchover.fence.dynamodb import DynamoDbStore
 from switchover.fence.postgres import PostgresStore
+from switchover.fence.redis import RedisStore
 
 DATABASE = "fences"
 
@@ -36,6 +44,10 @@ class FenceWorld(Protocol):
 
     def broken_store(self) -> Store:
         """A store whose table is not there; where nothing must be made, ``NotImplementedError``."""
+        ...
+
+    def forgets(self, key: str) -> bool:
+        """Whether a key whose time to live is over goes, or is marked to go where the service does it later."""
         ...
 
     def restart(self) -> None: ...
@@ -71,8 +83,25 @@ class PostgresFence:
     def store(self, address: tuple[str, int] | None = None) -> Store:
         return PostgresStore(self.engine(address), table=self.table)
 
+    def plain_store(self) -> PostgresStore:
+        """A store on a psycopg connection of its own, without SQLAlchemy."""
+        self._plain = psycopg.connect(self.server.url(DATABASE), autocommit=True)
+        return PostgresStore(self._plain, table=self.table)
+
+    @property
+    def against(self) -> str:
+        with self.engine().connect() as connection:
+            names = ("server_version", "fsync", "synchronous_commit")
+            version, fsync, commit = (connection.execute(sa.text(f"SHOW {name}")).scalar_one() for name in names)
+        return f"PostgreSQL {version.split()[0]}, real server, fsync {fsync}, synchronous_commit {commit}"
+
     def broken_store(self) -> Store:
         return PostgresStore(self.engine(), table="no_such_table")
+
+    def forgets(self, key: str) -> bool:
+        store = self.store()
+        store.purge()
+        return not store.read([key])
 
     def restart(self) -> None:
         self.server.restart()
@@ -84,4 +113,80 @@ class PostgresFence:
             engine.dispose()
 
 
-FENCES: dict[str, type[FenceWorld]] = {world.kind: world for world in (PostgresFence,)}
+class RedisFence:
+    kind = "redis"
+    fixture = "redis"
+    claim_marker = b"'attempt', attempt"
+    done_marker = b"PEXPIRE"
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.prefix = f"effects:{uuid.uuid4().hex[:8]}:"
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        return self.server.host, self.server.port
+
+    def store(self, address: tuple[str, int] | None = None) -> Store:
+        host, port = address or (self.server.host, self.server.port)
+        return RedisStore(redis.Redis(host=host, port=port), prefix=self.prefix)
+
+    def broken_store(self) -> Store:
+        raise NotImplementedError("Redis has no tables")
+
+    def forgets(self, key: str) -> bool:
+        return not self.store().read([key])
+
+    def restart(self) -> None:
+        self.server.restart()
+
+    def close(self) -> None:
+        with redis.Redis(host=self.server.host, port=self.server.port) as client:
+            client.delete(*client.scan_iter(f"{self.prefix}*"))
+
+
+class DynamoDbFence:
+    kind = "dynamodb"
+    fixture = "moto_server"
+    claim_marker = b"if_not_exists"
+    done_marker = b":expires_at"
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.table = f"effects-{uuid.uuid4().hex[:8]}"
+        DynamoDbStore(self.client(), table=self.table).create_table()
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        return self.server.host, self.server.port
+
+    def client(self, address: tuple[str, int] | None = None) -> Any:
+        host, port = address or (self.server.host, self.server.port)
+        connection = Connection(
+            id="fence",
+            **{
+                **self.server.connection,
+                "extra": {**self.server.connection["extra"], "endpoint_url": f"http://{host}:{port}"},
+            },
+        )
+        return clients.aws(connection, "dynamodb")
+
+    def store(self, address: tuple[str, int] | None = None) -> Store:
+        return DynamoDbStore(self.client(address), table=self.table)
+
+    def broken_store(self) -> Store:
+        return DynamoDbStore(self.client(), table="no_such_table")
+
+    def forgets(self, key: str) -> bool:
+        """The emulator deletes nothing; the service deletes what is marked within days."""
+        item = self.client().get_item(TableName=self.table, Key={"key": {"S": key}})["Item"]
+        return "expires_at" in item and int(item["expires_at"]["N"]) <= time.time()
+
+    def restart(self) -> None:
+        self.server.restart()
+
+    def close(self) -> None:
+        self.client().delete_table(TableName=self.table)
+
+
+FENCES: dict[str, type[FenceWorld]] = {world.kind: world for world in (PostgresFence, RedisFence, DynamoDbFence)}
