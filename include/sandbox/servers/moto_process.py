@@ -1,12 +1,17 @@
-"""moto's server with its state kept over an orderly restart: ``--port N --data DIR``."""
+"""moto's server: ``--port N --data DIR``. It keeps its state over an orderly restart, and DynamoDB's writes are atomic.
+
+The real DynamoDB's conditional writes are atomic; moto's threads look and write in two steps.
+"""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import marshal
 import pickle
 import signal
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +19,7 @@ from types import FunctionType
 from typing import Any
 
 from moto.backends import get_backend
+from moto.dynamodb.models import DynamoDBBackend
 from moto.server import main as serve
 
 from sandbox import ports
@@ -68,6 +74,22 @@ def load(path: Path) -> None:
         get_backend(service)[account][region] = backend
 
 
+def one_write_at_a_time() -> None:
+    """Let no thread write between another's look and its write."""
+    lock = threading.RLock()  # a transaction's writes call the single ones
+    for name in ("put_item", "update_item", "delete_item", "transact_write_items"):
+        setattr(DynamoDBBackend, name, _locked(getattr(DynamoDBBackend, name), lock))
+
+
+def _locked(method: Callable[..., Any], lock: threading.RLock) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def alone(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return method(*args, **kwargs)
+
+    return alone
+
+
 def main() -> None:
     """Serve until SIGTERM, then write the state."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.servers.moto_process")
@@ -76,6 +98,7 @@ def main() -> None:
     args = parser.parse_args()
     path = args.data / "state.pickle"
     load(path)
+    one_write_at_a_time()
     try:
         serve(["--host", ports.HOST, "--port", args.port])  # SIGTERM makes it raise SystemExit
     finally:
