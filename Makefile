@@ -42,7 +42,7 @@ test: check ## everything, with real servers and two real demos
 
 test-fast: $(READY) ## the inner ring, and the contracts of what PostgreSQL holds
 	$(BIN)/pytest -q tests/inner
-	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or capabilities or (fence and postgres)"
+	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or sql_fence or capabilities or (fence and postgres)"
 
 test-matrix: $(READY) ## the inner ring on every Python 3.10 to 3.13 that is found
 	tests/matrix $(BIN)/uv

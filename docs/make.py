@@ -37,10 +37,14 @@ variables that Airflow reads. Exit codes: 0 well or pass, 1 a rule or a target f
 where it was expected: somebody else moved it or holds its lease (nothing was changed).
 """
 
-TABLE_BEGIN, TABLE_END = "<!-- made by `make capabilities` -->\n", "<!-- end -->\n"
+TABLE_BEGIN, TABLE_END = "<!-- made by `make capabilities`: {} -->\n", "<!-- end -->\n"
 POINTERS_HEAD = """| kind | atomic | compare-and-set | epoch compared | a reader follows within (p95) | measured on |
 | --- | --- | --- | --- | --- | --- |
 """
+WRITERS_HEAD = """| kind | proof | waits for work | as found | foreign change | old epoch refused | measured on |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+WRITER_FACTS = ("waits_for_work", "resumed_as_found", "foreign_change_seen", "epoch_compared")
 
 STATES_INTRO = """# States
 
@@ -67,22 +71,45 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "plan.md": PLAN_INTRO + "\n" + "\n\n".join(_sections(Plan, "")) + "\n",
         ROOT / "docs" / "commands.md": COMMANDS_INTRO + "\n" + "\n\n".join(_helps(build_parser())) + "\n",
-        ROOT / "docs" / "pointers.md": _with_capabilities((ROOT / "docs" / "pointers.md").read_text()),
+        ROOT / "docs" / "pointers.md": _with_table("pointers", POINTERS_HEAD + _pointer_rows()),
+        ROOT / "docs" / "writers.md": _with_table("writers", WRITERS_HEAD + _writer_rows()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
     }
 
 
-def _with_capabilities(page: str) -> str:
-    """The page with its table made again from what the contract suite measured."""
-    measured = json.loads((ROOT / "docs" / "capabilities.json").read_text())
-    rows = [
+def _with_table(name: str, table: str) -> str:
+    """A page with its table made again from what the contract suite measured."""
+    page, begin = (ROOT / "docs" / f"{name}.md").read_text(), TABLE_BEGIN.format(name)
+    before, rest = page.split(begin, 1)
+    return before + begin + table + TABLE_END + rest.split(TABLE_END, 1)[1]
+
+
+def _measured(name: str) -> list[tuple[str, dict[str, Any]]]:
+    found: dict[str, dict[str, Any]] = json.loads((ROOT / "docs" / "capabilities.json").read_text())[name]
+    return sorted(found.items())
+
+
+def _pointer_rows() -> str:
+    return "".join(
         f"| [`{kind}`](pointers/{_page(kind)}.md) | {_yes(facts['atomic'])} | {_yes(facts['compare_and_set'])}"
-        f" | {facts['fencing']} | {facts['followed_p95_ms']:g} ms | {facts['against']} |"
-        for kind, facts in sorted(measured.items())
-    ]
-    before, rest = page.split(TABLE_BEGIN, 1)
-    return before + TABLE_BEGIN + POINTERS_HEAD + "\n".join(rows) + "\n" + TABLE_END + rest.split(TABLE_END, 1)[1]
+        f" | {facts['fencing']} | {facts['followed_p95_ms']:g} ms | {facts['against']} |\n"
+        for kind, facts in _measured("pointers")
+    )
+
+
+def _writer_rows() -> str:
+    return "".join(
+        f"| [`{kind}`](#{kind}) | {facts['proof']} | "
+        + " | ".join(_told(facts.get(fact)) for fact in WRITER_FACTS)
+        + f" | {facts['against']} |\n"
+        for kind, facts in _measured("writers")
+    )
+
+
+def _told(fact: bool | None) -> str:
+    """``None``: the case does not apply to this kind; its section says why."""
+    return "–" if fact is None else _yes(fact)
 
 
 def _page(kind: str) -> str:

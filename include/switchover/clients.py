@@ -209,7 +209,7 @@ def airflow(connection: Connection) -> Any:
 
     scheme = connection.schema or ("https" if connection.conn_type == "https" else "http")
     token = AirflowToken(login=connection.login, password=connection.password)
-    return httpx.Client(base_url=base_url(connection, scheme=scheme), auth=token, timeout=TIMEOUT_S)
+    return httpx.Client(base_url=base_url(connection, scheme=scheme), auth=token, timeout=TIMEOUT_S, trust_env=False)
 
 
 def etcd(connection: Connection) -> Any:

@@ -1,4 +1,4 @@
-"""Keeps what the contract suite measured, for docs/pointers.md's table."""
+"""Keeps what the contract suites measured, for the tables of docs/pointers.md and docs/writers.md."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import Any
 
 import pytest
 
-from tests.contract.worlds.base import World
+from tests.contract.worlds.base import Place
 
 OPTION = "--capabilities"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--capabilities FILE`` writes what was measured into FILE; kinds that did not run keep what stands there."""
-    parser.addoption(OPTION, type=Path, metavar="FILE", help="write the pointers' measured capabilities to FILE")
+    parser.addoption(OPTION, type=Path, metavar="FILE", help="write the measured capabilities to FILE")
 
 
 class Recorder:
-    """Facts by kind."""
+    """Facts by table and kind."""
 
     def __init__(self) -> None:
-        self.facts: dict[str, dict[str, Any]] = {}
+        self.facts: dict[str, dict[str, dict[str, Any]]] = {}
 
-    def __call__(self, world: World, **facts: Any) -> None:
-        """Keep facts of a world's kind."""
-        self.facts.setdefault(world.kind, {}).update(facts)
+    def __call__(self, place: Place, **facts: Any) -> None:
+        """Keep facts of a place's kind."""
+        self.facts.setdefault(place.table, {}).setdefault(place.kind, {}).update(facts)
 
     def write(self, path: Path) -> None:
         """Merge into the file."""
         known = json.loads(path.read_text()) if path.exists() else {}
-        for kind, facts in self.facts.items():
-            known[kind] = {**known.get(kind, {}), **facts}
+        for table, kinds in self.facts.items():
+            for kind, facts in kinds.items():
+                known.setdefault(table, {}).setdefault(kind, {}).update(facts)
         path.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")

@@ -13,11 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from sandbox.servers import Server
-from switchover.edge import Connection
 from switchover.errors import BadInput
 from switchover.pointers import Pointer
 from tests.contract.worlds.alb import AlbWorld
@@ -26,9 +24,10 @@ from tests.contract.worlds.aws import (
     AwsWorld,
     Call,
     DynamoDbWorld,
+    Guard,
     SsmWorld,
     aws_connection,
-    bare_client,
+    document,
     pointer_of,
 )
 from tests.contract.worlds.base import BLUE, GREEN, back, change
@@ -153,48 +152,6 @@ def keyed(key: str, parameters: Mapping[str, Any]) -> list[str]:
         "route53:ChangeResourceRecordSetsRecordTypes": [each["Type"] for each in sets],
         "route53:ChangeResourceRecordSetsActions": [change["Action"] for change in changes],
     }[key]
-
-
-class Guard:
-    """moto with its authorization switched on: a user with a policy of ours."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.iam = bare_client("iam", url)
-        self.off()
-        for key in self.keys():
-            self.iam.delete_access_key(UserName="switchover", AccessKeyId=key)
-        if "switchover" not in {user["UserName"] for user in self.iam.list_users()["Users"]}:
-            self.iam.create_user(UserName="switchover")
-        self.key = self.iam.create_access_key(UserName="switchover")["AccessKey"]
-
-    def keys(self) -> list[str]:
-        try:
-            found = self.iam.list_access_keys(UserName="switchover")["AccessKeyMetadata"]
-        except self.iam.exceptions.NoSuchEntityException:
-            return []
-        return [each["AccessKeyId"] for each in found]
-
-    def off(self) -> None:
-        httpx.post(f"{self.url}/moto-api/reset-auth", content="inf", trust_env=False).raise_for_status()
-
-    def on(self) -> None:
-        httpx.post(f"{self.url}/moto-api/reset-auth", content="0", trust_env=False).raise_for_status()
-
-    def allow(self, allowed: set[str]) -> None:
-        """The user may do these and nothing else; from now on it is enforced."""
-        self.off()
-        self.iam.put_user_policy(UserName="switchover", PolicyName="it", PolicyDocument=document(allowed))
-        self.on()
-
-    def connection(self, **extra: Any) -> Connection:
-        login = {"login": self.key["AccessKeyId"], "password": self.key["SecretAccessKey"]}
-        return aws_connection(self.url, **login, extra=extra)
-
-
-def document(allowed: set[str]) -> str:
-    statement = {"Effect": "Allow", "Action": sorted(allowed), "Resource": "*"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 @pytest.fixture

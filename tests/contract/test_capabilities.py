@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from switchover.pointers.move import kinds
+from switchover.writers import AnyWriter
 from tests.contract.worlds import WORLDS
+from tests.contract.writers import WRITERS
 
 DOCS = Path(__file__).parents[2] / "docs"
-MEASURED = json.loads((DOCS / "capabilities.json").read_text())
+CAPABILITIES = json.loads((DOCS / "capabilities.json").read_text())
+MEASURED = CAPABILITIES["pointers"]
 FACTS = {"atomic", "compare_and_set", "fencing", "flips", "reads", "followed_p95_ms", "against"}
 
 
@@ -31,3 +35,23 @@ def test_every_kind_has_a_page_that_says_what_a_page_must_say(kind: str) -> None
     page = (DOCS / row.split("](")[1].split(")")[0]).read_text().lower()
     for part in ("connection", "rights", "sequence", "what happens", "cannot promise", "reader"):
         assert part in page, f"{kind}: its page lacks {part!r}"
+
+
+WRITER_KINDS = sorted(get_args(spec.model_fields["kind"].annotation)[0] for spec in get_args(get_args(AnyWriter)[0]))
+
+
+def test_every_kind_of_writer_has_a_world() -> None:
+    assert sorted(WRITERS) == WRITER_KINDS
+
+
+@pytest.mark.parametrize("kind", WRITER_KINDS)
+def test_every_kind_of_writer_was_measured(kind: str) -> None:
+    assert set(CAPABILITIES["writers"][kind]) >= {"proof", "against", "foreign_change_seen"}
+
+
+@pytest.mark.parametrize("kind", WRITER_KINDS)
+def test_every_kind_of_writer_has_a_section_that_says_what_it_must(kind: str) -> None:
+    sections = (DOCS / "writers.md").read_text().split("\n## ")
+    section = next(text for text in sections if text.splitlines()[0] == kind)
+    for part in (f"kind: {kind}", "**Connection.**", "**Rights.**", "**Proof**", "**Cannot promise.**"):
+        assert part in section, f"{kind}: its section lacks {part!r}"

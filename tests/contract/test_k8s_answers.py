@@ -69,7 +69,7 @@ def test_an_answer_is_told_in_one_line(status: int, body: str, error: type[Excep
     with answering(status, body) as url:
         client = clients.kubernetes(Connection(id=CONNECTION, conn_type="kubernetes", host=url))
         with pytest.raises(error, match=message) as caught:
-            Cluster(client=client, namespace="n", page="k8s_service").get(SERVICES, "docs")
+            Cluster(client=client, namespace="n", page="pointers/k8s_service").get(SERVICES, "docs")
     assert "\n" not in str(caught.value)
     assert url.removeprefix("http://") in str(caught.value)
 

@@ -164,7 +164,7 @@ def test_a_shadow_is_attached_to_no_gateway(world: HttpRouteWorld) -> None:
 
 
 def test_a_cluster_without_the_gateway_api_is_told(world: HttpRouteWorld) -> None:
-    cluster = Cluster(client=world.client, namespace=world.name, page="k8s_httproute")
+    cluster = Cluster(client=world.client, namespace=world.name, page="pointers/k8s_httproute")
     absent = Resource(group="gateway.networking.k8s.io", version="v9", plural="httproutes", kind="HTTPRoute")
     told = r"does not serve httproutes.gateway.networking.k8s.io \(gateway.networking.k8s.io/v9\); install that API"
     with pytest.raises(BadInput, match=told):

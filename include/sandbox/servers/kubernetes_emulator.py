@@ -1,8 +1,9 @@
-"""An emulator of the part of the Kubernetes API that the pointers use: ``--port N --data DIR``.
+"""An emulator of the part of the Kubernetes API that pointers and writers use: ``--port N --data DIR``.
 
 For machines on which no API server has been built. Its answers are held against a real API server's by
 tests/contract/test_k8s_emulator.py. No watches, no admission, no quota; EndpointSlices are made when they are
-asked for, so they follow at once. It writes its state when it is stopped and reads it when it starts.
+asked for, so they follow at once; nothing acts on a Deployment or a CronJob. It writes its state when it is
+stopped and reads it when it starts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import copy
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from sandbox import ports
+from sandbox.servers.kubernetes_patch import json_patch, merge
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]  # group, plural, namespace, name
 
 RBAC, DISCOVERY = "rbac.authorization.k8s.io", "discovery.k8s.io"
 NETWORK, GATEWAY = "networking.k8s.io", "gateway.networking.k8s.io"
+APPS, BATCH, SCALING = "apps", "batch", "autoscaling"
 SERVED = {
+    (APPS, "deployments"),
+    (BATCH, "cronjobs"),
+    (BATCH, "jobs"),
+    (SCALING, "horizontalpodautoscalers"),
     ("", "namespaces"),
     ("", "nodes"),
     ("", "pods"),
@@ -42,6 +49,7 @@ SERVED = {
     (GATEWAY, "httproutes"),
     (DISCOVERY, "endpointslices"),
 }
+VERSIONS = {SCALING: "v2"}  # all others: v1
 VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
 JSON_PATCH = "application/json-patch+json"
 LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?")
@@ -97,7 +105,7 @@ class Store:
         body["metadata"] = {**body["metadata"], "uid": str(uuid.uuid4())}
         if namespace:
             body["metadata"]["namespace"] = namespace
-        if group in (NETWORK, GATEWAY):
+        if group in (NETWORK, GATEWAY, APPS, BATCH):
             body["metadata"]["generation"] = 1
         if plural == "services":
             body["spec"] = {"type": "ClusterIP", "clusterIP": f"10.96.0.{self.revision % 250 + 1}", **body["spec"]}
@@ -164,10 +172,12 @@ class Emulator:
         words = request.path_params
         group, namespace, name = words.get("group", ""), words.get("namespace", ""), words.get("name", "")
         plural = words["plural"]
-        if (group, plural) not in SERVED or words["version"] != "v1":
+        if (group, plural) not in SERVED or words["version"] != VERSIONS.get(group, "v1"):
             return PlainTextResponse("404 page not found\n", status_code=404)
         verb = "list" if request.method == "GET" and not name else VERBS[request.method]
-        self._allow(request.headers.get("impersonate-user"), verb, group, plural, namespace, name)
+        part = words.get("part")
+        asked = f"{plural}/{part}" if part else plural
+        self._allow(request.headers.get("impersonate-user"), verb, group, asked, namespace, name)
         if verb == "list":
             labels = dict(pair.split("=") for pair in request.query_params.get("labelSelector", "").split(",") if pair)
             items = [each for each in self.store.within(group, plural, namespace) if _selected(each, labels)]
@@ -180,20 +190,29 @@ class Emulator:
         if verb == "delete":
             return JSONResponse(self.store.delete(key, at_once=request.query_params.get("gracePeriodSeconds") == "0"))
         if verb == "patch":
-            return JSONResponse(self._patched(key, body, request.headers["content-type"], words.get("part")))
-        return JSONResponse(self.store.get(key))
+            return JSONResponse(self._patched(key, body, request.headers["content-type"], part))
+        found = self.store.get(key)
+        return JSONResponse(scale_of(found) if part == "scale" else found)
 
     def _patched(self, key: Key, patch: Any, content_type: str, part: str | None) -> Object:
-        """A JSON patch, or a merge patch; ``part`` is ``status`` or the object without it."""
+        """A JSON patch, or a merge patch; ``part`` is ``status``, ``scale``, or the object without its status."""
         before = self.store.get(key)
-        after = json_patch(before, patch) if content_type == JSON_PATCH else merge(before, patch)
+        seen = scale_of(before) if part == "scale" else before
+        try:
+            after = json_patch(seen, patch) if content_type == JSON_PATCH else merge(seen, patch)
+        except ValueError as error:
+            raise Refused(422, "Invalid", str(error)) from None
+        if part == "scale":
+            spec = {**before["spec"], "replicas": after["spec"]["replicas"]}
+            return scale_of(self.store.put(key, {**copy.deepcopy(before), "spec": spec}, before))
         kept = (
             {**before, "status": after.get("status")} if part == "status" else {**after, "status": before.get("status")}
         )
         kept = {name: value for name, value in copy.deepcopy(kept).items() if value is not None}
         if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
             raise Refused(409, "Conflict", "the object has been modified", kind=key[1], name=key[3])
-        wrong = [value for value in (kept.get("spec", {}).get("selector") or {}).values() if not LABEL.fullmatch(value)]
+        selector = (kept.get("spec", {}).get("selector") or {}) if key[1] == "services" else {}
+        wrong = [value for value in selector.values() if not LABEL.fullmatch(value)]
         if wrong:
             text = f'Service "{key[3]}" is invalid: spec.selector: Invalid value: "{wrong[0]}"'
             raise Refused(422, "Invalid", text, kind="Service", name=key[3])
@@ -216,47 +235,12 @@ class Emulator:
         raise Refused(403, "Forbidden", message, kind=plural, name=name)
 
 
-def json_patch(before: Object, operations: Sequence[Mapping[str, Any]]) -> Object:
-    """The object with the operations done, by RFC 6902 (``test``, ``add``, ``replace``, ``remove``)."""
-    after = copy.deepcopy(before)
-    for operation in operations:
-        *path, last = [word.replace("~1", "/").replace("~0", "~") for word in operation["path"].split("/")[1:]]
-        try:
-            parent: Any = after
-            for word in path:
-                parent = parent[int(word) if isinstance(parent, list) else word]
-            place = int(last) if isinstance(parent, list) else last
-            _operate(parent, place, operation)
-        except (KeyError, IndexError, TypeError, ValueError):
-            raise Refused(422, "Invalid", f"the operation on {operation['path']} failed") from None
-    return after
-
-
-def _operate(parent: Any, place: Any, operation: Mapping[str, Any]) -> None:
-    kind, value = operation["op"], operation.get("value")
-    if kind == "test" and parent[place] != value:
-        raise ValueError
-    if kind in ("replace", "remove"):
-        parent[place]  # must be there
-    if kind == "remove":
-        del parent[place]
-    elif kind == "add" and isinstance(parent, list):
-        parent.insert(place, value)
-    elif kind in ("add", "replace"):
-        parent[place] = value
-
-
-def merge(before: Any, patch: Any) -> Any:
-    """The object with the patch merged, by RFC 7386."""
-    if not isinstance(patch, dict):
-        return patch
-    after = dict(before) if isinstance(before, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            after.pop(name, None)
-        else:
-            after[name] = merge(after.get(name), value)
-    return after
+def scale_of(body: Object) -> Object:
+    """The ``Scale`` of an object that can be scaled."""
+    names = ("name", "namespace", "uid", "resourceVersion")
+    metadata = {name: body["metadata"][name] for name in names}
+    replicas = body["spec"].get("replicas", 1)
+    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": {"replicas": replicas}}
 
 
 def _selected(body: Object, labels: Mapping[str, str]) -> bool:

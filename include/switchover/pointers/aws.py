@@ -1,4 +1,4 @@
-"""What the AWS pointers share: one way to call a service, and the one place where botocore's errors become ours."""
+"""What AWS pointers and writers share: one way to call a service; the one place where botocore's errors become ours."""
 
 from __future__ import annotations
 
@@ -61,10 +61,11 @@ class Declined(Exception):
 
 
 class Service:
-    """One AWS service on one client; ``where`` begins every message."""
+    """One AWS service on one client; ``where`` begins every message, ``page`` has the policies."""
 
-    def __init__(self, *, client: Any, where: str) -> None:
+    def __init__(self, *, client: Any, where: str, page: str = "docs/pointers/") -> None:
         self._client = client
+        self._page = page
         self._where = where
         self._url = client.meta.endpoint_url
         self.region = str(client.meta.region_name)
@@ -108,7 +109,7 @@ class Service:
         if code in BUSY or status >= 500:
             return Unreachable(f"{self._where}: {action} was not answered: {said or status} ({code})")
         if code in DENIED:
-            return BadInput(f"{self._where}: the connection lacks the right {action}; docs/pointers/ has the policies")
+            return BadInput(f"{self._where}: the connection lacks the right {action}; {self._page} has the policies")
         if code in STRANGER:
             return BadInput(f"{self._where}: AWS does not accept the connection's key: {said} ({code})")
         if status == 403:  # somebody on the way who does not speak as the service does
@@ -116,7 +117,9 @@ class Service:
         return BadInput(f"{self._where}: {action} was refused: {said} ({code})")
 
 
-def service(edge: Edge, name: str, connection: str, *, where: str, region: str | None = None) -> Service:
+def service(
+    edge: Edge, name: str, connection: str, *, where: str, region: str | None = None, page: str = "docs/pointers/"
+) -> Service:
     """A service by its boto3 name. ``BadInput`` when the connection is for another region than ``region``."""
     from botocore.exceptions import BotoCoreError
 
@@ -127,7 +130,7 @@ def service(edge: Edge, name: str, connection: str, *, where: str, region: str |
     found = client.meta.region_name
     if region is not None and found != region:
         raise BadInput(f"connection {connection!r}: is for region {found}, but {where} is in {region}")
-    return Service(client=client, where=where)
+    return Service(client=client, where=where, page=page)
 
 
 def distinct(targets: dict[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the Kubernetes pointers share: objects read as JSON, and one JSON patch that is a compare-and-set.
+"""What the Kubernetes pointers and writers share: objects read as JSON, and one JSON patch that is a compare-and-set.
 
 A patch begins with a ``test`` of the object's ``resourceVersion``. The API server evaluates tests and writes in
 one step, so a write by anybody else since our look makes the patch fail.
@@ -31,10 +31,12 @@ class Resource:
     plural: str
     kind: str
     version: str = "v1"
+    part: str = ""  # a subresource: ``scale``
 
     def __str__(self) -> str:
         """As in a Role and on kubectl's command line: ``endpointslices.discovery.k8s.io``."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
+        what = f"{self.plural}/{self.part}" if self.part else self.plural
+        return f"{what}.{self.group}" if self.group else what
 
     @property
     def api_version(self) -> str:
@@ -44,7 +46,9 @@ class Resource:
     def path(self, namespace: str, name: str = "") -> str:
         """Path of the object, or of all objects in the namespace."""
         root = f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
-        return f"{root}/namespaces/{namespace}/{self.plural}" + (f"/{name}" if name else "")
+        return f"{root}/namespaces/{namespace}/{self.plural}" + "".join(
+            f"/{word}" for word in (name, self.part) if word
+        )
 
 
 SERVICES = Resource(group="", plural="services", kind="Service")
@@ -53,10 +57,19 @@ NAMESPACES = Resource(group="", plural="namespaces", kind="Namespace")
 INGRESSES = Resource(group="networking.k8s.io", plural="ingresses", kind="Ingress")
 HTTP_ROUTES = Resource(group="gateway.networking.k8s.io", plural="httproutes", kind="HTTPRoute")
 SLICES = Resource(group="discovery.k8s.io", plural="endpointslices", kind="EndpointSlice")
+DEPLOYMENTS = Resource(group="apps", plural="deployments", kind="Deployment")
+SCALES = Resource(group="apps", plural="deployments", kind="Scale", part="scale")
+CRON_JOBS = Resource(group="batch", plural="cronjobs", kind="CronJob")
+JOBS = Resource(group="batch", plural="jobs", kind="Job")
+AUTOSCALERS = Resource(
+    group="autoscaling", plural="horizontalpodautoscalers", kind="HorizontalPodAutoscaler", version="v2"
+)
 
 
 class Cluster:
     """One namespace of one cluster. Objects are plain JSON, as the API server gives them.
+
+    ``page`` names the page below docs/ that has the Role.
 
     Every method raises ``Unreachable`` when the server does not answer, and ``BadInput`` when it refuses.
     """
@@ -165,7 +178,7 @@ class Cluster:
         if status == 403 and f"cannot {verb}" in message:
             return (
                 f"no right to {verb} {resource} in namespace {self.namespace!r}, or no such namespace;"
-                f" grant the Role of docs/pointers/{self._page}.md; nothing was changed"
+                f" grant the Role of docs/{self._page}.md; nothing was changed"
             )
         return f"refused to {what} in namespace {self.namespace!r}: {_line(message)}; nothing was changed"
 

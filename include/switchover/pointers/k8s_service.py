@@ -48,7 +48,8 @@ class ServiceSpec(KubernetesSpec):
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
-        cluster = Cluster(client=edge.client("kubernetes", self.connection), namespace=self.namespace, page=self.kind)
+        client, page = edge.client("kubernetes", self.connection), f"pointers/{self.kind}"
+        cluster = Cluster(client=client, namespace=self.namespace, page=page)
         return ServicePointer(cluster=cluster, name=self.service, targets=self.targets, min_ready=self.min_ready)
 
 

@@ -14,11 +14,9 @@ from pydantic import Field
 
 from switchover.edge import Edge, reaching
 from switchover.errors import BadInput, Unreachable
-from switchover.writers.base import Drain, State, Writer, WriterSpec
+from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec
 
 IN_FLIGHT = ("queued", "running", "restarting", "deferred")
-#: A scheduler that was about to queue a task when the DAG was paused has done so by the second look.
-QUIET_LOOKS = 2
 
 
 class AirflowDagSpec(WriterSpec):
@@ -39,7 +37,7 @@ class AirflowDagWriter(Writer):
         super().__init__(spec=spec)
         self._client = client
         self._dag_id = spec.dag_id
-        self._quiet = 0
+        self._quiet = Quiet()
 
     def find(self) -> State:
         """See :class:`Writer`."""
@@ -58,9 +56,9 @@ class AirflowDagWriter(Writer):
         path = f"/api/v2/dags/{self._dag_id}/dagRuns/~/taskInstances"
         tasks = int(self._call("GET", path, params={"state": list(IN_FLIGHT), "limit": 1})["total_entries"])
         paused = bool(self.find()["is_paused"])
-        self._quiet = self._quiet + 1 if paused and tasks == 0 else 0
+        done = self._quiet.look(quiet=paused and tasks == 0)
         state = "paused" if paused else "NOT paused"
-        return Drain(done=self._quiet >= QUIET_LOOKS, proof=f"DAG {self._dag_id} is {state}, {tasks} tasks in flight")
+        return Drain(done=done, proof=f"DAG {self._dag_id} is {state}, {tasks} tasks in flight")
 
     def restore(self, found: State, *, epoch: int) -> None:
         """See :class:`Writer`."""

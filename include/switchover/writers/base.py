@@ -7,6 +7,7 @@ once, in :meth:`Writer.resume`.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,24 @@ class Drain:
 
     done: bool
     proof: str
+
+
+class Quiet:
+    """Two looks in a row, ``seconds`` apart or more, that found nothing in flight.
+
+    One look is not enough: a controller that was about to start something when it was told to stop has done so
+    by the second.
+    """
+
+    def __init__(self, *, seconds: float = 0.0) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def look(self, *, quiet: bool) -> bool:
+        """Whether that is proven with this look."""
+        now = time.monotonic()
+        since, self._since = self._since, (self._since or now) if quiet else None
+        return quiet and since is not None and now - since >= self._seconds
 
 
 class WriterSpec(Part, ABC):
@@ -73,15 +92,16 @@ class Writer(ABC):
     def restore(self, found: State, *, epoch: int) -> None:
         """Put back what ``find`` saw. Idempotent."""
 
-    def resume(self, found: State, *, epoch: int) -> None:
+    def resume(self, found: State, *, epoch: int, proven: bool = False) -> None:
         """Restore exactly what ``find`` saw, unless somebody else changed it meanwhile: ``WriterChanged``.
 
-        Found as before already (a repeat, or a freeze that never happened): a success.
+        ``proven``: this run has proven it frozen and has not begun to resume it, so anything but frozen is somebody
+        else's doing. Otherwise it may be as it was found already: a repeat, or a freeze that never happened.
         """
         now, ours = self.find(), self.frozen(found)
-        foreign = [key for key in ours if now.get(key) not in (ours[key], found.get(key))]
+        foreign = [key for key in ours if now.get(key) != ours[key] and (proven or now.get(key) != found.get(key))]
         if foreign:
-            raise WriterChanged(f"{self._what}: {_told(foreign, now, ours)}; somebody changed it; left as it is")
+            raise WriterChanged(f"{self._what}: {_told(foreign, now, ours)}: somebody changed it; left as it is")
         self.restore(found, epoch=epoch)
 
     def thawed(self, found: State) -> str:

@@ -53,7 +53,7 @@ class SqlFenceWriter(Writer):
         super().__init__(spec=spec)
         self._engine = engine
         self._fence = spec.fence
-        self._epoch = 0
+        self._epoch: int | None = None
 
     def find(self) -> State:
         """See :class:`Writer`."""
@@ -69,13 +69,17 @@ class SqlFenceWriter(Writer):
         return {"frozen": True}
 
     def freeze(self, *, epoch: int) -> None:
-        """See :class:`Writer`. The lock is asked for in ``drained``, in short waits."""
+        """See :class:`Writer`. The lock is asked for in ``drained``, in short waits; that also closes the fence."""
+        self.find()
         self._epoch = epoch
 
     def drained(self) -> Drain:
         """See :class:`Writer`. Each call waits at most one second for the transactions in flight."""
+        if self._epoch is None and not self.find()["frozen"]:
+            return Drain(done=False, proof=f"fence {self._fence} is NOT closed")
         try:
-            self._set(frozen=True, epoch=self._epoch, lock_timeout="1s")
+            if self._epoch is not None:
+                self._set(frozen=True, epoch=self._epoch, lock_timeout="1s")
         except LockBusy:
             return Drain(done=False, proof="a write transaction still shares the fence row")
         return Drain(done=True, proof="exclusive lock on the fence row was granted: no write transaction is open")
@@ -89,6 +93,7 @@ class SqlFenceWriter(Writer):
         with self._transaction() as connection:
             connection.execute(sa.text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": lock_timeout})
             if not connection.execute(SET, values).rowcount:
+                self.find()  # says so if the row is not there
                 raise LeaseLost(f"{self._what}: a newer epoch than {epoch} has set fence {self._fence!r}")
 
     def _transaction(self) -> AbstractContextManager[sa.Connection]:

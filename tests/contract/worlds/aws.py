@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import boto3
+import httpx
 from botocore.config import Config
 
 from switchover.clients import aws
@@ -14,7 +16,7 @@ from switchover.edge import Connection, Edge
 from switchover.pointers import Pointer
 from switchover.pointers.aws import IAM_PREFIX
 from switchover.pointers.move import pointer_spec
-from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, World
+from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, Place, World
 
 ACCOUNT = "123456789012"  # moto's
 REGION = "us-east-1"
@@ -43,8 +45,50 @@ def aws_connection(url: str, **given: Any) -> Connection:
     return Connection(id=CONNECTION, conn_type="aws", extra=extra, **given)
 
 
-class AwsWorld(World):
-    """Something of its own on the session's moto. A third arm stands ready for moves to elsewhere."""
+class Guard:
+    """moto with its authorization switched on: a user with a policy of ours."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.iam = bare_client("iam", url)
+        self.off()
+        for key in self.keys():
+            self.iam.delete_access_key(UserName="switchover", AccessKeyId=key)
+        if "switchover" not in {user["UserName"] for user in self.iam.list_users()["Users"]}:
+            self.iam.create_user(UserName="switchover")
+        self.key = self.iam.create_access_key(UserName="switchover")["AccessKey"]
+
+    def keys(self) -> list[str]:
+        try:
+            found = self.iam.list_access_keys(UserName="switchover")["AccessKeyMetadata"]
+        except self.iam.exceptions.NoSuchEntityException:
+            return []
+        return [each["AccessKeyId"] for each in found]
+
+    def off(self) -> None:
+        httpx.post(f"{self.url}/moto-api/reset-auth", content="inf", trust_env=False).raise_for_status()
+
+    def on(self) -> None:
+        httpx.post(f"{self.url}/moto-api/reset-auth", content="0", trust_env=False).raise_for_status()
+
+    def allow(self, allowed: set[str]) -> None:
+        """The user may do these and nothing else; from now on it is enforced."""
+        self.off()
+        self.iam.put_user_policy(UserName="switchover", PolicyName="it", PolicyDocument=document(allowed))
+        self.on()
+
+    def connection(self, **extra: Any) -> Connection:
+        login = {"login": self.key["AccessKeyId"], "password": self.key["SecretAccessKey"]}
+        return aws_connection(self.url, **login, extra=extra)
+
+
+def document(allowed: set[str]) -> str:
+    statement = {"Effect": "Allow", "Action": sorted(allowed), "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+class AwsPlace(Place):
+    """Something of its own on the session's moto."""
 
     fixture = "moto_server"
     service: ClassVar[str]
@@ -65,6 +109,10 @@ class AwsWorld(World):
 
     def restart(self) -> None:
         self.server.restart()
+
+
+class AwsWorld(AwsPlace, World):
+    """A pointer on the session's moto. A third arm stands ready for moves to elsewhere."""
 
 
 def pointer_of(world: AwsWorld, calls: list[Call], connection: Connection | None = None) -> Pointer:

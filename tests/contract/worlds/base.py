@@ -22,16 +22,17 @@ class NotApplicable(Exception):
     """This backend cannot be in the state that a case asks for; the message says why."""
 
 
-class World(ABC):
-    """A pointer of its own on the session's server, on Blue when a test starts.
+class Place(ABC):
+    """Something of a test's own on one of the session's servers.
 
     ``kind`` as in a plan; ``fixture`` names the pytest fixture of the server, whose value the constructor
-    gets; ``against`` says what was tested against, for the table; ``write_marker`` stands in the bytes that
-    the client sends when it writes (empty: any bytes do).
+    gets; ``against`` says what was tested against, for the table, which ``table`` names; ``write_marker`` stands
+    in the bytes that the client sends when it writes (empty: any bytes do).
     """
 
     kind: ClassVar[str]
     fixture: ClassVar[str]
+    table: ClassVar[str]
     write_marker: ClassVar[bytes] = b""
 
     def __init__(self, server: Any) -> None:
@@ -51,7 +52,7 @@ class World(ABC):
 
     @abstractmethod
     def set_up(self) -> None:
-        """Create both targets and the pointer, on Blue."""
+        """Create what the test is about."""
 
     @abstractmethod
     def tear_down(self) -> None:
@@ -59,11 +60,36 @@ class World(ABC):
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
-        """The plan's ``pointer`` part, without ``kind`` and ``connection``."""
+        """Its part of a plan, without ``kind``, ``connection`` and ``name``."""
 
     @abstractmethod
     def connection(self, address: tuple[str, int] | str) -> Connection:
         """The connection, for a server that is reached at ``address``."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Somebody removes it, with the bare client."""
+
+    def restart(self) -> None:
+        """Restart the server, its data kept."""
+        raise NotApplicable("the server is shared with other tests and cannot be restarted")
+
+    def edge(self, address: tuple[str, int] | str | None = None) -> Edge:
+        """An edge with clients of its own."""
+        edge = Edge(connections=lambda conn_id: self.connection(address or self.address))
+        self._edges.append(edge)
+        return edge
+
+    def close(self) -> None:
+        """Close every client."""
+        for edge in self._edges:
+            edge.close()
+
+
+class World(Place):
+    """A pointer of its own on the session's server, on Blue when a test starts."""
+
+    table = "pointers"
 
     @abstractmethod
     def serve(self) -> frozenset[str]:
@@ -76,29 +102,15 @@ class World(ABC):
     def move(self, target: str) -> None:
         """Somebody else moves the pointer, with the bare client."""
 
-    @abstractmethod
-    def remove(self) -> None:
-        """Somebody removes the pointer."""
-
     def spoil(self, target: str, how: str) -> None:
         """Make a target ``missing``, ``empty`` or ``unhealthy``."""
         raise NotApplicable(f"{self.kind} keeps nothing of its targets; the plan's index is what is checked")
 
-    def restart(self) -> None:
-        """Restart the server, its data kept."""
-        raise NotApplicable("the server is shared with other tests and cannot be restarted")
-
     def pointer(self, address: tuple[str, int] | str | None = None) -> Pointer:
         """The pointer on a client of its own."""
-        edge = Edge(connections=lambda conn_id: self.connection(address or self.address))
-        self._edges.append(edge)
         adapter: TypeAdapter[PointerSpec] = TypeAdapter(AnyPointer)
-        return adapter.validate_python({"kind": self.kind, "connection": CONNECTION, **self.spec()}).build(edge)
-
-    def close(self) -> None:
-        """Close every client."""
-        for edge in self._edges:
-            edge.close()
+        values = {"kind": self.kind, "connection": CONNECTION, **self.spec()}
+        return adapter.validate_python(values).build(self.edge(address))
 
 
 def change(before: str = BLUE, after: str = GREEN, *, epoch: int = 1, approved: str | None = None) -> Change:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from switchover import clients
 from switchover.edge import Connection
 from switchover.pointers.k8s_ingress import CANARY, WEIGHT
-from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, World
+from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, Place, World
 
 JSON, MERGE = "application/json", "application/merge-patch+json"
 SERVICES, PODS, SLICES = "/api/v1 services", "/api/v1 pods", "/apis/discovery.k8s.io/v1 endpointslices"
@@ -29,8 +29,8 @@ NODE = "switchover-nowhere"
 _addresses = itertools.count(1)
 
 
-class KubernetesWorld(World):
-    """What the three have in common. Each arm has one pod, with the labels ``app: docs`` and ``arm: <arm>``."""
+class KubernetesPlace(Place):
+    """A namespace of its own."""
 
     fixture = "kubernetes_api"
 
@@ -97,26 +97,48 @@ class KubernetesWorld(World):
         self.call("DELETE", self.path(PODS, name), gracePeriodSeconds="0")
 
     def set_up(self) -> None:
-        self.ensure_node()
         self.call("POST", "/api/v1/namespaces", {"metadata": {"name": self.name}})
-        for arm in (BLUE, GREEN):
-            self.add_pod(arm)
         self.make()
-
-    def ensure_node(self) -> None:
-        """EndpointSlices name only pods of nodes that are there."""
-        if NODE not in {each["metadata"]["name"] for each in self.call("GET", "/api/v1/nodes")["items"]}:
-            self.call("POST", "/api/v1/nodes", {"metadata": {"name": NODE}, "spec": {"unschedulable": True}})
 
     @abstractmethod
     def make(self) -> None:
-        """Create the pointer, on Blue, and what it needs beside the pods."""
+        """Create what the test is about."""
 
     def tear_down(self) -> None:
         for pod in self.call("GET", self.path(PODS))["items"]:
             self.delete_pod(pod["metadata"]["name"])
         self.call("DELETE", f"/api/v1/namespaces/{self.name}")
         self.client.close()
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        """The cluster's controllers follow by themselves."""
+        deadline = time.monotonic() + 20
+        while not until():
+            assert time.monotonic() < deadline, "the cluster's controllers did not follow"
+            time.sleep(0.02)
+
+    def restart(self) -> None:
+        if not hasattr(self.server, "restart"):
+            raise NotApplicable("the cluster that KUBECONFIG names is not ours to restart")
+        self.server.restart()
+
+
+class KubernetesWorld(KubernetesPlace, World):
+    """What the three pointers share. Each arm has one pod, with the labels ``app: docs`` and ``arm: <arm>``."""
+
+    def set_up(self) -> None:
+        self.ensure_node()
+        super().set_up()
+
+    def ensure_node(self) -> None:
+        """EndpointSlices name only pods of nodes that are there."""
+        if NODE not in {each["metadata"]["name"] for each in self.call("GET", "/api/v1/nodes")["items"]}:
+            self.call("POST", "/api/v1/nodes", {"metadata": {"name": NODE}, "spec": {"unschedulable": True}})
+
+    def make(self) -> None:
+        """Create the pods of both arms; each kind adds the pointer, on Blue, and what it needs."""
+        for arm in (BLUE, GREEN):
+            self.add_pod(arm)
 
     def add_pod(self, arm: str, **metadata: Any) -> None:
         container = {"name": "docs", "image": "docs", "ports": [{"name": "http", "containerPort": 8080}]}
@@ -145,24 +167,13 @@ class KubernetesWorld(World):
         endpoints = [each for slice_ in slices["items"] for each in slice_.get("endpoints") or []]
         return {each["targetRef"]["name"] for each in endpoints if each["conditions"]["ready"]}
 
-    def wait(self, until: Callable[[], bool]) -> None:
-        """The cluster's controllers follow by themselves."""
-        deadline = time.monotonic() + 20
-        while not until():
-            assert time.monotonic() < deadline, "the EndpointSlices did not follow"
-            time.sleep(0.02)
-
-    def restart(self) -> None:
-        if not hasattr(self.server, "restart"):
-            raise NotApplicable("the cluster that KUBECONFIG names is not ours to restart")
-        self.server.restart()
-
 
 class ServiceWorld(KubernetesWorld):
     kind = "k8s_service"
     arms: tuple[str, ...] = (BLUE, GREEN)  # whose pods are there
 
     def make(self) -> None:
+        super().make()
         self.add_service("docs", self.selector(BLUE))
 
     def labels(self, arm: str) -> dict[str, str]:
@@ -202,6 +213,7 @@ class RoutedWorld(KubernetesWorld):
     """Each arm has a Service of its own, named as the arm's pod."""
 
     def make(self) -> None:
+        super().make()
         for arm in (BLUE, GREEN):
             self.add_service(pod_of(arm), {"arm": label(arm)})
         for arm in (BLUE, GREEN):

@@ -8,12 +8,12 @@ import sqlalchemy as sa
 
 from switchover.edge import Connection
 from switchover.pointers import kv_sql, pgvector
-from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, World
+from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, Place, World
 
 DATABASE = "contract"
 
 
-class SqlWorld(World):
+class SqlPlace(Place):
     """Rows of one database of the session's PostgreSQL."""
 
     fixture = "pg_server"
@@ -49,6 +49,10 @@ class SqlWorld(World):
     def execute(self, statement: str, **values: Any) -> sa.CursorResult[Any]:
         with self.engine.begin() as connection:
             return connection.execute(sa.text(statement), {"name": self.name, **values})
+
+
+class SqlWorld(SqlPlace, World):
+    """A pointer that is a row."""
 
 
 class PgvectorWorld(SqlWorld):
