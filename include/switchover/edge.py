@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +26,14 @@ from switchover.errors import BadInput, ConnectionMissing, Unreachable
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_S = 15.0
-OWN_TYPES = {"postgres": ("postgres", "postgresql"), "http": ("http", "https")}
+CLOSE_S = 6.0  # how long work that runs beside is waited for: a little longer than one message may take
+OWN_TYPES = {
+    "postgres": ("postgres", "postgresql"),
+    "http": ("http", "https"),
+    "slack": ("http", "https", "slackwebhook"),
+    "smtp": ("smtp", "email"),
+    "webhook": ("http", "https"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,18 +106,36 @@ def parse_connection(conn_id: str, text: str) -> Connection:
         ) from None
 
 
+def base_url(connection: Connection) -> str:
+    """Scheme, host and port of an HTTP connection; a host that is a whole address stays one."""
+    scheme = connection.schema or ("https" if connection.conn_type in ("https", "slackwebhook") else "http")
+    if "://" in connection.host:
+        scheme = connection.host.split("://", 1)[0]
+    host = connection.host.split("://", 1)[-1].rstrip("/")
+    port = f":{connection.port}" if connection.port else ""
+    return f"{scheme}://{host}{port}"
+
+
 class Edge:
     """Builds clients from connections and closes what it built.
 
     ``builders`` replaces how a kind of client is built: a function of the connection and the same words that
-    are given to :meth:`client`.
+    are given to :meth:`client`. ``page`` is the address of a run's page, empty where there is none.
     """
 
-    def __init__(self, *, connections: Connections, builders: Mapping[str, Callable[..., Any]] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        builders: Mapping[str, Callable[..., Any]] | None = None,
+        page: Callable[[str], str] = lambda id: "",
+    ) -> None:
+        self.page = page
         self._connections = connections
         self._builders = builders or {}
         self._engines: dict[str, sa.Engine] = {}
         self._opened: dict[tuple[str, ...], Any] = {}
+        self._beside: list[threading.Thread] = []
 
     def connection(self, conn_id: str, *, kind: str) -> Connection:
         """The connection, refused unless it is of the kind that its use needs."""
@@ -142,16 +169,20 @@ class Edge:
 
     def http_options(self, conn_id: str) -> dict[str, Any]:
         """Keyword arguments for an httpx client on an HTTP connection, without its login."""
-        found = self.connection(conn_id, kind="http")
-        scheme = found.schema or ("https" if found.conn_type == "https" else "http")
-        host = found.host.split("://", 1)[-1].rstrip("/")
-        if "://" in found.host:
-            scheme = found.host.split("://", 1)[0]
-        port = f":{found.port}" if found.port else ""
-        return {"base_url": f"{scheme}://{host}{port}"}
+        return {"base_url": base_url(self.connection(conn_id, kind="http"))}
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Start work beside the caller; ``close`` waits for it, but not for long."""
+        thread = threading.Thread(target=work, daemon=True)
+        self._beside.append(thread)
+        thread.start()
 
     def close(self) -> None:
-        """Close every client and engine."""
+        """Close every client and engine, once the work beside is done or has had its seconds."""
+        deadline = time.monotonic() + CLOSE_S
+        for thread in self._beside:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._beside.clear()
         for client in self._opened.values():
             getattr(client, "close", lambda: None)()
         self._opened.clear()

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from switchover.errors import PlanError
 from switchover.indexes import AnyIndex
+from switchover.notify.parts import Channel
 from switchover.part import ConnectionId, Part
 from switchover.pins import PIN_NAMES, canonical_json, digest
 from switchover.pointers import AnyPointer
@@ -135,6 +136,7 @@ class Plan(Part):
     hold: Hold = Field(default_factory=Hold)
     rollback: Rollback = Field(default_factory=Rollback)
     rules: Rules = Field(default_factory=Rules)
+    notify: list[Channel] = Field(default_factory=list, description="Who is told of what; see docs/notifications.md.")
     evidence: str = Field(
         "evidence",
         description="Where evidence bundles go: folder (below AIRFLOW_HOME unless absolute) or object prefix.",
@@ -197,6 +199,11 @@ class Plan(Part):
         ids |= {writer.connection for writer in self.writers}
         return sorted(ids)
 
+    @property
+    def channels(self) -> list[str]:
+        """Every connection id that only telling people needs, sorted; a run does not fail for want of one."""
+        return sorted({channel.connection for channel in self.notify} - set(self.connections))
+
 
 def load_plan(path: Path) -> Plan:
     """Read and check one plan file; the gold path is made absolute.
@@ -212,7 +219,25 @@ def load_plan(path: Path) -> Plan:
     if not gold.is_file():
         line = source.line(("gold", "path"))
         raise PlanError(f"{path}:{line}: gold.path: no such file: {plan.gold.path}; allowed: a JSON lines file")
-    return plan.model_copy(update={"gold": plan.gold.model_copy(update={"path": str(gold)})})
+    notify = [
+        channel.model_copy(update={"template": _template(source, number, channel.template)})
+        for number, channel in enumerate(plan.notify)
+    ]
+    return plan.model_copy(update={"gold": plan.gold.model_copy(update={"path": str(gold)}), "notify": notify})
+
+
+def _template(source: LinedYaml, number: int, name: str | None) -> str | None:
+    """The template's absolute path; ``PlanError`` when there is no such file."""
+    if name is None:
+        return None
+    found = (source.path.parent / name).resolve()
+    if not found.is_file():
+        line = source.line(("notify", number, "template"))
+        raise PlanError(
+            f"{source.path}:{line}: notify.{number}.template: no such file: {name}; allowed: a Jinja2 file,"
+            " relative to the plan"
+        )
+    return str(found)
 
 
 def plan_schema() -> dict[str, Any]:

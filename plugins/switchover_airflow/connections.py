@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,15 +28,27 @@ def airflow_edge() -> Edge:
     return Edge(connections=get, builders=BUILDERS)
 
 
-async def airflow_edge_async(conn_ids: Iterable[str]) -> Edge:
-    """An edge whose connections are all looked up now: the triggerer's loop must not call the sync form."""
+async def airflow_edge_async(conn_ids: Iterable[str], *, optional: Iterable[str] = ()) -> Edge:
+    """An edge whose connections are all looked up now: the triggerer's loop must not call the sync form.
+
+    A missing one of ``optional`` is an error only when it is used.
+    """
     found: dict[str, Connection] = {}
     for conn_id in conn_ids:
         try:
             found[conn_id] = _plain(conn_id, await BaseHook.aget_connection(conn_id))
         except AirflowException as error:
             raise _missing(conn_id) from error
-    return Edge(connections=found.__getitem__, builders=BUILDERS)
+    for conn_id in optional:
+        with contextlib.suppress(Exception):
+            found[conn_id] = _plain(conn_id, await BaseHook.aget_connection(conn_id))
+
+    def get(conn_id: str) -> Connection:
+        if conn_id not in found:
+            raise _missing(conn_id)
+        return found[conn_id]
+
+    return Edge(connections=get, builders=BUILDERS)
 
 
 def aws_client(connection: Connection, service: str) -> Any:

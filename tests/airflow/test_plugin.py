@@ -13,7 +13,12 @@ from switchover_airflow.sensors.hold import HoldSensor
 from switchover_airflow.triggers.hold import HoldTrigger
 from tests.airflow.conftest import ROOT
 
-ARGUMENTS: dict[str, Any] = {"ledger_conn_id": "no_such_ledger", "switchover_id": "docs:1", "connection_ids": ["nope"]}
+ARGUMENTS: dict[str, Any] = {
+    "ledger_conn_id": "no_such_ledger",
+    "switchover_id": "docs:1",
+    "connection_ids": ["nope"],
+    "channel_ids": ["nor_this"],
+}
 
 
 def test_airflow_does_not_import_the_package_a_second_time() -> None:

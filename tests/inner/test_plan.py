@@ -46,6 +46,13 @@ gold:
 """
 
 
+NOTIFY = """\
+notify:
+  - {kind: slack, connection: chat, events: [rollback, stuck], template: chat.j2}
+  - {kind: smtp, connection: mail, to: [team@example.org]}
+"""
+
+
 def write(folder: Path, text: str = GOOD) -> Path:
     (folder / "gold.jsonl").write_text("{}\n")
     path = folder / "docs.yaml"
@@ -130,3 +137,26 @@ def test_plans_in_the_repository_load_and_fit_the_schema(path: Path) -> None:
 def test_the_schema_refuses_what_the_code_refuses() -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(GOOD + "unknown: 1\n"), plan_schema())
+
+
+def test_channels_name_connections_that_a_run_does_not_need(tmp_path: Path) -> None:
+    (tmp_path / "chat.j2").write_text("{{ title }}")
+    plan = load_plan(write(tmp_path, GOOD + NOTIFY))
+    assert plan.channels == ["chat", "mail"]
+    assert not {"chat", "mail"} & set(plan.connections)
+    assert plan.notify[0].template == str(tmp_path / "chat.j2")
+    assert len(plan.notify[1].events) == 7, "everything, unless the plan says otherwise"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("chat.j2", "none.j2", "notify.0.template: no such file: none.j2; allowed: a Jinja2 file"),
+        ("stuck", "lunch", "notify.0.events.1: found 'lunch'; allowed: 'flip', 'stop', 'rollback'"),
+        ("to: [", "two: [", "notify.1.to: missing"),
+        ("kind: smtp", "kind: pigeon", "notify.1: found"),
+    ],
+)
+def test_a_channel_that_cannot_be_is_refused(tmp_path: Path, before: str, after: str, told: str) -> None:
+    (tmp_path / "chat.j2").write_text("{{ title }}")
+    assert told in refusal(tmp_path, GOOD + NOTIFY.replace(before, after))

@@ -69,12 +69,16 @@ class World:
     def warmed(self, id: str = "docs:1") -> Switch:
         """A run whose acceptance gate has passed: frozen and verified for real, the verdict written by hand."""
         switch = self.open(id)
+        self.warm(switch)
+        return switch
+
+    def warm(self, switch: Switch) -> None:
+        """Bring an open run to where its acceptance gate has passed."""
         freeze(switch)
         verify(switch)
         body = {"rule": "by_hand", "outcome": "PASS", "detail": ""}
-        self.ledger.journal.judged(id, gate="acceptance", tick=0, verdicts=[body])
+        self.ledger.journal.judged(switch.id, gate="acceptance", tick=0, verdicts=[body])
         switch.move(State.WARMED)
-        return switch
 
     def again(self, switch: Switch) -> Switch:
         """The same run, opened by another process: nothing but the ledger is remembered."""

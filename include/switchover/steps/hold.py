@@ -18,6 +18,7 @@ from switchover.errors import LeaseLost, SwitchoverError
 from switchover.evidence import Evidence, SignalSample
 from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop, worst
 from switchover.ledger import RunRow
+from switchover.notify import Event
 from switchover.probe import Asked, Round, ask_round, evidence_rows
 from switchover.protocol import Kind, decide
 from switchover.steps.act import observe
@@ -51,6 +52,8 @@ class Tick:
 async def watch(switch: Switch) -> AsyncIterator[Tick]:
     """Look every ``tick_s`` until a stop rule fires or the hold is over. Yields each look; the last has ``end``."""
     number = await asyncio.to_thread(_begin, switch)
+    if number == 0:
+        switch.tell(Event.FLIP)  # here, where nobody waits for it, and not in the flip
     while True:
         began = time.monotonic()
         tick = await _look(switch, number)
@@ -90,6 +93,8 @@ def _begin(switch: Switch) -> int:
 
 def _finish(switch: Switch, tick: Tick) -> None:
     switch.ledger.journal.step_ended(switch.id, PHASE, ok=tick.end is End.ACCEPTED, note=tick.line)
+    if tick.end is not End.ACCEPTED:
+        switch.tell(Event.STOP, tick.line)
 
 
 def _may_watch(switch: Switch, number: int) -> Before | Tick:

@@ -20,6 +20,8 @@ from switchover.errors import LeaseLost
 from switchover.gold import GoldSet, load_gold
 from switchover.indexes import Index
 from switchover.ledger import Lease, Ledger, RunRow
+from switchover.notify import Event
+from switchover.notify.tell import tell
 from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.protocol import Decision, State
@@ -28,6 +30,14 @@ from switchover.writers import Writer
 
 LEASE_PAUSE_S = 0.2
 log = logging.getLogger("switchover")
+
+#: Reaching one of these is told to people.
+TOLD = {
+    State.ROLLED_BACK: Event.ROLLBACK,
+    State.PROMOTED: Event.PROMOTION,
+    State.ABORTED: Event.ABORT,
+    State.STUCK: Event.STUCK,
+}
 
 
 class Switch:
@@ -117,6 +127,11 @@ class Switch:
         log.info("%s: %s", self.id, text)
         self.ledger.journal.say(self.id, text, actor=self.actor)
 
+    def tell(self, event: Event, detail: str = "") -> None:
+        """Tell the plan's channels, beside what runs here; see ``switchover.notify``."""
+        channels = self.plan.notify
+        tell(edge=self.edge, ledger=self.ledger, id=self.id, channels=channels, event=event, detail=detail)
+
     @contextlib.contextmanager
     def step(self, name: str, *, wait: bool = False) -> Iterator[Note]:
         """Lead, and record a step's beginning and end; an error's first line becomes its note."""
@@ -194,8 +209,12 @@ class Switch:
             self._fenced = self.lease.epoch
 
     def move(self, to: State, **changes: Any) -> RunRow:
-        """Move the run to a state, under the lease that this process leads under."""
-        return self.ledger.runs.move(self.id, to, lease=self.lease, **changes)
+        """Move the run to a state, under the lease that this process leads under; an end is told once."""
+        before = self.row.state
+        row = self.ledger.runs.move(self.id, to, lease=self.lease, **changes)
+        if to in TOLD and before is not to:
+            self.tell(TOLD[to])
+        return row
 
     def decide(self, decision: Decision, *, reason: str) -> RunRow:
         """Write the decision down, under the lease that this process leads under; the first one stands."""

@@ -39,6 +39,7 @@ class HoldSensor(BaseSensorOperator):
                 ledger_conn_id=self.ledger_conn_id,
                 switchover_id=self.switchover_id,
                 connection_ids=switch.plan.connections,
+                channel_ids=switch.plan.channels,
             )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=longest + SLACK)
 

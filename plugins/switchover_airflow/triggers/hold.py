@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,14 +22,18 @@ class HoldTrigger(BaseTrigger):
 
     :param ledger_conn_id: connection of the ledger
     :param switchover_id: the run to watch
-    :param connection_ids: every connection that the run's plan names
+    :param connection_ids: every connection that the run's plan needs
+    :param channel_ids: connections that only telling people needs
     """
 
-    def __init__(self, *, ledger_conn_id: str, switchover_id: str, connection_ids: list[str]) -> None:
+    def __init__(
+        self, *, ledger_conn_id: str, switchover_id: str, connection_ids: list[str], channel_ids: list[str]
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.ledger_conn_id = ledger_conn_id
         self.switchover_id = switchover_id
         self.connection_ids = connection_ids
+        self.channel_ids = channel_ids
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See ``BaseTrigger``."""
@@ -38,13 +43,14 @@ class HoldTrigger(BaseTrigger):
                 "ledger_conn_id": self.ledger_conn_id,
                 "switchover_id": self.switchover_id,
                 "connection_ids": self.connection_ids,
+                "channel_ids": self.channel_ids,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yields one event ``{"end": ..., "line": ...}``; an error becomes an event as well."""
         try:
-            edge = await airflow_edge_async(self.connection_ids)
+            edge = await airflow_edge_async(self.connection_ids, optional=self.channel_ids)
         except SwitchoverError as error:
             yield _event("error", str(error))
             return
@@ -60,7 +66,7 @@ class HoldTrigger(BaseTrigger):
         except SwitchoverError as error:
             yield _event("error", f"{type(error).__name__}: {error}")
         finally:
-            edge.close()
+            await asyncio.to_thread(edge.close)
 
 
 def _event(end: str, line: str) -> TriggerEvent:

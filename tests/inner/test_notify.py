@@ -1,0 +1,276 @@
+"""Telling people: what is sent over real sockets, what is escaped, and that a broken channel harms nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+from pydantic import TypeAdapter
+
+from switchover.edge import CLOSE_S, Connection, Edge
+from switchover.errors import ConnectionMissing
+from switchover.ledger import Ledger
+from switchover.notify import Channel, Event, channels
+from switchover.notify.channels import SENDERS
+from switchover.notify.tell import tell
+from switchover.notify.texts import TITLES, compose, slack_escape
+from switchover.plan import load_plan
+from switchover.protocol import Decision, State
+
+ROOT = Path(__file__).parents[2]
+RUN = "docs:1"
+EVIL = '<script>alert(1)</script> <!channel> <http://evil|ok> *bold* & "quoted"'
+
+
+class Receiver:
+    """A real HTTP server; ``answer`` is its status, ``None`` keeps every caller waiting."""
+
+    def __init__(self) -> None:
+        self.answer: int | None = 200
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        self.released = threading.Event()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.got.append((self.path, dict(self.headers), body))
+                if receiver.answer is None:
+                    receiver.released.wait(30)
+                    return
+                self.send_response(receiver.answer)
+                self.end_headers()
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Mailbox:
+    """Keeps what a real SMTP server takes."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
+        self.got.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
+        return "250 taken"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def ledger(fresh_db: str) -> Iterator[Ledger]:
+    """A ledger with one run whose reason and verdict hold markup."""
+    engine = sa.create_engine(fresh_db)
+    ledger = Ledger(engine=engine)
+    ledger.create_tables()
+    plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
+    ledger.runs.open(id=RUN, plan=plan, pointer="alias docs", blue="docs_v1", green="docs_v2", hold_minutes=20)
+    verdict = {"rule": "coverage", "outcome": "FAIL", "value": 0.5, "bound": 0.6, "detail": EVIL}
+    ledger.journal.judged(RUN, gate="stop", tick=3, verdicts=[verdict])
+    lease = ledger.leases.take("alias docs", holder=RUN, seconds=60)
+    ledger.runs.decide(RUN, Decision.ROLL_BACK, lease=lease, reason=EVIL)
+    ledger.runs.move(RUN, State.ABORTED, lease=lease)
+    yield ledger
+    engine.dispose()
+
+
+def edge_of(*connections: Connection) -> Edge:
+    known = {connection.id: connection for connection in connections}
+
+    def get(conn_id: str) -> Connection:
+        if conn_id not in known:
+            raise ConnectionMissing(f"connection {conn_id!r}: not found")
+        return known[conn_id]
+
+    return Edge(connections=get, page=lambda id: f"https://airflow/run?id={id}&tab=1")
+
+
+def told(ledger: Ledger, edge: Edge, *wanted: dict[str, Any], event: Event = Event.ABORT) -> list[str]:
+    """Tell these channels and wait as a task does; returns what the audit trail says of it."""
+    parts = TypeAdapter(list[Channel]).validate_python(list(wanted))
+    tell(edge=edge, ledger=ledger, id=RUN, channels=parts, event=event, detail="one more line")
+    edge.close()
+    return [row["text"] for row in ledger.journal.events(RUN) if row["actor"] == "notify"]
+
+
+def test_slack_gets_text_in_which_nothing_is_markup(ledger: Ledger, receiver: Receiver) -> None:
+    place = {"host": "127.0.0.1", "port": receiver.port}
+    edge = edge_of(Connection(id="chat", conn_type="http", password="T0/B0/secret", **place))
+    assert told(ledger, edge, {"kind": "slack", "connection": "chat"}) == ["told slack 'chat' of abort"]
+    ((path, _, body),) = receiver.got
+    assert path == "/T0/B0/secret"
+    text = json.loads(body)["text"]
+    assert text.startswith("*Switchover docs: aborted before the flip*\n")
+    assert "one more line" in text and "• coverage FAIL: " in text
+    assert "<https://airflow/run?id=docs:1&amp;tab=1|Open the run's page>" in text
+    assert "<!channel>" not in text and "<http://evil" not in text and "<script>" not in text
+    assert "*bold*" not in text and "docs_v1" in text, "formatting is kept from it, names stay whole"
+
+
+def test_a_webhook_gets_json_and_its_login(ledger: Ledger, receiver: Receiver) -> None:
+    place = {"host": "127.0.0.1", "port": receiver.port, "conn_type": "http"}
+    edge = edge_of(
+        Connection(id="hook", password="token", extra={"path": "/in/box"}, **place),
+        Connection(id="basic", login="me", password="word", **place),
+    )
+    parts = [{"kind": "webhook", "connection": name} for name in ("hook", "basic")]
+    assert sorted(told(ledger, edge, *parts)) == ["told webhook 'basic' of abort", "told webhook 'hook' of abort"]
+    by_path = {path: (headers, json.loads(body)) for path, headers, body in receiver.got}
+    headers, message = by_path["/in/box"]
+    assert headers["Authorization"] == "Bearer token"
+    assert (message["event"], message["state"], message["blue"]) == ("abort", "aborted", "docs_v1")
+    assert message["verdicts"][0]["detail"] == EVIL, "JSON carries text as it is"
+    assert by_path["/"][0]["Authorization"].startswith("Basic ")
+
+
+def test_a_mail_has_both_parts_and_escapes_one(ledger: Ledger) -> None:
+    mailbox = Mailbox()
+
+    def login(server: object, session: object, envelope: object, mechanism: str, auth: LoginPassword) -> AuthResult:
+        return AuthResult(success=auth == LoginPassword(b"me", b"word"), handled=False)
+
+    server = Controller(mailbox, hostname="127.0.0.1", port=free_port(), authenticator=login, auth_require_tls=False)
+    server.start()
+    try:
+        extra = {"disable_ssl": True, "disable_tls": True, "from_email": "switchover@example.org"}
+        place = {"conn_type": "smtp", "host": "127.0.0.1", "port": server.port, "extra": extra}
+        edge = edge_of(
+            Connection(id="mail", login="me", password="word", **place),
+            Connection(id="wrong", login="me", password="secret-that-is-wrong", **place),
+        )
+        to = ["a@example.org", "b@example.org"]
+        parts = [{"kind": "smtp", "connection": name, "to": to} for name in ("mail", "wrong")]
+        lines = sorted(told(ledger, edge, *parts))
+    finally:
+        server.stop()
+    assert lines == ["did not tell smtp 'wrong' of abort: refused with 535", "told smtp 'mail' of abort"]
+    ((recipients, mail),) = mailbox.got
+    assert recipients == to
+    assert mail["Subject"] == "Switchover docs: aborted before the flip"
+    assert mail["From"] == "switchover@example.org"
+    html = mail.get_body(("html",)).get_content()
+    assert "&lt;script&gt;" in html and "<script>" not in html
+    assert EVIL in mail.get_body(("plain",)).get_content()
+
+
+def test_mail_is_encrypted_unless_the_connection_says_otherwise(ledger: Ledger) -> None:
+    mailbox = Mailbox()
+    server = Controller(mailbox, hostname="127.0.0.1", port=free_port())
+    server.start()
+    try:
+        place = {"conn_type": "smtp", "host": "127.0.0.1", "port": server.port}
+        edge = edge_of(
+            Connection(id="tls", extra={"disable_ssl": "true"}, **place), Connection(id="ssl", extra={}, **place)
+        )
+        parts = [{"kind": "smtp", "connection": name, "to": ["a@example.org"]} for name in ("tls", "ssl")]
+        lines = told(ledger, edge, *parts)
+    finally:
+        server.stop()
+    assert len(lines) == 2 and all(line.startswith("did not tell smtp") for line in lines)
+    assert mailbox.got == []
+
+
+def test_only_what_a_channel_asks_for_is_told(ledger: Ledger, receiver: Receiver) -> None:
+    edge = edge_of(Connection(id="hook", conn_type="http", host="127.0.0.1", port=receiver.port))
+    channel = {"kind": "webhook", "connection": "hook", "events": ["rollback", "stuck"]}
+    assert told(ledger, edge, channel, event=Event.FLIP) == []
+    assert told(ledger, edge, channel, event=Event.STUCK) == ["told webhook 'hook' of stuck"]
+    assert len(receiver.got) == 1
+
+
+def test_every_event_has_its_title() -> None:
+    assert set(TITLES) == set(Event)
+
+
+def test_a_template_of_the_team_is_used_and_a_broken_one_is_told_by_the_own(
+    ledger: Ledger, receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "good.j2").write_text("{{ run.service }} ended: {{ run.reason }}")
+    (tmp_path / "typo.j2").write_text("{{ serivce }}")
+    (tmp_path / "no_json.j2").write_text("service: {{ run.service }}")
+    edge = edge_of(Connection(id="x", conn_type="http", host="127.0.0.1", port=receiver.port))
+
+    def channel(kind: str, name: str) -> dict[str, str]:
+        return {"kind": kind, "connection": "x", "template": str(tmp_path / name)}
+
+    assert told(ledger, edge, channel("slack", "good.j2")) == ["told slack 'x' of abort"]
+    assert json.loads(receiver.got[-1][2])["text"] == f"docs ended: {slack_escape(EVIL)}"
+    *_, line = told(ledger, edge, channel("slack", "typo.j2"))
+    assert line == "told slack 'x' of abort, by the own text: template typo.j2: UndefinedError: 'serivce' is undefined"
+    *_, line = told(ledger, edge, channel("webhook", "no_json.j2"))
+    assert "template no_json.j2: is not JSON" in line and "| tojson" in line
+    assert json.loads(receiver.got[-1][2])["event"] == "abort"
+
+
+def test_a_broken_channel_is_one_line_without_its_secret(ledger: Ledger, receiver: Receiver) -> None:
+    receiver.answer = 500
+    secret = {"password": "T0/B0/secret", "host": "127.0.0.1"}
+    edge = edge_of(
+        Connection(id="refuses", conn_type="http", port=receiver.port, **secret),
+        Connection(id="closed", conn_type="http", port=free_port(), **secret),
+        Connection(id="wrong_type", conn_type="postgres", **secret),
+    )
+    names = ("refuses", "closed", "wrong_type", "missing")
+    lines = sorted(told(ledger, edge, *({"kind": "slack", "connection": name} for name in names)))
+    assert lines == [
+        "did not tell slack 'closed' of abort: did not answer: ConnectError",
+        "did not tell slack 'missing' of abort: connection 'missing': not found",
+        "did not tell slack 'refuses' of abort: answered 500",
+        "did not tell slack 'wrong_type' of abort: connection 'wrong_type': is of type 'postgres';"
+        " allowed: http, https, slackwebhook",
+    ]
+
+
+def test_a_silent_server_is_not_waited_for(ledger: Ledger, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert channels.TIMEOUT_S < CLOSE_S, "a message that fails is still written down"
+    monkeypatch.setattr(channels, "TIMEOUT_S", 0.5)
+    receiver.answer = None
+    edge = edge_of(Connection(id="hook", conn_type="http", host="127.0.0.1", port=receiver.port))
+    parts = TypeAdapter(list[Channel]).validate_python([{"kind": "webhook", "connection": "hook"}])
+    tell(edge=edge, ledger=ledger, id=RUN, channels=parts, event=Event.ABORT)
+    assert ledger.journal.events(RUN) == [], "who tells goes on at once"
+    edge.close()
+    assert [row["text"] for row in ledger.journal.events(RUN)] == [
+        "did not tell webhook 'hook' of abort: did not answer: ReadTimeout"
+    ]
+
+
+def test_the_page_has_every_event_every_channel_and_all_that_a_template_sees(ledger: Ledger) -> None:
+    page = (ROOT / "docs" / "notifications.md").read_text()
+    for event in Event:
+        assert f"| `{event}` |" in page
+    for kind in SENDERS:
+        assert f"### {kind}\n" in page
+    for name in compose(ledger, RUN, Event.STUCK).values:
+        assert f"| `{name}` |" in page
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
