@@ -22,7 +22,7 @@ import psycopg
 import sqlalchemy as sa
 
 from sandbox import ingest
-from sandbox.errors import SandboxError
+from sandbox.errors import NotHere, SandboxError
 from sandbox.follow import Follower
 from sandbox.planes import PLANES, PLANS, DataPlane
 from sandbox.postgres import DOCS_DB, LEDGER_DB
@@ -38,7 +38,7 @@ GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"
 RATE = 20
 FAULT_AFTER_S = 8.0
 CATCH_UP_S = 60.0
-MADE = ("pg", "airflow", "logs", "result.json", "traffic.json")  # besides what a data plane makes
+MADE = ("pg", "redis", "airflow", "logs", "result.json", "traffic.json")  # besides what a data plane makes
 
 
 class Demo:
@@ -61,6 +61,10 @@ class Demo:
         """Servers, indexes, service, load, writers and Airflow."""
         self.stack.start_postgres()
         self.plane.start_servers()
+        try:
+            self.plane.start_cache()
+        except NotHere as reason:
+            self.say(f"without a shared cache: {reason}")
         self.stack.together(self.stack.start_airflow, self._data_plane)
         self.stack.wait_for_dags([self.dag_id, "docs_ingest"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from sandbox import analyzer, ranking
 from sandbox.live import Live
 from sandbox.store import NoIndex, Store, Stored
+from switchover.cache import CacheNamespace
 from switchover.encoder import WordLlamaEncoder, encoder_from
 from switchover.errors import SwitchoverError
 from switchover.pins import Manifest
@@ -32,6 +34,11 @@ class Arm:
     index_hash: str  # as stored beside the index
     encoder: WordLlamaEncoder
     ranker: ranking.Ranker
+
+    @functools.cached_property
+    def namespace(self) -> CacheNamespace:
+        """Where answers of this build are cached, by the pins as this process runs them."""
+        return CacheNamespace.of(own_pins(self))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 Environment: DOCS_DB_URL (libpq URL of the retrieval database), DOCS_PLAN (the plan whose pointer is resolved at
 the start of each request; see ``sandbox.live``), DOCS_SERVICE_TOKEN (a secret whose presence is reported, never
-its value). ``--arm docs_v1`` serves that arm alone and asks no pointer: it stands behind a load balancer.
+its value), AIRFLOW_CONN_DOCS_CACHE (where answers are cached for all processes; without it each caches its own).
+``--arm docs_v1`` serves that arm alone and asks no pointer: it stands behind a load balancer.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox import ranking
+from sandbox.answer_cache import THROUGH_CACHE, AnswerCache
 from sandbox.live import Live, live_from
 from sandbox.opensearch import OpenSearchStore
 from sandbox.reader import Arm, NoArm, NotServing, Reader, own_pins
@@ -73,12 +75,14 @@ class Service:
         store = PgStore(pool=pool) if live.search is None else OpenSearchStore(client=live.search)
         self.reader = Reader(store=store, live=live, only=only)
         self.log = RequestLog(pool=pool)
+        self.cache = AnswerCache()
         self._faults: dict[str, str] = {}
         self._requests: Counter[str] = Counter()
 
     async def ask(self, body: Ask, arm_name: ArmName = None, probe: Probe = None) -> JSONResponse:
-        """``POST /ask``: a cited answer."""
-        return await self._serve(body, arm_name, probe, self._answer)
+        """``POST /ask``: a cited answer. Probes measure the arm, so they go past the cache unless they ask for it."""
+        past = probe is not None and probe != THROUGH_CACHE
+        return await self._serve(body, arm_name, probe, self._answer if past else self._cached)
 
     async def retrieve(self, body: Ask, arm_name: ArmName = None, probe: Probe = None) -> JSONResponse:
         """``POST /retrieve``: the hits alone."""
@@ -99,6 +103,7 @@ class Service:
                 },
                 "secrets": _secrets(arm),
                 "count": await self.reader.count(arm),
+                "cache": self.cache.report(arm.namespace),
             }
         )
 
@@ -160,10 +165,16 @@ class Service:
             )
         return JSONResponse(content, status_code=status)
 
+    async def _cached(self, arm: Arm, body: Ask, began: float) -> dict[str, Any]:
+        if self._inverted(arm):
+            return await self._answer(arm, body, began)
+        asked = {"question": body.question, "k": body.k}
+        return await self.cache.answer(arm.namespace, asked, lambda: self._answer(arm, body, began))
+
     async def _answer(self, arm: Arm, body: Ask, began: float) -> dict[str, Any]:
         found = await self.reader.find(arm, body.question, k=body.k, began=began, inverted=self._inverted(arm))
         reply, stages = self.reader.reason(arm, body.question, found)
-        return ranking.answer(
+        answer = ranking.answer(
             target=arm.manifest.target,
             index_hash=arm.index_hash,
             question=body.question,
@@ -172,6 +183,7 @@ class Service:
             reply=reply,
             stages_ms=stages,
         )
+        return {**answer, "cache": "off"}
 
     async def _hits(self, arm: Arm, body: Ask, began: float) -> dict[str, Any]:
         found = await self.reader.find(arm, body.question, k=body.k, began=began, inverted=self._inverted(arm))
@@ -218,6 +230,7 @@ def create_app(*, db_url: str, live: Live | None = None, only: str | None = None
             await service.reader.prime()
         yield
         await service.log.close()
+        await service.cache.close()
         await pool.close()
 
     app = FastAPI(title="Sandbox retrieval service", lifespan=lifespan)

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any, ClassVar
 
-from sandbox import ports
+from sandbox import answer_cache, ports
 from sandbox.airflow_home import REPOSITORY
 from sandbox.live import Live, live_of
-from sandbox.servers import Server
+from sandbox.servers import Server, start_redis
 from sandbox.stack import Stack, answers, python
 from switchover.edge import Edge, environment_connections
 from switchover.plan import Plan
@@ -34,6 +34,10 @@ class DataPlane(ABC):
 
     def start_servers(self) -> None:  # noqa: B027 - pgvector and others have none
         """Start what stands beside PostgreSQL. Comes before Airflow, which must know the connections."""
+
+    def start_cache(self) -> None:
+        """Start what the services share their answers in. ``NotHere``: they cache in their own memory only."""
+        self._start_server("Redis (cached answers)", start_redis, answer_cache.CONNECTION)
 
     def build(self, target: str, variant: str) -> None:
         """Build one index and its manifest."""
