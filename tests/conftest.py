@@ -6,11 +6,22 @@ directory with it.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+# The quick profile tries the same examples every time, so that a test that turns red was broken by a change. The long
+# one looks for new examples. Neither is timed: a loaded machine is no error.
+settings.register_profile("quick", max_examples=25, derandomize=True, deadline=None)
+settings.register_profile("long", max_examples=1_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 pytest_plugins = ["tests.contract.recorder", "tests.servers"]
 
@@ -32,6 +43,16 @@ def pg_url(pg_server: Postgres) -> str:
     """libpq URL of a database with pgvector that the whole session shares."""
     pg_server.create_database("tests", vector=True)
     return pg_server.url("tests")
+
+
+@pytest.fixture(scope="session")
+def migrated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Airflow home with nothing in it but its metadata database, to be copied."""
+    home = tmp_path_factory.mktemp("airflow")
+    keys = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__UNIT_TEST_MODE": "True"}
+    argv = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(argv, env={**os.environ, **keys}, check=True, timeout=180, capture_output=True)
+    return home
 
 
 @pytest.fixture

@@ -156,7 +156,6 @@ def build(conn: psycopg.Connection[Any], spec: BuildSpec) -> Manifest:
     """
     rows = chunks(spec)
     built = manifest(spec, rows)
-    encoded = vectors(spec, rows)
     with conn.transaction():
         tables.create(conn)
         corpus.load(conn)
@@ -166,7 +165,7 @@ def build(conn: psycopg.Connection[Any], spec: BuildSpec) -> Manifest:
                 raise TargetRefused(f"build: {spec.target!r} is live and holds another build; build under a free name")
             _forget_live_writes(conn, spec.target)
             _replace_table(conn, spec)
-            _insert(conn, spec.target, rows, encoded)
+            _insert(conn, spec.target, rows, vectors(spec, rows))
             _index(conn, spec)
         # The index may stay while other pins change, such as the rerank's settings in newer code.
         conn.execute(

@@ -30,9 +30,7 @@ RULES = Rules.model_validate(
     }
 )
 BETTER_TO_WORSE = {Outcome.PASS: 0, Outcome.INCONCLUSIVE: 1, Outcome.ERROR: 1, Outcome.FAIL: 2}
-SLOW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+SLOW = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @st.composite

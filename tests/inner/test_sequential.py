@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -51,7 +51,6 @@ def test_counts_and_shares_agree() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0, 1), max_size=300), max_size=4), st.sampled_from([1e-9, 0.005, 0.3, 0.999]))
-@settings(deadline=None, max_examples=30)
 def test_the_wealth_is_the_product_of_what_every_bet_returns(ticks: list[list[float]], level: float) -> None:
     inside = min(max(level, 1e-6), 1 - 1e-6)
     grown = growth_of_shares([x for tick in ticks for x in tick], [len(tick) for tick in ticks], level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,10 @@ print("STATE", run.state)
 """
 
 
-def test_the_dag_applies_its_stream_through_the_airflow_connection(built: Conn, built_url: str, tmp_path: Path) -> None:
+def test_the_dag_applies_its_stream_through_the_airflow_connection(
+    built: Conn, built_url: str, migrated_home: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(migrated_home, tmp_path, dirs_exist_ok=True)
     for n in range(3):
         ingest.append(built, stream="dag", key=f"k{n}", text="Harbour log: the ferry left.")
     ingest.append(built, stream="process", key="other", text="Not for the DAG.")
@@ -48,7 +52,6 @@ def test_the_dag_applies_its_stream_through_the_airflow_connection(built: Conn, 
         "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
         "AIRFLOW_CONN_DOCS_DB": json.dumps(connection),
     }
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True)
     code = RUN.replace("FOLDER", repr(str(INCLUDE / "sandbox" / "dags")))
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert "STATE success" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]

@@ -61,6 +61,13 @@ class World:
         """Whether the fence is closed."""
         return bool(self.sql("SELECT frozen FROM switchover_fence WHERE fence = 'docs_ingest'")[0][0])
 
+    def green_build(self) -> list[tuple[object, ...]]:
+        """Differs as soon as a row of Green's index or its manifest is written or gone, whatever is written."""
+        if self.sql("SELECT to_regclass('docs_v2')") == [(None,)]:
+            return []
+        rows = self.sql("SELECT md5(string_agg(ctid || ' ' || xmin, ',' ORDER BY ctid)) FROM docs_v2")
+        return rows + self.sql("SELECT xmin::text FROM switchover_manifest WHERE target = 'docs_v2'")
+
     def open(self, id: str = "docs:1", plan: Plan | None = None, **options: object) -> Switch:
         """A run after preflight."""
         preflight(plan=plan or self.plan, edge=self.edge, id=id, actor="test", **options)  # type: ignore[arg-type]
@@ -168,9 +175,13 @@ def world(session_world: World) -> Iterator[World]:
     session_world.sql("UPDATE switchover_fence SET frozen = false, epoch = 0")
     session_world.sql("TRUNCATE switchover_run CASCADE")
     session_world.sql("TRUNCATE switchover_lease")
+    green = session_world.green_build()
     yield session_world
     httpx.post(f"{session_world.service}/sandbox/fault", json={"target": "docs_v2", "kind": "none"})
+    if session_world.green_build() == green:
+        return
     with psycopg.connect(session_world.db_url, autocommit=True) as conn:
         conn.execute("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
         conn.execute("UPDATE switchover_manifest SET index_hash = manifest -> 'pins' ->> 'INDEX_HASH'")
+        conn.execute("DROP TABLE IF EXISTS docs_v2")
         build.build(conn, build.DOCS_V2)

@@ -96,26 +96,43 @@ def test_eval_of_a_service_that_is_down_is_not_a_pass(call: Any, monkeypatch: py
     assert found["outcome"] == "FAIL"
 
 
-def test_replay_judges_recorded_evidence_again(call: Any, world: World, tmp_path: Path) -> None:
+def test_recorded_evidence_is_judged_again_and_exported(call: Any, world: World, tmp_path: Path) -> None:
     switch = world.open()
     freeze(switch)
     verify(switch)
+    assert call("export", switch.id, "--out", str(tmp_path / "none"))[0] == 2, "nothing was asked yet"
     warm(switch)
     assert flip_or_abort(switch)
     finish.abort(switch)
-    code, found = call("replay", switch.id)
+    replayed(call, switch.id, tmp_path / "rules.yaml")
+    exported(call, switch.id, tmp_path / "runs")
+    assert not (tmp_path / "none").exists()
+
+
+def replayed(call: Any, id: str, stricter: Path) -> None:
+    code, found = call("replay", id)
     assert (code, found["changed"]) == (0, [])
-    stricter = tmp_path / "rules.yaml"
     stricter.write_text("ds_question: {accept: 0.1}\nlatency_p95: {accept: 5}\n")
-    code, found = call("replay", switch.id, "--rules", str(stricter))
+    code, found = call("replay", id, "--rules", str(stricter))
     assert code == 1
     assert found["changed"] == ["ds_question: PASS -> FAIL"]
-    told = call("report", switch.id)[1]["comparison"]
+    told = call("report", id)[1]["comparison"]
     assert told["note"] == "" and {segment["tag"] for segment in told["segments"]} == {"topic"}
     assert told["measures"]["flips"]["n"] == 48
     stricter.write_text("ds_question: {acept: 0.1}\n")
-    assert call("replay", switch.id, "--rules", str(stricter))[0] == 2
+    assert call("replay", id, "--rules", str(stricter))[0] == 2
     assert call("replay", "docs:nobody")[0] == 2
+
+
+def exported(call: Any, id: str, out: Path) -> None:
+    """A run for each arm and paraphrase."""
+    code, found = call("export", id, "--out", str(out))
+    assert (code, found["phase"]) == (0, "warm")
+    assert [(file["name"], file["questions"], file["unanswered"]) for file in found["files"]] == [
+        (f"{arm}.p{paraphrase}.trec", 48, 0) for arm in ("blue", "green") for paraphrase in range(3)
+    ]
+    first = (out / "green.p2.trec").read_text().splitlines()[0]
+    assert re.fullmatch("q01-assert-optimized Q0 [^ ]+ 1 1.000000 docs_v2.p2", first)
 
 
 def test_power_says_what_can_be_told(call: Any) -> None:
@@ -159,20 +176,3 @@ def test_gold_check_and_export_against_the_plans_corpus(call: Any, world: World,
         assert (code, found["questions"]) == (0, 48)
         assert call("gold", "check", str(again), "--plan", PLAN)[0] == 0
     assert (tmp_path / "--plan.jsonl").read_text() == (tmp_path / "--corpus.jsonl").read_text()
-
-
-def test_export_writes_a_run_for_each_arm_and_paraphrase(call: Any, world: World, tmp_path: Path) -> None:
-    switch = world.open()
-    freeze(switch)
-    verify(switch)
-    assert call("export", switch.id, "--out", str(tmp_path / "none"))[0] == 2, "nothing was asked yet"
-    warm(switch)
-    finish.abort(switch)
-    code, found = call("export", switch.id, "--out", str(tmp_path / "runs"))
-    assert (code, found["phase"]) == (0, "warm")
-    assert [(file["name"], file["questions"], file["unanswered"]) for file in found["files"]] == [
-        (f"{arm}.p{paraphrase}.trec", 48, 0) for arm in ("blue", "green") for paraphrase in range(3)
-    ]
-    assert not (tmp_path / "none").exists()
-    first = (tmp_path / "runs" / "green.p2.trec").read_text().splitlines()[0]
-    assert re.fullmatch("q01-assert-optimized Q0 [^ ]+ 1 1.000000 docs_v2.p2", first)
