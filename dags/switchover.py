@@ -1,14 +1,12 @@
 """One DAG a plan: ``switchover__<service>``, the checklist of SPEC as tasks. Wiring only.
 
-Plans are in ``include/plans``, or where ``SWITCHOVER_PLANS`` says: a folder, or one plan. A plan that cannot be
-read is reported as an import error of that plan; the other plans still load.
+Where plans are is in ``switchover_airflow.plans``. A plan that cannot be read is reported as an import error of that
+plan; the other plans still load.
 """
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, chain
@@ -29,10 +27,8 @@ from switchover_airflow.operators.steps import (
     VerifyOperator,
     WarmOperator,
 )
-from switchover_airflow.plans import BrokenPlan
+from switchover_airflow.plans import BrokenPlan, plan_paths
 from switchover_airflow.sensors.hold import HoldSensor
-
-PLANS = Path(os.environ.get("SWITCHOVER_PLANS") or Path(__file__).parents[1] / "include" / "plans")
 
 CHECKLIST = {
     "preflight": "Is there anything to do? Read the pointer, take its lease, open the ledger record.",
@@ -139,7 +135,7 @@ def _doc(plan: Plan) -> str:
     )
 
 
-for path in sorted(PLANS.glob("*.yaml")) if PLANS.is_dir() else [PLANS]:
+for path in plan_paths():
     try:
         loaded = build_dag(load_plan(path))
     except PlanError as error:

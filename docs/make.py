@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from switchover.cli import build_parser
 from switchover.plan import Plan, plan_schema
+from switchover.playbook import PLAYBOOK
 from switchover.protocol import TRANSITIONS, State
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +46,8 @@ WRITERS_HEAD = """| kind | proof | waits for work | as found | foreign change | 
 | --- | --- | --- | --- | --- | --- | --- |
 """
 WRITER_FACTS = ("waits_for_work", "resumed_as_found", "foreign_change_seen", "epoch_compared")
+
+FIRES = "## When it fires\n"
 
 STATES_INTRO = """# States
 
@@ -75,6 +78,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "writers.md": _with_table("writers", WRITERS_HEAD + _writer_rows()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
+        **{ROOT / "docs" / "rules" / f"{rule}.md": _with_playbook(rule) for rule in PLAYBOOK},
     }
 
 
@@ -83,6 +87,12 @@ def _with_table(name: str, table: str) -> str:
     page, begin = (ROOT / "docs" / f"{name}.md").read_text(), TABLE_BEGIN.format(name)
     before, rest = page.split(begin, 1)
     return before + begin + table + TABLE_END + rest.split(TABLE_END, 1)[1]
+
+
+def _with_playbook(rule: str) -> str:
+    """The rule's page with its last section made again from the playbook."""
+    before = (ROOT / "docs" / "rules" / f"{rule}.md").read_text().split(FIRES)[0]
+    return before + FIRES + "\n" + "\n".join(f"{n}. {step}" for n, step in enumerate(PLAYBOOK[rule], 1)) + "\n"
 
 
 def _measured(name: str) -> list[tuple[str, dict[str, Any]]]:

@@ -19,7 +19,7 @@ from sandbox.postgres import AIRFLOW_DB, DOCS_DB, LEDGER_DB, Postgres
 
 REPOSITORY = Path(__file__).parents[2]
 SANDBOX_DAGS = Path(__file__).parent / "dags"
-LOGIN = "admin"
+LOGIN, GUEST = "admin", "guest"
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "api-server": ("api-server",),
     # One file system serves all logs, and Airflow's log servers listen on every address: leave them out.
@@ -78,7 +78,7 @@ class AirflowHome:
     def prepare(self) -> None:
         """Make the home and the password file of the simple auth manager."""
         self.home.mkdir(mode=0o700, exist_ok=True)
-        write_private(self._passwords, json.dumps({LOGIN: self.secrets.password}))
+        write_private(self._passwords, json.dumps(dict.fromkeys((LOGIN, GUEST), self.secrets.password)))
 
     @property
     def _passwords(self) -> Path:
@@ -108,8 +108,8 @@ class AirflowHome:
                 "plugins_folder": REPOSITORY / "plugins",
                 "load_examples": False,
                 "dags_are_paused_at_creation": False,
-                "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-                "simple_auth_manager_users": f"{LOGIN}:admin",
+                "auth_manager": "sandbox.auth_manager.SandboxAuthManager",
+                "simple_auth_manager_users": f"{LOGIN}:admin,{GUEST}:viewer",
                 "simple_auth_manager_passwords_file": self._passwords,
                 "fernet_key": self.secrets.fernet_key,
                 "execution_api_server_url": f"{self.url}/execution/",

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -30,15 +31,17 @@ from sandbox.scenarios import BLUE, GREEN, SCENARIOS, Scenario
 from sandbox.stack import AIRFLOW_PORT, SERVICE_PORT, Stack, python
 from switchover.errors import SwitchoverError
 from switchover.ledger import Ledger
+from switchover.page import render_run
 from switchover.plan import load_plan
 from switchover.report import rule_table
+from switchover.review import review
 
 ROOT = Path(__file__).parents[2]
 GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"
 RATE = 20
 FAULT_AFTER_S = 8.0
 CATCH_UP_S = 60.0
-MADE = ("pg", "redis", "airflow", "logs", "result.json", "traffic.json")  # besides what a data plane makes
+MADE = ("pg", "redis", "airflow", "logs", "result.json", "review.html", "traffic.json")  # besides a data plane's
 
 
 class Demo:
@@ -51,6 +54,8 @@ class Demo:
         self.hold_s = hold_s
         self.stack = stack
         self.began = time.monotonic()
+        self.page = ""  # inside Airflow
+        self.file = stack.state / "review.html"  # the same, when Airflow is gone
         self._fault_set = False
 
     def say(self, text: str) -> None:
@@ -91,6 +96,8 @@ class Demo:
         conf = {"hold_minutes": self.hold_s / 60}
         run = self.stack.api.post(f"dags/{self.dag_id}/dagRuns", {"logical_date": None, "conf": conf})
         self.say(f"triggered {self.dag_id}, hold {self.hold_s:g} s: {self.scenario.told}")
+        self.page = f"{self.stack.url}/dags/{self.dag_id}/runs/{quote(run['dag_run_id'])}/plugin/switchover"
+        self.say(f"review page: {self.page}")
         ledger = Ledger(engine=sa.create_engine(self.stack.postgres.sqlalchemy_url(LEDGER_DB)))
         follower = Follower(
             stack=self.stack,
@@ -101,6 +108,8 @@ class Demo:
         )
         state = follower.until_done(timeout=self.hold_s + 300, on_hold=self._break_green)
         summary = follower.summary()
+        if summary is not None:
+            self.file.write_text(render_run(review(ledger, follower.id), base=None))
         self.stack.keeper.stop("load")
         effects = self._effects()
         traffic = json.loads((self.stack.state / "traffic.json").read_text())
@@ -181,6 +190,7 @@ def tell(result: dict[str, Any], wrong: Sequence[str], stack: Stack) -> None:
     for problem in wrong:
         print(f"NOT AS EXPECTED: {problem}")
     print(f"result: {stack.state / 'result.json'}")
+    print(f"review page: {stack.state / 'review.html'}")
     print(f"evidence: {stack.state / 'airflow' / 'evidence'}; logs: {stack.state / 'logs'}")
 
 
@@ -237,6 +247,7 @@ def _run(scenario: Scenario, plane: type[DataPlane], options: argparse.Namespace
             demo.start_load()
             stack.keep()
             print(f"Airflow is up: {stack.url} (admin / {stack.password}); `make stop` ends it")
+            print(f"review page in Airflow: {demo.page}")
     return 1 if wrong else 0
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from switchover.evidence import ARMS, Evidence, Floats
 from switchover.figures import Figures, Side
-from switchover.gold import Item
 from switchover.paired import Comparison, Moved, compare, finite
 from switchover.rules import Rules
 from switchover.segments import Segment, judge_segments
@@ -23,9 +22,20 @@ from switchover.segments import Segment, judge_segments
 Row = Mapping[str, Any]
 Probe = tuple[str, int, int, int]  # question, tick, paraphrase, seed
 HitsOf = Callable[[Sequence[Probe]], Iterable[Row]]
+RowsOf = Callable[[Sequence[str]], Iterable[Row]]
 
 QUALITY = ("flips", "ds_question", "coverage")
 WORSE, BETTER = 10, 5  # movers that are kept
+
+
+class Asked(Protocol):
+    """What is known of a question: its paraphrases and its tags."""
+
+    @property
+    def paraphrases(self) -> Sequence[str]: ...
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +98,32 @@ class ArmsCompared:
 
 
 def compare_arms(
-    rows: Sequence[Row], questions: Sequence[str], *, rules: Rules, items: Mapping[str, Item], hits_of: HitsOf
+    rows: Sequence[Row], questions: Sequence[str], *, rules: Rules, items: Mapping[str, Asked], hits_of: HitsOf
 ) -> ArmsCompared:
-    """Compare both arms over evidence rows of ``questions``.
+    """Compare both arms over evidence rows of ``questions``; see ``compare_evidence``."""
+    return compare_evidence(
+        Evidence.from_rows(rows, questions),
+        rules=rules,
+        items=items,
+        rows_of=lambda wanted: [row for row in rows if row["question"] in wanted],
+        hits_of=hits_of,
+    )
 
-    ``items`` are the gold items by id, as far as they are known: their tags make the segments. ``hits_of``
-    fetches the rows with ``hits`` of some probes, for both arms; it is asked once.
+
+def compare_evidence(
+    evidence: Evidence, *, rules: Rules, items: Mapping[str, Asked], rows_of: RowsOf, hits_of: HitsOf
+) -> ArmsCompared:
+    """Compare both arms over all evidence of a phase.
+
+    ``items`` are the questions by id, as far as they are known: their tags make the segments. ``rows_of`` fetches
+    the rows of some questions, ``hits_of`` those with ``hits`` of some probes, for both arms; each is asked once.
     """
-    evidence = Evidence.from_rows(rows, questions)
     measures = measure_arms(evidence, rules=rules)
-    tags = [items[question].tags if question in items else {} for question in questions]
+    tags = [items[question].tags if question in items else {} for question in evidence.questions]
     return ArmsCompared(
         measures=measures,
         segments=judge_segments(evidence, tags, rules=rules) if any(tags) else [],
-        movers=_movers(rows, questions, measures, items, hits_of),
+        movers=_movers(evidence.questions, measures, items, rows_of, hits_of),
     )
 
 
@@ -156,19 +178,18 @@ def trouble(measures: Sequence[Measure]) -> tuple[Floats, Floats]:
 
 
 def _movers(
-    rows: Sequence[Row],
     questions: Sequence[str],
     measures: Sequence[Measure],
-    items: Mapping[str, Item],
+    items: Mapping[str, Asked],
+    rows_of: RowsOf,
     hits_of: HitsOf,
 ) -> list[Mover]:
     blue, green = trouble(measures)
     ordered = compare(green, blue, questions=questions, higher_is_better=False, reach=3.0).moved
     moved = [*[m for m in ordered if m.change > 0][:WORSE], *[m for m in ordered if m.change < 0][:BETTER]]
     of_question: dict[str, list[Row]] = {mover.question: [] for mover in moved}
-    for row in rows:
-        if row["question"] in of_question:
-            of_question[row["question"]].append(row)
+    for row in rows_of(list(of_question)):
+        of_question[row["question"]].append(row)
     probes = {mover.question: _probe(mover, of_question[mover.question]) for mover in moved}
     hits: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {question: {} for question in of_question}
     for row in hits_of([probe for probe in probes.values() if probe is not None]):

@@ -15,8 +15,10 @@ from switchover.arms_text import compared_text
 from switchover.edge import Edge, environment_connections
 from switchover.errors import BadInput, LeaseLost, NotConverged, PointerConflict, SwitchoverError, TargetRefused
 from switchover.ledger import Ledger
+from switchover.page import render_run
 from switchover.plan import load_plan, plan_schema
-from switchover.report import compared_arms, markdown, rule_table, status_line, summarise
+from switchover.report import markdown, rule_table, status_line
+from switchover.review import review
 from switchover.steps.finish import restore
 from switchover.steps.switch import Switch
 
@@ -94,6 +96,9 @@ def build_parser() -> argparse.ArgumentParser:
         commands, "report", _report, "everything about one switchover", "switchover report docs:manual__2026"
     )
     report.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
+    kind = report.add_mutually_exclusive_group()
+    kind.add_argument("--html", type=Path, metavar="FILE", help="write the review page as one file that can be mailed")
+    kind.add_argument("--markdown", action="store_true", help="print Markdown only, for a pull request or a ticket")
     _ledger_option(report)
     return parser
 
@@ -150,14 +155,25 @@ def _restore(options: argparse.Namespace, edge: Edge) -> Result:
 
 
 def _report(options: argparse.Namespace, edge: Edge) -> Result:
-    ledger = Ledger(engine=edge.sql(options.ledger))
-    summary, compared = summarise(ledger, options.run), compared_arms(ledger, options.run)
-    parts = [markdown(summary)]
-    if summary["verdicts"]:
-        parts.append(rule_table(summary["verdicts"]))
-    if compared is not None:
-        parts.append(compared_text(compared))
-    return "\n\n".join(parts), {**summary, "comparison": compared and compared.to_json()}, EXIT_OK
+    found = review(Ledger(engine=edge.sql(options.ledger)), options.run)
+    if options.html is not None:
+        _write(options.html, render_run(found, base=None))
+        return f"{options.html}: written; it needs no other file", {"file": str(options.html)}, EXIT_OK
+    parts = [found.facts["status"], *(f"not recorded: {each}" for each in found.missing), markdown(found.facts)]
+    if options.markdown:
+        return parts[-1], found.to_json(), EXIT_OK
+    if found.facts["verdicts"]:
+        parts.append(rule_table(found.facts["verdicts"]))
+    if found.compared is not None:
+        parts.append(compared_text(found.compared.arms))
+    return "\n\n".join(parts), found.to_json(), EXIT_OK
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

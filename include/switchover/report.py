@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from switchover.arms_compared import ArmsCompared, compare_arms
-from switchover.arms_text import compared_text
-from switchover.errors import GoldError
-from switchover.gold import read_items
+from switchover.arms_compared import ArmsCompared, compare_evidence
+from switchover.evidence import Evidence
 from switchover.ledger import Ledger, RunRow
 from switchover.protocol import State
+from switchover.rules import Rules
 from switchover.text import table
 
 Summary = dict[str, Any]
 RULE_COLUMNS = ("rule", "outcome", "value", "bound", "margin", "n", "needs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A question as the ledger remembers it."""
+
+    paraphrases: Sequence[str]
+    tags: Mapping[str, str]
 
 
 def summarise(ledger: Ledger, id: str) -> Summary:
@@ -45,7 +50,7 @@ def summarise(ledger: Ledger, id: str) -> Summary:
         "ttr_s": ttr(row),
         "steps": [_step(step) for step in journal.steps(id)],
         "checks": [{key: check[key] for key in ("name", "ok", "found", "expected")} for check in journal.checks(id)],
-        "verdicts": [{"gate": v["gate"], "tick": v["tick"], **v["body"]} for v in journal.verdicts(id, latest=True)],
+        "verdicts": [_verdict(verdict) for verdict in journal.verdicts(id, latest=True)],
         "writers": [_plain(writer, "run") for writer in journal.writers(id)],
         "flips": [_plain(flip, "run", "id") for flip in journal.flips(id)],
         "events": [_plain(event, "run", "id") for event in journal.events(id)],
@@ -77,10 +82,10 @@ def ttr(row: RunRow) -> dict[str, float | None] | None:
 def status_line(row: RunRow, now: datetime) -> str:
     """One line in words: who is live, since when, and what comes next."""
     if row.state is State.HOLDING and row.flipped_at and row.hold_until:
-        live = _clock((now - row.flipped_at).total_seconds())
-        whole = _clock((row.hold_until - row.flipped_at).total_seconds())
+        live = clock((now - row.flipped_at).total_seconds())
+        whole = clock((row.hold_until - row.flipped_at).total_seconds())
         return f"Green {row.green!r} live for {live} of {whole}; undecided"
-    since = _clock((now - (row.ended_at or row.updated_at)).total_seconds())
+    since = clock((now - (row.ended_at or row.updated_at)).total_seconds())
     words = {
         State.PROMOTED: f"promoted: Green {row.green!r} is live",
         State.ROLLED_BACK: f"rolled back: Blue {row.blue!r} is live; {row.reason}",
@@ -103,6 +108,9 @@ def markdown(summary: Summary) -> str:
         f"**{summary['state']}** — {_text(summary['reason'])}",
         f"Blue `{_text(summary['blue'])}`, Green `{_text(summary['green'])}`, pointer `{_text(summary['pointer'])}`",
     ]
+    for fired in summary.get("playbook", ()):
+        told = "\n".join(f"{number}. {_text(step)}" for number, step in enumerate(fired["steps"], 1))
+        parts.append(f"## What to look at first: {_text(fired['rule'])}\n\n{told}")
     if summary["ttr_s"]:
         rows = [[name, _cell(value)] for name, value in summary["ttr_s"].items()]
         parts.append("## Time to restore (seconds)\n\n" + _markdown_table(["part", "seconds"], rows))
@@ -119,50 +127,29 @@ def markdown(summary: Summary) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_evidence(ledger: Ledger, id: str, put: Callable[[str, bytes], None]) -> list[str]:
-    """Write the evidence bundle through ``put(name, bytes)``; returns the names.
-
-    With evidence of both arms it compares them, down to the questions that moved most with both arms' hits.
-    """
-    summary = summarise(ledger, id)
-    files = {
-        "summary.json": json.dumps(summary, indent=2, default=str),
-        "report.md": markdown(summary),
-    }
-    compared = compared_arms(ledger, id)
-    if compared is not None:
-        files["comparison.json"] = json.dumps(compared.to_json(), indent=2, default=str)
-        fenced = compared_text(compared).replace("`", "'")  # nothing in a question or a hit ends the fence
-        files["report.md"] += f"\n## Green against Blue\n\n```text\n{fenced}\n```\n"
-    for name, text in files.items():
-        put(name, text.encode())
-    return sorted(files)
+def load_evidence(ledger: Ledger, id: str, *, phase: str) -> Evidence | None:
+    """All evidence of a phase over the questions that were to be asked; ``None`` without any."""
+    asked = [row["id"] for row in ledger.subjects.questions(id)] or ledger.evidence.questions(id)
+    evidence = ledger.evidence.load(id, phase=phase, questions=asked)
+    return evidence if evidence.observed.any() else None
 
 
-def compared_arms(ledger: Ledger, id: str) -> ArmsCompared | None:
-    """Both arms over the newest phase with evidence; ``None`` without any.
-
-    Tags and question texts come from the gold set's file as long as it is the one that was asked.
-    """
-    row, evidence = ledger.runs.get(id), ledger.evidence
-    phase = evidence.newest_phase(id)
-    rows = evidence.rows(id, phase=phase)
-    if not rows:
-        return None
-    plan = row.read_plan()
-    try:
-        items, digest = read_items(Path(plan.gold.path))
-        note = "" if digest == row.gold_digest else f"no tags: {plan.gold.path} is not the gold set that was asked"
-    except GoldError as error:
-        items, note = [], f"no tags: {error}"
-    compared = compare_arms(
-        rows,
-        evidence.questions(id),
-        rules=plan.rules,
-        items={} if note else {item.id: item for item in items},
-        hits_of=lambda probes: evidence.hits(id, phase=phase, probes=probes),
+def compare_recorded(ledger: Ledger, id: str, evidence: Evidence, *, phase: str, rules: Rules) -> ArmsCompared:
+    """Both arms by what the ledger holds: questions, tags and hits as they were recorded."""
+    questions = ledger.subjects.questions(id)
+    compared = compare_evidence(
+        evidence,
+        rules=rules,
+        items={row["id"]: Recorded(paraphrases=row["paraphrases"], tags=row["tags"]) for row in questions},
+        rows_of=lambda wanted: ledger.evidence.of_questions(id, phase=phase, questions=wanted),
+        hits_of=lambda probes: ledger.evidence.hits(id, phase=phase, probes=probes),
     )
-    return replace(compared, note=note)
+    return compared if questions else replace(compared, note="no tags, no texts: the questions were not recorded")
+
+
+def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    columns = {name: verdict[name] for name in ("gate", "tick", "rule", "outcome")}
+    return {**columns, **verdict["body"]} if isinstance(verdict["body"], dict) else columns
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,9 +175,13 @@ def _iso(at: datetime | None) -> str | None:
     return at.isoformat() if at is not None else None
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A length of time for people: ``6 min 20 s``, ``3 h 5 min``, ``12 days``."""
     minutes, rest = divmod(int(max(0.0, seconds)), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes and rest else f"{minutes} min" if minutes else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"
 
 
 def _cell(value: Any) -> str:

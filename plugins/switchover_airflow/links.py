@@ -1,10 +1,11 @@
-"""Links from a task to the thing it moves."""
+"""Links from a task to the thing it moves, and to the page that shows what it did."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseOperatorLink, conf
 
 
 class PointerLink(BaseOperatorLink):
@@ -15,3 +16,14 @@ class PointerLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The task notes the address when it opens the pointer; stored when it ends or defers."""
         return str(getattr(operator, "pointer_url", "") or "")
+
+
+class SwitchoverLink(BaseOperatorLink):
+    """The run's page inside Airflow. Stored when the task ends or defers, so it works during the hold."""
+
+    name = "Switchover"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """The "Switchover" tab of the DAG run."""
+        base = conf.get("api", "base_url", fallback="").rstrip("/")
+        return f"{base}/dags/{quote(ti_key.dag_id)}/runs/{quote(ti_key.run_id)}/plugin/switchover"

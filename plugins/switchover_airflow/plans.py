@@ -1,4 +1,6 @@
-"""A plan that cannot be read, shown by Airflow as an import error of that plan alone.
+"""Where the plans are; and a plan that cannot be read, shown by Airflow as an import error of that plan alone.
+
+Plans are in ``include/plans``, or where ``SWITCHOVER_PLANS`` says: a folder, or one plan.
 
 Airflow keeps one import error a file and takes every DAG of that file out of the scheduler, so a plain
 exception in ``dags/switchover.py`` would stop every service. A broken plan becomes a DAG instead that
@@ -7,12 +9,19 @@ refuses to be serialised: Airflow reports it under its own ``relative_fileloc``,
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
 
 from switchover.errors import PlanError
+
+
+def plan_paths() -> list[Path]:
+    """The files of all plans."""
+    plans = Path(os.environ.get("SWITCHOVER_PLANS") or Path(__file__).parents[2] / "include" / "plans")
+    return sorted(plans.glob("*.yaml")) if plans.is_dir() else [plans]
 
 
 class BrokenPlan(DAG):

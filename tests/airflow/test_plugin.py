@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +29,14 @@ def test_airflow_does_not_import_the_package_a_second_time() -> None:
     from airflow._shared.module_loading.file_discovery import find_path_from_directory
 
     found = list(find_path_from_directory(ROOT / "plugins", ".airflowignore", "glob"))
-    assert [path for path in found if path.endswith(".py")] == []
+    assert [Path(path).name for path in found if path.endswith(".py")] == ["switchover_plugin.py"]
+
+
+def test_loading_the_plugin_loads_neither_the_page_nor_the_api_server() -> None:
+    code = "import switchover_plugin, sys; print([m for m in sys.modules if m.split('.')[0] in ('fastapi', 'pygal')])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_trigger_survives_its_journey() -> None:

@@ -1,4 +1,7 @@
-"""The demo for real, as README tells it: a running Airflow, live traffic, nothing left behind."""
+"""The demo for real, as README tells it: a running Airflow, live traffic, nothing left behind.
+
+The demo of a good Green is the one that the browser visits: tests/browser.
+"""
 
 from __future__ import annotations
 
@@ -45,19 +48,6 @@ def clean(result: dict[str, Any]) -> bool:
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One directory for all runs here: each is also a second start after the one before."""
     return tmp_path_factory.mktemp("demo") / "state"
-
-
-def test_a_good_green_is_promoted(state: Path) -> None:
-    code, told, result = run(state, "pgvector", "good", hold=25)
-    assert code == 0, told
-    assert (result["outcome"], result["run_state"]) == ("promoted", "success")
-    assert result["pointer"] == {"before": "docs_v1", "after": "docs_v2"}
-    assert clean(result)
-    assert result["ttr_s"] is None
-    assert [step["name"] for step in result["steps"]] == ["freeze", "verify", "warm", "flip", "hold", "unfreeze"]
-    bundle = next((state / "airflow" / "evidence").iterdir())
-    assert {path.name for path in bundle.iterdir()} >= {"summary.json", "report.md"}
-    assert leftovers.ours(state) == []
 
 
 def test_a_regression_behind_a_load_balancer_is_rolled_back_within_seconds(state: Path) -> None:

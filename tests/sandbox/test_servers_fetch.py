@@ -53,6 +53,7 @@ def test_each_part_that_cannot_be_had_is_one_line_and_fails_in_ci_alone(
     programs()
     assert fetch.main() == 0
     assert capsys.readouterr().out.splitlines() == [
+        "chromium: not fetched: no apt-get here; install the package chromium",
         "elasticsearch: not fetched: no java on the PATH; install Java 17 or newer",
         "etcd: not fetched: no apt-get here; install etcd and put it on the PATH",
         "kafka: not fetched: no java on the PATH; install Java 17 or newer",

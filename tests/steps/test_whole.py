@@ -8,9 +8,10 @@ import time
 import httpx
 import pytest
 
+from switchover.bundle import write_evidence
 from switchover.errors import BadInput, LeaseLost, PointerConflict, StateConflict
 from switchover.protocol import Decision, State
-from switchover.report import markdown, summarise, ttr, write_evidence
+from switchover.report import markdown, summarise, ttr
 from switchover.steps import finish
 from switchover.steps.flip import flip, flip_or_abort
 from switchover.steps.freeze import freeze

@@ -49,6 +49,23 @@ def fetch_debian(name: str, binary: Callable[[], str], packages: Sequence[str]) 
     return True
 
 
+def fetch_chromium() -> bool:
+    """Install Debian's package: a browser, it starts nothing. False: it is here already."""
+    hint = "install the package chromium"
+    if shutil.which("chromium"):
+        return False
+    _require("apt-get", hint=hint)
+    if os.geteuid() != 0:
+        raise NotHere(f"only root can install it; {hint}")
+    install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium"]
+    try:
+        _run(install, cwd=Path.cwd(), hint=hint)
+    except NotHere:
+        _run(["apt-get", "update", "--quiet"], cwd=Path.cwd(), hint=hint)
+        _run(install, cwd=Path.cwd(), hint=hint)
+    return True
+
+
 def fetch_java(name: str) -> bool:
     """Resolve one Maven project, checksums checked. False: it is here already."""
     if jvm.is_fetched(name):
@@ -67,6 +84,7 @@ def fetch_java(name: str) -> bool:
 
 
 PARTS: dict[str, Callable[[], bool]] = {
+    "chromium": fetch_chromium,
     "elasticsearch": functools.partial(fetch_java, "elasticsearch"),
     "etcd": functools.partial(fetch_debian, "etcd", etcd.binary, ["etcd-server"]),
     "kafka": functools.partial(fetch_java, "kafka"),

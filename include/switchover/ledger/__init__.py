@@ -10,7 +10,10 @@ from switchover.ledger.database import Database
 from switchover.ledger.evidence import EvidenceStore
 from switchover.ledger.journal import Journal
 from switchover.ledger.leases import Lease, Leases
+from switchover.ledger.listing import Listing
 from switchover.ledger.runs import RunRow, Runs
+from switchover.ledger.subjects import Subjects
+from switchover.ledger.trends import Trends
 
 __all__ = ["Lease", "Ledger", "RunRow"]
 
@@ -24,6 +27,9 @@ class Ledger:
         self.leases = Leases(database=self.database)
         self.journal = Journal(database=self.database)
         self.evidence = EvidenceStore(database=self.database)
+        self.subjects = Subjects(database=self.database)
+        self.listing = Listing(database=self.database)
+        self.trends = Trends(database=self.database)
 
     def create_tables(self) -> None:
         """Create the tables that are missing."""

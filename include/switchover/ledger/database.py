@@ -30,13 +30,15 @@ class Database:
         )
 
     def create_tables(self) -> None:
-        """Create the tables and columns that are missing; what is there stays as it is."""
+        """Create the tables, columns and indexes that are missing; what is there stays as it is."""
         with self.transaction() as connection:
             tables.metadata.create_all(connection)
             for table in tables.metadata.sorted_tables:
                 there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
                 for column in [column for column in table.columns if column.name not in there]:
                     connection.exec_driver_sql(_add_column(table, column))
+                for index in sorted(table.indexes, key=lambda each: str(each.name)):
+                    index.create(connection, checkfirst=True)
 
     def now(self) -> datetime:
         """The database's clock: the one clock that every host shares."""

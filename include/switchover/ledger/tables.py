@@ -180,5 +180,43 @@ event = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     _at("at", required=True),
 )
+
+arm = sa.Table(
+    "switchover_arm",
+    metadata,
+    _run(),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("pins", JSONB, nullable=False),
+    sa.Column("reported", JSONB, nullable=False),
+    _at("at", required=True),
+    sa.PrimaryKeyConstraint("run", "role"),
+)
+
+question = sa.Table(
+    "switchover_question",
+    metadata,
+    _run(),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("paraphrases", JSONB, nullable=False),
+    sa.Column("spans", JSONB, nullable=False),
+    sa.Column("quote", sa.Text, nullable=False),
+    sa.Column("tags", JSONB, nullable=False),
+    sa.PrimaryKeyConstraint("run", "id"),
+)
+
+snippet = sa.Table(
+    "switchover_snippet",
+    metadata,
+    _run(),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("run", "arm", "id"),
+)
+
 sa.Index("switchover_event_run", event.c.run, event.c.id)
 sa.Index("switchover_flip_run", flip.c.run, flip.c.id)
+sa.Index("switchover_run_opened", run.c.opened_at.desc(), run.c.id)
+sa.Index("switchover_run_service_opened", run.c.service, run.c.opened_at.desc())

@@ -19,7 +19,7 @@ from switchover.evidence import Evidence, SignalSample
 from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop, worst
 from switchover.ledger import RunRow
 from switchover.notify import Event
-from switchover.probe import Asked, Round, ask_round, evidence_rows
+from switchover.probe import Asked, Round, ask_round
 from switchover.protocol import Kind, decide
 from switchover.steps.act import observe
 from switchover.steps.rehearse import rehearsed_seconds
@@ -122,15 +122,7 @@ def _overtaken(row: RunRow) -> str:
 
 def _judge(switch: Switch, before: Before, round: Round, asked: Sequence[Asked]) -> Tick:
     """Measure the round, judge the stop side, and at the end of the hold the acceptance side."""
-    rows = evidence_rows(
-        asked,
-        round,
-        gold=switch.gold,
-        encoder=switch.encoder,
-        judge=switch.plan.judge,
-        max_tool_depth=switch.plan.probes.max_tool_depth,
-    )
-    switch.ledger.evidence.add(switch.id, rows)
+    switch.record(round, asked)
     samples = _sample(switch, before.row, round.tick)
     stop = _judge_stop(switch, round.tick, samples)
     outcome, line = worst(stop), _line(round.tick, stop, samples)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from switchover.notify import Event
 from switchover.notify.tell import tell
 from switchover.plan import Plan
 from switchover.pointers import Pointer
+from switchover.probe import Asked, Round, evidence_rows
 from switchover.protocol import Decision, State
 from switchover.signals import Signals, build_signals
 from switchover.writers import Writer
@@ -121,6 +122,21 @@ class Switch:
                 options = self.edge.http_options(self.plan.arms[target].connection)
                 arms[role] = self.arm_client(target, await stack.enter_async_context(httpx.AsyncClient(**options)))
             yield arms
+
+    def record(self, round: Round, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+        """Measure a round and write it down: its evidence rows, which it returns, and each retrieved text once."""
+        plan = self.plan
+        rows = evidence_rows(
+            asked,
+            round,
+            gold=self.gold,
+            encoder=self.encoder,
+            judge=plan.judge,
+            max_tool_depth=plan.probes.max_tool_depth,
+        )
+        self.ledger.evidence.add(self.id, rows)
+        self.ledger.subjects.retrieved(self.id, [(probe.arm, hit) for probe in asked for hit in probe.reply.hits])
+        return rows
 
     def say(self, text: str) -> None:
         """One line for the task log and the audit trail."""

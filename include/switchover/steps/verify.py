@@ -51,6 +51,7 @@ def verify(switch: Switch) -> list[Check]:
                 contents={"blue": switch.index.content(row.blue), "green": switch.index.content(row.green)},
                 reports=asyncio.run(_reports(switch)),
             )
+            _remember_arms(switch, facts)
             checks += _about_arms(switch, facts)
         checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
         if facts is not None and all(check.ok for check in checks):
@@ -89,6 +90,12 @@ def _index_there(switch: Switch, role: str, target: str) -> Check:
 async def _reports(switch: Switch) -> dict[str, Report]:
     async with switch.asking(switch.row) as arms:
         return {role: await client.report_async() for role, client in arms.items()}
+
+
+def _remember_arms(switch: Switch, facts: Facts) -> None:
+    for role, target in (("blue", switch.row.blue), ("green", switch.row.green)):
+        pins, reported = facts.contents[role].manifest.pins, facts.reports[role].pins
+        switch.ledger.subjects.found_arm(switch.id, role, target=target, pins=pins, reported=reported)
 
 
 def _about_arms(switch: Switch, facts: Facts) -> list[Check]:
@@ -175,6 +182,7 @@ def _blue_is_live(switch: Switch) -> Check:
 def _gold_valid(switch: Switch) -> Check:
     gold = switch.gold
     switch.ledger.runs.stamp(switch.id, gold_digest=gold.digest)
+    switch.ledger.subjects.asks(switch.id, gold)
     if gold.invalid:
         switch.say(f"gold set: invalid and left out: {gold_json(gold)['invalid']}")
     found = f"{len(gold.items)} valid, {len(gold.invalid)} invalid"

@@ -11,7 +11,7 @@ import numpy as np
 from switchover.errors import StateConflict
 from switchover.evidence import Evidence
 from switchover.judge import Outcome, Verdict, judge_acceptance, worst
-from switchover.probe import Round, ask_round, evidence_rows
+from switchover.probe import Round, ask_round
 from switchover.protocol import State
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
@@ -56,16 +56,7 @@ async def _rounds(switch: Switch) -> int:
             asked = await ask_round(
                 round, arms=arms, gold=switch.gold, spec=plan.probes, on_progress=_progress(switch, tick)
             )
-            rows = evidence_rows(
-                asked,
-                round,
-                gold=switch.gold,
-                encoder=switch.encoder,
-                judge=plan.judge,
-                max_tool_depth=plan.probes.max_tool_depth,
-            )
-            switch.ledger.evidence.add(switch.id, rows)
-            latest = _green_p95(rows)
+            latest = _green_p95(switch.record(round, asked))
             if tick + 1 >= plan.warm.min_rounds and abs(latest - previous) <= plan.warm.steady * previous:
                 return tick + 1
             previous = latest

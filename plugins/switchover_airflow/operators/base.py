@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from switchover.ledger import Ledger
 from switchover.steps.switch import Switch
 from switchover_airflow.connections import airflow_edge
+from switchover_airflow.links import SwitchoverLink
 
 if TYPE_CHECKING:
     from switchover_airflow.sensors.hold import HoldSensor
@@ -51,6 +52,7 @@ class StepOperator(BaseOperator):
 
     template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
     ui_color = "#e8f0fe"
+    operator_extra_links = (SwitchoverLink(),)
 
     def __init__(self, *, ledger_conn_id: str, switchover_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -67,6 +69,7 @@ class GateOperator(BaseBranchOperator):
 
     template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
     ui_color = "#fef7e0"
+    operator_extra_links = (SwitchoverLink(),)
 
     def __init__(self, *, ledger_conn_id: str, switchover_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

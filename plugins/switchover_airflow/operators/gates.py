@@ -13,6 +13,7 @@ from switchover.steps.finish import promote_or_roll_back
 from switchover.steps.flip import flip_or_abort
 from switchover.steps.preflight import Route, preflight
 from switchover_airflow.connections import airflow_edge
+from switchover_airflow.links import SwitchoverLink
 from switchover_airflow.operators.base import GateOperator, open_switch
 
 
@@ -26,6 +27,7 @@ class PreflightOperator(BaseBranchOperator):
 
     template_fields: Collection[str] = ("switchover_id", "green", "hold_minutes", "dry")
     ui_color = "#e8f0fe"
+    operator_extra_links = (SwitchoverLink(),)
 
     def __init__(
         self,

@@ -12,8 +12,9 @@ from airflow.configuration import AIRFLOW_HOME
 from airflow.sdk import Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
+from switchover.bundle import write_evidence
 from switchover.protocol import State
-from switchover.report import status_line, write_evidence
+from switchover.report import status_line
 from switchover.steps import finish
 from switchover.steps.flip import flip
 from switchover.steps.freeze import freeze

@@ -10,6 +10,7 @@ from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from switchover.steps.hold import End
+from switchover_airflow.links import SwitchoverLink
 from switchover_airflow.operators.base import open_switch
 from switchover_airflow.triggers.hold import HoldTrigger
 
@@ -24,6 +25,7 @@ class HoldSensor(BaseSensorOperator):
 
     template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
     ui_color = "#e6f4ea"
+    operator_extra_links = (SwitchoverLink(),)
 
     def __init__(self, *, ledger_conn_id: str, switchover_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

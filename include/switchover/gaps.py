@@ -1,0 +1,38 @@
+"""What a run's records should hold in its state and do not, each in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from switchover.protocol import State
+
+FLIPPED = (State.HOLDING, State.PROMOTED, State.ROLLING_BACK, State.ROLLED_BACK)
+VERIFIED = (State.VERIFIED, State.WARMED, State.FLIPPING, *FLIPPED)
+WARMED = (State.WARMED, State.FLIPPING, *FLIPPED)
+
+
+def missing_records(facts: Mapping[str, Any], compared: bool) -> list[str]:
+    """One line for each kind of record that is not there."""
+    state = State(facts["state"])
+    expected = {
+        "steps": (state is not State.PLANNED, facts["steps"], "no step is recorded"),
+        "checks": (state in VERIFIED, facts["checks"], "no check of verify is recorded"),
+        "pins": (state in VERIFIED, facts["pins"], "the pins of the arms are not recorded"),
+        "gold": (state in VERIFIED, facts["gold_digest"], "the digest of the gold set is not recorded"),
+        "rehearsal": (state in VERIFIED, facts["rehearsal"], "no rehearsal of the way back is recorded"),
+        "evidence": (state in WARMED, compared, "no evidence to compare the arms with"),
+        "verdicts": (state in WARMED, facts["verdicts"], "no verdict is recorded"),
+        "flips": (state in FLIPPED, _real(facts["flips"]), "no flip is recorded"),
+        "flipped at": (state in FLIPPED, facts["flipped_at"], "when Green became live is not recorded"),
+        "events": (True, facts["events"], "the audit trail is empty"),
+    }
+    found = [told for due, there, told in expected.values() if due and not there]
+    for step in facts["steps"]:
+        if state.ended and step["seconds"] is None:
+            found.append(f"step {step['name']}: its end is not recorded")
+    return found
+
+
+def _real(flips: Any) -> list[Any]:
+    return [flip for flip in flips if not flip.get("rehearsal")]

@@ -1,0 +1,55 @@
+"""One demo for all tests here, which is also the demo of a good Green; and a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from sandbox import leftovers
+from sandbox.errors import NotHere
+from sandbox.kept import KeptDemo
+from sandbox.servers import chromium
+
+HOLD = 45
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Where it is not installed the tests are skipped with the reason; in CI they fail."""
+    try:
+        chromium.binary()
+    except NotHere as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have every server: {reason}", pytrace=False)
+        pytest.skip(str(reason))
+    with chromium.browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptDemo]:
+    """A good Green, from its start on; it stays up when it was promoted."""
+    state: Path = tmp_path_factory.mktemp("browser") / "state"
+    with KeptDemo(state=state, scenario="good", hold=HOLD) as found:
+        yield found
+    assert leftovers.ours(state) == []
+
+
+@pytest.fixture(scope="session")
+def holding(demo: KeptDemo, browser: Browser) -> Page:
+    """A logged-in page, when the demo's hold has begun."""
+    demo.wait_for("review page: http")
+    page = demo.log_in(browser, viewport={"width": 1280, "height": 900})
+    demo.wait_for("  hold ")
+    return page
+
+
+@pytest.fixture(scope="session")
+def ended(demo: KeptDemo) -> KeptDemo:
+    """The demo, when its switchover has ended."""
+    demo.finish()
+    return demo

@@ -1,0 +1,70 @@
+"""What a run leaves in the ledger for its report: pins, questions, texts; and evidence read two ways."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from switchover.evidence import COLUMNS, Evidence
+from switchover.pins import PIN_NAMES
+from switchover.steps import finish
+from switchover.steps.freeze import freeze
+from switchover.steps.switch import Switch
+from switchover.steps.verify import verify
+from switchover.steps.warm import warm
+from tests.steps.conftest import World
+
+
+@pytest.fixture
+def run(world: World) -> Switch:
+    switch = world.open()
+    freeze(switch)
+    verify(switch)
+    warm(switch)
+    finish.abort(switch)
+    return switch
+
+
+def test_a_run_leaves_all_that_its_report_needs(run: Switch) -> None:
+    arms = run.ledger.subjects.arms(run.id)
+    assert {role: (arm["target"], sorted(arm["pins"])) for role, arm in arms.items()} == {
+        "blue": ("docs_v1", sorted(PIN_NAMES)),
+        "green": ("docs_v2", sorted(PIN_NAMES)),
+    }
+    assert all(arm["pins"] == arm["reported"] for arm in arms.values())
+    questions = run.ledger.subjects.questions(run.id)
+    assert [row["id"] for row in questions] == run.gold.ids
+    assert questions[0]["quote"] == run.gold.anchors[0]
+    assert questions[0]["spans"][0]["end"] == run.gold.spans[0][0].end
+    row = next(iter(run.ledger.evidence.hits(run.id, phase="warm", probes=[(run.gold.ids[0], 0, 0, 0)])))
+    wanted = [(row["arm"], hit["snippet_id"]) for hit in row["hits"]]
+    texts = run.ledger.subjects.snippets(run.id, wanted)
+    assert sorted(texts) == sorted(wanted)
+    first = row["hits"][0]
+    assert len(texts[row["arm"], first["snippet_id"]]) == first["end"] - first["start"]
+
+
+def test_columns_are_those_of_the_rows(run: Switch, world: World) -> None:
+    world.sql(
+        "UPDATE switchover_evidence SET status = CASE id % 4 WHEN 0 THEN 0 WHEN 1 THEN 503 ELSE 200 END,"
+        " cited = NULL, coverage = NULL, ms_total = NULL"
+        " WHERE id % 7 = 0"
+    )
+    rows = run.ledger.evidence.rows(run.id, phase="warm")
+    plain = Evidence.from_rows(sorted(rows, key=_key), run.gold.ids)
+    quick = run.ledger.evidence.load(run.id, phase="warm", questions=run.gold.ids)
+    keys = ("tick", "arm", "question", "paraphrase", "seed")
+    order = {e: np.lexsort([getattr(found, k) for k in keys]) for e, found in (("p", plain), ("q", quick))}
+    for name in [field.name for field in fields(Evidence) if field.name in COLUMNS and field.name != "cited"]:
+        left, right = getattr(plain, name)[order["p"]], getattr(quick, name)[order["q"]]
+        np.testing.assert_array_equal(left, right, err_msg=name)
+    same = {(int(a), int(b)) for a, b in zip(plain.cited[order["p"]], quick.cited[order["q"]], strict=True)}
+    assert len(same) == len({a for a, _ in same}) == len({b for _, b in same}), "the codes name the same sections"
+    few = run.ledger.evidence.load(run.id, phase="warm", questions=run.gold.ids[:2])
+    assert set(few.question) == {0, 1}
+
+
+def _key(row: object) -> tuple[object, ...]:
+    return tuple(row[name] for name in ("tick", "arm", "question", "paraphrase", "seed"))  # type: ignore[index]
