@@ -56,9 +56,7 @@ def add_commands(commands: Any, add: Any) -> None:
 def _which(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--plan", type=Path, metavar="FILE", help="the pointer of this plan; its lease is respected")
-    which.add_argument(
-        "--kind", choices=kinds(), metavar="KIND", help=f"a pointer without a plan: {', '.join(kinds())}"
-    )
+    which.add_argument("--kind", metavar="KIND", help=f"a pointer without a plan: {', '.join(kinds())}")
     parser.add_argument(
         "--set",
         action="append",

@@ -61,6 +61,8 @@ class LinedYaml:
 
     def _explain(self, detail: ErrorDetails, model: type[BaseModel]) -> str:
         location = [step for step in detail["loc"] if not self._is_tag(detail["loc"], step)]
+        if detail["type"].startswith("union_tag"):
+            location.append("kind")
         where = f"{self.path}:{self.line(location)}"
         key = ".".join(str(step) for step in location)
         kind, found, context = detail["type"], detail["input"], detail.get("ctx", {})
@@ -69,8 +71,10 @@ class LinedYaml:
             close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             return f"{where}: {key}: unknown key{hint}; allowed: {', '.join(allowed)}"
-        if kind == "missing":
+        if kind in ("missing", "union_tag_not_found"):
             return f"{where}: {key}: missing; this key is required"
+        if kind == "union_tag_invalid":
+            found = context["tag"]
         if kind == "value_error":
             problem = str(context.get("error", detail["msg"]))
             return f"{where}: {key}: {problem}" if key else f"{where}: {problem}"

@@ -33,8 +33,10 @@ def test_every_kind_was_measured_whole(kind: str) -> None:
 def test_every_kind_has_a_page_that_says_what_a_page_must_say(kind: str) -> None:
     row = next(line for line in (DOCS / "pointers.md").read_text().splitlines() if line.startswith(f"| [`{kind}`]"))
     page = (DOCS / row.split("](")[1].split(")")[0]).read_text().lower()
-    for part in ("connection", "rights", "sequence", "what happens", "cannot promise", "reader"):
+    for part in ("connection", "rights", "sequence", "what happens", "cannot promise", "reader", "**tested against"):
         assert part in page, f"{kind}: its page lacks {part!r}"
+    rights = page.split("**rights", 1)[1].split("**sequence", 1)[0]
+    assert rights.count("```") >= 2, f"{kind}: its page has no rights to copy"
 
 
 WRITER_KINDS = sorted(get_args(spec.model_fields["kind"].annotation)[0] for spec in get_args(get_args(AnyWriter)[0]))

@@ -92,7 +92,9 @@ def test_the_digest_follows_the_meaning_not_the_text(tmp_path: Path) -> None:
         ("green: v2\n", "", "docs.yaml:1: green: missing"),
         ("sandbox: true", "sandbox: perhaps", "docs.yaml:2: sandbox: found 'perhaps'; allowed: a valid boolean"),
         ("  kind: sql\n", "  kind: graphite\n", "signals.kind: found 'graphite'; allowed: 'sql'"),
-        ("  - kind: sql_fence", "  - kind: carrier_pigeon", "docs.yaml:18: writers.0: found {'kind': 'carrier_pigeon'"),
+        ("  - kind: sql_fence", "  - kind: carrier_pigeon", "docs.yaml:18: writers.0.kind: found 'carrier_pigeon'"),
+        ("  kind: pgvector\n", "  kind: pgvektor\n", "pointer.kind: found 'pgvektor'; allowed: 'kafka_group'"),
+        ("  kind: pgvector\n", "", "pointer.kind: missing; this key is required"),
         ("green: v2", "green: v3", "green: 'v3' is not an arm; allowed: v1, v2"),
         ("sandbox: true", "hold: {minutes: 5}", "hold.minutes: found 5; allowed: 15 to 30"),
         (
@@ -154,7 +156,7 @@ def test_channels_name_connections_that_a_run_does_not_need(tmp_path: Path) -> N
         ("chat.j2", "none.j2", "notify.0.template: no such file: none.j2; allowed: a Jinja2 file"),
         ("stuck", "lunch", "notify.0.events.1: found 'lunch'; allowed: 'flip', 'stop', 'rollback'"),
         ("to: [", "two: [", "notify.1.to: missing"),
-        ("kind: smtp", "kind: pigeon", "notify.1: found"),
+        ("kind: smtp", "kind: pigeon", "notify.1.kind: found 'pigeon'"),
     ],
 )
 def test_a_channel_that_cannot_be_is_refused(tmp_path: Path, before: str, after: str, told: str) -> None:

@@ -105,6 +105,7 @@ def test_a_target_without_its_build_is_exit_1(engine: sa.Engine, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["--kind", "nosuch", "--set", "connection=docs_db"], "pointer: kind: found 'nosuch'; allowed: alb, elastic"),
         (["--kind", "kv_sql", "--set", "connection=docs_db"], "key: missing"),
         (["--kind", "kv_sql", "--set", "connection"], "--set 'connection': allowed: KEY=VALUE"),
         ([*KEY, "--set", "alias=x"], "alias: unknown key for kind 'kv_sql'"),

@@ -72,6 +72,10 @@ class MovingStore(AliasStore, Protocol):
         """Point an existing alias at a collection; false when one of the two is missing, nothing is changed then."""
         ...
 
+    def where(self, alias: str) -> str | None:
+        """The alias's collection, without a look at its tokens."""
+        ...
+
 
 class AliasSpec(PointerSpec):
     """Base of the plan's part of every store with collection aliases."""
@@ -160,6 +164,11 @@ class SteppedAliasPointer(AliasPointer):
         if self.token_follows and look.tokens:
             self._store.move(look.tokens[-1].name, collection)
         return True
+
+    def _look_back(self) -> Reading:
+        """See :class:`Pointer`. The alias alone: its tokens were looked at before the write."""
+        collection = self._store.where(self._alias)
+        return Reading(target=None if collection is None else arm_of(self._targets, collection))
 
     def fence(self, epoch: int) -> None:
         """See :class:`Pointer`."""

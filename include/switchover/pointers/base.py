@@ -187,12 +187,16 @@ class Pointer(ABC):
         """A store that compares and sets has confirmed the write; elsewhere only a look tells."""
         if self.describe().compare_and_set:
             return Applied(changed=True, version=None if now.version is None else now.version + 1)
-        found = self.read()
+        found = self._look_back()
         if found.target != change.after:
             raise PointerConflict(
                 f"{self.key}: moved to {change.after!r}, but reads {_shown(found.target)}: somebody else moved it"
             )
         return Applied(changed=True, version=found.version)
+
+    def _look_back(self) -> Reading:
+        """What the store says after a write that it did not confirm."""
+        return self.read()
 
     def _refuse(self, now: Reading, change: Change) -> None:
         if now.target is None:

@@ -80,12 +80,19 @@ class MilvusStore:
         names = self._call(what, lambda client: client.list_aliases(timeout=TIMEOUT_S))["aliases"]
         collection = None
         if alias in names:
-            with contextlib.suppress(Declined):
-                asked = self._call(what, lambda client: client.describe_alias(alias, timeout=TIMEOUT_S), expect=MISSING)
-                collection = asked["collection_name"]
+            collection = self.where(alias)
         elif self._call(what, lambda client: client.has_collection(alias, timeout=TIMEOUT_S)):
             raise is_collection("milvus", self.place, alias)
         return Look(collection=collection, tokens=tokens_of(alias, names))
+
+    def where(self, alias: str) -> str | None:
+        """See :class:`MovingStore`."""
+        with contextlib.suppress(Declined):
+            asked = self._call(
+                f"alias {alias}", lambda client: client.describe_alias(alias, timeout=TIMEOUT_S), expect=MISSING
+            )
+            return str(asked["collection_name"])
+        return None
 
     def create(self, alias: str, collection: str) -> None:
         """See :class:`AliasStore`."""

@@ -127,6 +127,8 @@ def _problem(values: Mapping[str, Any], detail: Any) -> str:
         return f"pointer: {key}: missing; this key is required"
     if detail["type"] == "union_tag_not_found":
         return f"pointer: kind: missing; allowed: {', '.join(kinds())}"
+    if detail["type"] == "union_tag_invalid":
+        return f"pointer: kind: found {kind!r}; allowed: {', '.join(kinds())}"
     if detail["type"] == "extra_forbidden":
         return f"pointer: {key}: unknown key for kind {kind!r}"
     return f"pointer: {key}: found {str(detail['input'])[:80]!r}; allowed: {allowed}"

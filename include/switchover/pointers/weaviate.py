@@ -84,6 +84,10 @@ class WeaviateStore:
         collection = found[alias].collection if alias in found else None
         return Look(collection=collection, tokens=tokens_of(alias, found))
 
+    def where(self, alias: str) -> str | None:
+        """See :class:`MovingStore`."""
+        return self.look(alias).collection
+
     def create(self, alias: str, collection: str) -> None:
         """See :class:`AliasStore`. 422 is also the answer for an alias that exists."""
         try:
