@@ -33,10 +33,12 @@ from sandbox.opensearch import OpenSearchStore
 from sandbox.reader import Arm, NoArm, NotServing, Reader, own_pins
 from sandbox.request_log import RequestLog
 from sandbox.store import PgStore, configure
+from switchover.cache import CacheNamespace
 from switchover.errors import SwitchoverError
 
 READY_QUESTION = "What does the nonlocal statement do?"
 _ERROR_EVERY = 20  # the fault ``errors`` fails 5 % of the requests
+_ONE_FOR_ALL = CacheNamespace(id="")  # the fault ``one-cache``: keys that forget the arm
 _LOOPBACK = ("127.0.0.1", "::1")
 # Longer than a proxy or a client keeps an idle connection: whoever sends the next request must be the one who
 # closes, or a request meets a connection that is just being closed.
@@ -60,7 +62,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     target: str
-    kind: Literal["rerank-inverted", "errors", "none"]
+    kind: Literal["rerank-inverted", "errors", "one-cache", "none"]
 
 
 class Injected(Exception):
@@ -169,7 +171,9 @@ class Service:
         if self._inverted(arm):
             return await self._answer(arm, body, began)
         asked = {"question": body.question, "k": body.k}
-        return await self.cache.answer(arm.namespace, asked, lambda: self._answer(arm, body, began))
+        namespace = _ONE_FOR_ALL if self._faults.get(arm.manifest.target) == "one-cache" else arm.namespace
+        answer = await self.cache.answer(namespace, asked, lambda: self._answer(arm, body, began))
+        return {**answer, "arm": arm.manifest.target}  # two arms of one build share its answers
 
     async def _answer(self, arm: Arm, body: Ask, began: float) -> dict[str, Any]:
         found = await self.reader.find(arm, body.question, k=body.k, began=began, inverted=self._inverted(arm))

@@ -13,6 +13,7 @@ import httpx
 from switchover.errors import Unreachable
 from switchover.plan import Arm
 
+PROBE = "X-Switchover-Probe"
 STAGES = ("retrieve", "rerank", "reason", "total")
 
 
@@ -20,7 +21,8 @@ STAGES = ("retrieve", "rerank", "reason", "total")
 class Reply:
     """What an arm answered, or why it did not. ``status`` is the HTTP status, 0 without any answer.
 
-    ``stages_ms`` are the arm's own figures; ``total`` falls back to the time seen from here.
+    ``stages_ms`` are the arm's own figures; ``total`` falls back to the time seen from here. ``cache``: ``hit``,
+    ``miss`` or ``off``, if the arm says. ``foreign``: the answer was another arm's, wholly or in part.
     """
 
     status: int
@@ -31,6 +33,8 @@ class Reply:
     hits: Sequence[Mapping[str, Any]] = ()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     tool_calls: Sequence[Mapping[str, Any]] = ()
+    cache: str | None = None
+    foreign: bool = False
 
     @property
     def ok(self) -> bool:
@@ -47,6 +51,7 @@ class Report:
     encoder: Mapping[str, Any]
     secrets: Mapping[str, bool]
     count: int | None
+    cache_namespace: str | None = None
 
     @property
     def index_hash(self) -> str:
@@ -63,10 +68,13 @@ class ArmClient:
         self._timeout = timeout_s
         self.name = name
 
-    async def ask(self, text: str, *, seed: int, k: int) -> Reply:
-        """Ask one question. Never raises for what the arm does: a failure is a reply."""
+    async def ask(self, text: str, *, seed: int, k: int, through_cache: bool = False) -> Reply:
+        """Ask one question. Never raises for what the arm does: a failure is a reply.
+
+        A probe goes past the arm's cache, or what is measured is the cache; ``through_cache`` does not.
+        """
         body = {"question": text, "seed": seed, "k": k}
-        headers = {**self._spec.headers, "X-Switchover-Probe": "1"}
+        headers = {**self._spec.headers, PROBE: "cache" if through_cache else "1"}
         began = time.perf_counter()
         try:
             response = await self._client.post(self._spec.ask, json=body, headers=headers, timeout=self._timeout)
@@ -88,14 +96,17 @@ class ArmClient:
                 hits=list(body["hits"]),
                 stages_ms={"total": elapsed_ms, **{k: float(v) for k, v in body.get("stages_ms", {}).items()}},
                 tool_calls=list(body.get("tool_calls", [])),
+                cache=body.get("cache"),
             )
         except (ValueError, KeyError, TypeError) as error:
             return Reply(status=response.status_code, error=f"answer without {error}"[:200])
         if reply.arm != self.name:
-            return Reply(status=response.status_code, error=f"asked {self.name!r}, answered by {reply.arm!r}")
+            return Reply(
+                status=response.status_code, error=f"asked {self.name!r}, answered by {reply.arm!r}", foreign=True
+            )
         mixed = sorted({str(hit.get("index_hash")) for hit in reply.hits} - {str(reply.index_hash)})
         if mixed:
-            return Reply(status=response.status_code, error=f"mixed answer: hits from {', '.join(mixed)}")
+            return Reply(status=response.status_code, error=f"mixed answer: hits from {', '.join(mixed)}", foreign=True)
         return reply
 
     def report(self) -> Report:
@@ -122,6 +133,7 @@ async def read_report(
             encoder=dict(body.get("encoder", {})),
             secrets={str(k): bool(v) for k, v in body.get("secrets", {}).items()},
             count=body.get("count"),
+            cache_namespace=dict(body.get("cache") or {}).get("namespace"),
         )
     except httpx.HTTPStatusError as error:
         raise Unreachable(f"{what}: answered {error.response.status_code}") from error

@@ -91,6 +91,14 @@ class Warm(Part):
     steady: float = Field(0.10, gt=0, description="Steady when p95 moved by less than this share.")
 
 
+class Cache(Part):
+    """The arms cache answers: warm fills Green's namespace, and canaries prove that no arm serves the other's."""
+
+    popular: str | None = Field(
+        None, description="Text file with a popular question a line, relative to the plan; primed after the gold set."
+    )
+
+
 class Hold(Part):
     """The watch after the flip."""
 
@@ -133,6 +141,7 @@ class Plan(Part):
     judge: Judge = Field(default_factory=Judge)
     probes: Probes = Field(default_factory=Probes)
     warm: Warm = Field(default_factory=Warm)
+    cache: Cache | None = Field(None, description="What the switchover does about cached answers; see docs/cache.md.")
     hold: Hold = Field(default_factory=Hold)
     rollback: Rollback = Field(default_factory=Rollback)
     rules: Rules = Field(default_factory=Rules)
@@ -206,7 +215,7 @@ class Plan(Part):
 
 
 def load_plan(path: Path) -> Plan:
-    """Read and check one plan file; the gold path is made absolute.
+    """Read and check one plan file; the paths in it are made absolute.
 
     Raises ``PlanError`` with one line per problem.
     """
@@ -215,27 +224,31 @@ def load_plan(path: Path) -> Plan:
     if not isinstance(data, dict):
         raise PlanError(f"{path}:1: a plan is a mapping of keys; found {type(data).__name__}")
     plan = source.validate(Plan)
-    gold = (path.parent / plan.gold.path).resolve()
-    if not gold.is_file():
-        line = source.line(("gold", "path"))
-        raise PlanError(f"{path}:{line}: gold.path: no such file: {plan.gold.path}; allowed: a JSON lines file")
-    notify = [
-        channel.model_copy(update={"template": _template(source, number, channel.template)})
-        for number, channel in enumerate(plan.notify)
-    ]
-    return plan.model_copy(update={"gold": plan.gold.model_copy(update={"path": str(gold)}), "notify": notify})
+    gold = _file(source, ("gold", "path"), plan.gold.path, "a JSON lines file")
+    update: dict[str, Any] = {
+        "gold": plan.gold.model_copy(update={"path": gold}),
+        "notify": [
+            channel.model_copy(
+                update={"template": _file(source, ("notify", number, "template"), channel.template, "a Jinja2 file")}
+            )
+            for number, channel in enumerate(plan.notify)
+        ],
+    }
+    if plan.cache is not None:
+        popular = _file(source, ("cache", "popular"), plan.cache.popular, "a text file with a question a line")
+        update["cache"] = plan.cache.model_copy(update={"popular": popular})
+    return plan.model_copy(update=update)
 
 
-def _template(source: LinedYaml, number: int, name: str | None) -> str | None:
-    """The template's absolute path; ``PlanError`` when there is no such file."""
+def _file(source: LinedYaml, key: tuple[str | int, ...], name: str | None, allowed: str) -> str | None:
+    """A named file's absolute path; ``PlanError`` when there is none."""
     if name is None:
         return None
     found = (source.path.parent / name).resolve()
     if not found.is_file():
-        line = source.line(("notify", number, "template"))
+        where = ".".join(str(part) for part in key)
         raise PlanError(
-            f"{source.path}:{line}: notify.{number}.template: no such file: {name}; allowed: a Jinja2 file,"
-            " relative to the plan"
+            f"{source.path}:{source.line(key)}: {where}: no such file: {name}; allowed: {allowed}, relative to the plan"
         )
     return str(found)
 

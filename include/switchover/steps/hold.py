@@ -22,6 +22,7 @@ from switchover.notify import Event
 from switchover.probe import Asked, Round, ask_round
 from switchover.protocol import Kind, decide
 from switchover.steps.act import observe
+from switchover.steps.caches import canary_verdicts
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
@@ -75,7 +76,8 @@ async def _look(switch: Switch, number: int) -> Tick:
     gold = await asyncio.to_thread(lambda: switch.gold)
     async with switch.asking(before.row) as arms:
         asked = await ask_round(round, arms=arms, gold=gold, spec=switch.plan.probes)
-    return await asyncio.to_thread(_judge, switch, before, round, asked)
+    canaries = await canary_verdicts(switch, before.row)
+    return await asyncio.to_thread(_judge, switch, before, round, asked, canaries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,18 +122,18 @@ def _overtaken(row: RunRow) -> str:
     return f"decided without this hold: {decided}, {row.state.value}: {row.reason}"
 
 
-def _judge(switch: Switch, before: Before, round: Round, asked: Sequence[Asked]) -> Tick:
+def _judge(switch: Switch, before: Before, round: Round, asked: Sequence[Asked], canaries: Sequence[Verdict]) -> Tick:
     """Measure the round, judge the stop side, and at the end of the hold the acceptance side."""
     switch.record(round, asked)
     samples = _sample(switch, before.row, round.tick)
-    stop = _judge_stop(switch, round.tick, samples)
+    stop = _judge_stop(switch, round.tick, samples, canaries)
     outcome, line = worst(stop), _line(round.tick, stop, samples)
     if outcome is Outcome.FAIL:
         _mark_bad(switch, before)
         return Tick(number=round.tick, outcome=outcome, line=line, end=End.STOPPED)
     if _seconds_left(switch) > 0:
         return Tick(number=round.tick, outcome=outcome, line=line)
-    return _judge_end(switch, before.row, round.tick, samples)
+    return _judge_end(switch, before.row, round.tick, samples, canaries)
 
 
 def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | None]:
@@ -146,14 +148,19 @@ def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | Non
     return switch.ledger.journal.samples(switch.id)
 
 
-def _judge_stop(switch: Switch, number: int, samples: list[SignalSample | None]) -> list[Verdict]:
+def _judge_stop(
+    switch: Switch, number: int, samples: list[SignalSample | None], canaries: Sequence[Verdict]
+) -> list[Verdict]:
     rows = switch.ledger.evidence.rows(switch.id, phase=PHASE)
     verdicts = judge_stop(Evidence.from_rows(rows, switch.gold.ids), rules=switch.plan.rules, signals=samples)
+    verdicts += canaries
     _record(switch, "stop", number, verdicts)
     return verdicts
 
 
-def _judge_end(switch: Switch, row: RunRow, number: int, samples: list[SignalSample | None]) -> Tick:
+def _judge_end(
+    switch: Switch, row: RunRow, number: int, samples: list[SignalSample | None], canaries: Sequence[Verdict]
+) -> Tick:
     """The hold is over: accept, extend once more, or say that Green is not accepted."""
     plan = switch.plan
     rows = switch.ledger.evidence.rows(switch.id, phase=PHASE)
@@ -164,6 +171,7 @@ def _judge_end(switch: Switch, row: RunRow, number: int, samples: list[SignalSam
         rehearsal_ttr_s=rehearsed_seconds(switch.ledger, row),
         traffic=True,
     )
+    verdicts += canaries
     _record(switch, PHASE, number, verdicts)
     outcome, line = worst(verdicts), _line(number, verdicts, samples)
     if outcome is Outcome.PASS:

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from switchover.arms import Report
+from switchover.cache import CacheNamespace
 from switchover.encoder import encoder_from
-from switchover.errors import InvariantBroken, SwitchoverError
+from switchover.errors import BadInput, InvariantBroken, SwitchoverError
 from switchover.gold import gold_json
 from switchover.indexes import Content
 from switchover.pins import PIN_NAMES, changed_pins
@@ -113,7 +114,24 @@ def _about_arms(switch: Switch, facts: Facts) -> list[Check]:
             expected=f"changes within {', '.join(switch.plan.changes) or 'INDEX_HASH, BUILD_ID'}",
         )
     )
+    if switch.plan.cache is not None:
+        checks.append(_cache_namespaces(facts))
     return checks
+
+
+def _cache_namespaces(facts: Facts) -> Check:
+    """What each arm reports of its cache, if it does, must be what its pins give."""
+    name, expected = "cache namespaces", "as the pins give"
+    try:
+        given = {role: CacheNamespace.of(content.manifest.pins).id for role, content in facts.contents.items()}
+    except BadInput as error:
+        return Check(name=name, ok=False, found=str(error), expected=expected)
+    reported = {role: facts.reports[role].cache_namespace or given[role] for role in given}
+    found = ", ".join(
+        f"{role.capitalize()} {reported[role]}" + (f" (its pins give {space})" if reported[role] != space else "")
+        for role, space in given.items()
+    )
+    return Check(name=name, ok=reported == given, found=found, expected=expected)
 
 
 def _one_arm(switch: Switch, role: str, content: Content, report: Report) -> list[Check]:

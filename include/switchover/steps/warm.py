@@ -13,6 +13,7 @@ from switchover.evidence import Evidence
 from switchover.judge import Outcome, Verdict, judge_acceptance, worst
 from switchover.probe import Round, ask_round
 from switchover.protocol import State
+from switchover.steps.caches import canary_verdicts, prime_green
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
@@ -24,6 +25,7 @@ def warm(switch: Switch) -> list[Verdict]:
     with switch.step(PHASE) as note:
         if switch.row.state not in (State.VERIFIED, State.WARMED):
             raise StateConflict(f"switchover {switch.id!r}: is {switch.row.state.value}; warm needs verified")
+        primed = asyncio.run(prime_green(switch))
         rounds = asyncio.run(_rounds(switch))
         rows = switch.ledger.evidence.rows(switch.id, phase=PHASE)
         verdicts = judge_acceptance(
@@ -32,11 +34,12 @@ def warm(switch: Switch) -> list[Verdict]:
             rehearsal_ttr_s=rehearsed_seconds(switch.ledger, switch.row),
             traffic=False,
         )
+        verdicts += asyncio.run(canary_verdicts(switch, switch.row))
         switch.ledger.journal.judged(
             switch.id, gate="acceptance", tick=rounds - 1, verdicts=[verdict.to_json() for verdict in verdicts]
         )
         outcome = worst(verdicts)
-        note.text = f"{len(rows)} probes in {rounds} rounds: {outcome.value}{_failed(verdicts)}"
+        note.text = f"{primed}{len(rows)} probes in {rounds} rounds: {outcome.value}{_failed(verdicts)}"
         switch.say(note.text)
         switch.move(State.WARMED)
         return verdicts

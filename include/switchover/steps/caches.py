@@ -1,0 +1,55 @@
+"""What the switchover does about cached answers: fills Green's namespace, and asks canaries."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from switchover.cache.canary import ask_canaries, judge_canaries
+from switchover.errors import BadInput
+from switchover.ledger import RunRow
+from switchover.probe import PARAPHRASES
+from switchover.steps.switch import Switch
+from switchover.verdict import Verdict
+
+
+async def prime_green(switch: Switch) -> str:
+    """Ask Green each question of the gold set and the popular ones through its cache. Returns a note, or nothing.
+
+    A question that fails is counted and not asked again: a cold entry costs a slow answer, no more.
+    """
+    if switch.plan.cache is None:
+        return ""
+    questions, probes = _questions(switch), switch.plan.probes
+    limit = asyncio.Semaphore(probes.concurrency)
+    async with switch.asking(switch.row) as arms:
+
+        async def answered(question: str) -> bool:
+            async with limit:
+                switch.keep_lease()
+                return (await arms["green"].ask(question, seed=0, k=probes.k, through_cache=True)).ok
+
+        count = sum(await asyncio.gather(*(answered(question) for question in questions)))
+    switch.say(f"{count} of {len(questions)} questions primed in Green's cache")
+    return f"{count} of {len(questions)} questions primed; "
+
+
+def _questions(switch: Switch) -> list[str]:
+    """Each once, the gold set's first."""
+    found = [item.paraphrases[number] for item in switch.gold.items for number in PARAPHRASES]
+    path = switch.plan.cache.popular if switch.plan.cache is not None else None
+    if path:
+        try:
+            found += [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"cache.popular: {path}: cannot be read: {error}") from None
+    return [question for question in dict.fromkeys(found) if question]
+
+
+async def canary_verdicts(switch: Switch, row: RunRow) -> list[Verdict]:
+    """The verdict ``cache_poison``; none when the plan has no ``cache``."""
+    if switch.plan.cache is None:
+        return []
+    async with switch.asking(row) as arms:
+        canaries = await ask_canaries(arms, k=switch.plan.probes.k)
+    return [judge_canaries(canaries, hashes={"blue": row.blue_hash, "green": row.approved_hash})]
