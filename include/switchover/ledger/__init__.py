@@ -6,6 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from switchover.ledger.approvals import Approvals
 from switchover.ledger.database import Database
 from switchover.ledger.evidence import EvidenceStore
 from switchover.ledger.journal import Journal
@@ -30,6 +31,7 @@ class Ledger:
         self.subjects = Subjects(database=self.database)
         self.listing = Listing(database=self.database)
         self.trends = Trends(database=self.database)
+        self.approvals = Approvals(database=self.database)
 
     def create_tables(self) -> None:
         """Create the tables that are missing."""

@@ -216,6 +216,20 @@ snippet = sa.Table(
     sa.PrimaryKeyConstraint("run", "arm", "id"),
 )
 
+approval = sa.Table(
+    "switchover_approval",
+    metadata,
+    _run(),
+    sa.Column("gate", sa.Text, nullable=False),
+    sa.Column("seat", sa.SmallInteger, nullable=False),  # the first or the second person
+    sa.Column("subject", sa.Text, nullable=False),  # digest of what is approved
+    _at("asked_at", required=True),
+    sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+    _at("answered_at"),
+    sa.Column("answered_by", sa.Text),
+    sa.Column("answer", sa.Text),
+    sa.PrimaryKeyConstraint("run", "gate", "seat"),
+)
 sa.Index("switchover_event_run", event.c.run, event.c.id)
 sa.Index("switchover_flip_run", flip.c.run, flip.c.id)
 sa.Index("switchover_run_opened", run.c.opened_at.desc(), run.c.id)

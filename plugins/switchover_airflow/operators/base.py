@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from switchover.ledger import Ledger
 from switchover.steps.switch import Switch
+from switchover_airflow import metrics
 from switchover_airflow.connections import airflow_edge
 from switchover_airflow.links import SwitchoverLink
 
@@ -36,9 +37,14 @@ def open_switch(task: StepOperator | GateOperator | HoldSensor) -> Iterator[Swit
     try:
         if Ledger(engine=edge.sql(task.ledger_conn_id)).runs.find(task.switchover_id) is None:
             raise AirflowSkipException("preflight opened no switchover: there is nothing to do here")
-        yield Switch.open(
+        switch = Switch.open(
             edge=edge, ledger=task.ledger_conn_id, id=task.switchover_id, actor=f"airflow task {task.task_id}"
         )
+        metrics.mark_span(switch.id)
+        try:
+            yield switch
+        finally:
+            metrics.send(switch.ledger, switch.id)
     finally:
         edge.close()
 

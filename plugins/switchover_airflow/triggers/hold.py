@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from airflow.observability import stats
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from switchover.errors import SwitchoverError
 from switchover.steps.hold import watch
 from switchover.steps.switch import Switch
+from switchover_airflow import metrics
 from switchover_airflow.connections import airflow_edge_async
 
 
@@ -63,6 +65,7 @@ class HoldTrigger(BaseTrigger):
                 if tick.end is not None:
                     yield _event(tick.end.value, tick.line)
                     return
+                await asyncio.to_thread(metrics.send, switch.ledger, switch.id, gauge=stats.gauge)
         except SwitchoverError as error:
             yield _event("error", f"{type(error).__name__}: {error}")
         finally:

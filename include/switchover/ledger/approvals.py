@@ -1,0 +1,47 @@
+"""Questions to people and their answers: who was asked what, until when, and who said what of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from switchover.ledger.database import Database
+from switchover.ledger.tables import NOW
+from switchover.ledger.tables import approval as table
+
+Row = Mapping[str, Any]
+
+
+class Approvals:
+    """The questions of a ledger. ``seat`` counts the persons that a gate needs, from 1."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._db = database
+
+    def ask(self, run: str, gate: str, *, seat: int, subject: str, until: datetime) -> bool:
+        """Write a question down; false when it was asked before, and then it stands as it was."""
+        values = {"run": run, "gate": gate, "seat": seat, "subject": subject, "until": until}
+        with self._db.transaction() as connection:
+            done = connection.execute(postgresql.insert(table).values(values).on_conflict_do_nothing())
+            return bool(done.rowcount)
+
+    def answer(self, run: str, gate: str, *, seat: int, answer: str, by: str | None) -> None:
+        """Write an answer down; the first one stands."""
+        condition = sa.and_(
+            table.c.run == run, table.c.gate == gate, table.c.seat == seat, table.c.answered_at.is_(None)
+        )
+        values = {"answer": answer, "answered_by": by, "answered_at": NOW}
+        with self._db.transaction() as connection:
+            connection.execute(sa.update(table).where(condition).values(values))
+
+    def of(self, run: str, *, gate: str | None = None) -> list[Row]:
+        """The questions of a run, in the order of the asking."""
+        query = sa.select(table).where(table.c.run == run).order_by(table.c.asked_at, table.c.seat)
+        if gate is not None:
+            query = query.where(table.c.gate == gate)
+        with self._db.transaction() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
