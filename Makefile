@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-fence bench-judge simulate-hold lock clean
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-fence bench-judge bench-review screenshots test-browser simulate-hold lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ weaviate: $(READY) ## build a real Weaviate for the tests (15 minutes; without i
 demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv|opensearch SCENARIO=good|bad-green|regression|encoder-mismatch|already-live HOLD=60 KEEP=1)
 	@$(BIN)/python -m sandbox.demo --pointer $(POINTER) --scenario $(SCENARIO) --hold $(HOLD) $(if $(KEEP),--keep)
 
+screenshots: $(READY) ## write docs/img/review*.png: pictures of the review page, taken in demos
+	@$(BIN)/python -m sandbox.screenshots
+
 stop: $(READY) ## end a demo that KEEP=1 left running
 	@$(BIN)/python -m sandbox.demo --stop
 
@@ -43,6 +46,9 @@ test: check ## everything, with real servers and two real demos
 test-fast: $(READY) ## the inner ring, and the contracts of what PostgreSQL holds
 	$(BIN)/pytest -q tests/inner
 	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or sql_fence or capabilities or (fence and postgres)"
+
+test-browser: $(READY) ## the review page in a real browser, during and after a real demo
+	$(BIN)/pytest -q tests/browser
 
 test-matrix: $(READY) ## the inner ring on every Python 3.10 to 3.13 that is found
 	tests/matrix $(BIN)/uv
@@ -74,6 +80,9 @@ bench-fence: $(READY) ## one JSON line: effects/s, p50 and p95 of an effect, fen
 
 bench-judge: $(READY) ## one JSON line: a million evidence rows against all rules, beside numpy's floor and pandas
 	@$(BIN)/python bench/bench_judge.py
+
+bench-review: $(READY) ## one JSON line: the review page with 10,000 runs and with 200,000 evidence rows, beside a bare page
+	@$(BIN)/python bench/bench_review.py
 
 simulate-hold: $(READY) ## how often the hold stops a good Green, how soon a bad one: the table of docs/rules/hold.md
 	@$(BIN)/python bench/simulate_hold.py

@@ -10,6 +10,7 @@ from typing import Any
 from switchover.arms_compared import ArmsCompared, compare_evidence
 from switchover.evidence import Evidence
 from switchover.ledger import Ledger, RunRow
+from switchover.ledger.evidence import Recording
 from switchover.protocol import State
 from switchover.rules import Rules
 from switchover.text import table
@@ -127,11 +128,11 @@ def markdown(summary: Summary) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def load_evidence(ledger: Ledger, id: str, *, phase: str) -> Evidence | None:
+def load_evidence(ledger: Ledger, id: str, *, phase: str) -> Recording | None:
     """All evidence of a phase over the questions that were to be asked; ``None`` without any."""
     asked = [row["id"] for row in ledger.subjects.questions(id)] or ledger.evidence.questions(id)
-    evidence = ledger.evidence.load(id, phase=phase, questions=asked)
-    return evidence if evidence.observed.any() else None
+    found = ledger.evidence.load(id, phase=phase, questions=asked)
+    return found if found.evidence.observed.any() else None
 
 
 def compare_recorded(ledger: Ledger, id: str, evidence: Evidence, *, phase: str, rules: Rules) -> ArmsCompared:

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from switchover.arms_compared import ArmsCompared
 from switchover.course import Course, Where, course, where
 from switchover.errors import SwitchoverError
-from switchover.evidence import Evidence
 from switchover.gaps import missing_records
 from switchover.headline import headline
 from switchover.ledger import Ledger, RunRow
@@ -156,9 +155,10 @@ def newest_gate(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def _compare(ledger: Ledger, row: RunRow, phase: str, rules: Rules) -> Compared | None:
-    evidence = load_evidence(ledger, row.id, phase=phase)
-    if evidence is None:
+    recording = load_evidence(ledger, row.id, phase=phase)
+    if recording is None:
         return None
+    evidence = recording.evidence
     arms = compare_recorded(ledger, row.id, evidence, phase=phase, rules=rules)
     wanted = [(arm, str(hit.get("snippet_id"))) for m in arms.movers for arm, hits in m.hits.items() for hit in hits]
     path = course(evidence, rules=rules)
@@ -166,7 +166,7 @@ def _compare(ledger: Ledger, row: RunRow, phase: str, rules: Rules) -> Compared 
         phase=phase,
         arms=arms,
         course=path,
-        seconds=_seconds(ledger, row, phase, path, evidence),
+        seconds=_seconds(row, phase, path, recording.began),
         where=where(evidence, newest_ticks=rules.statistics.window if phase == "hold" else None),
         names=evidence.questions,
         texts=ledger.subjects.snippets(row.id, sorted(set(wanted))),
@@ -174,8 +174,7 @@ def _compare(ledger: Ledger, row: RunRow, phase: str, rules: Rules) -> Compared 
     )
 
 
-def _seconds(ledger: Ledger, row: RunRow, phase: str, path: Course, evidence: Evidence) -> list[float]:
-    began = dict(ledger.evidence.ticks(row.id, phase=phase))
+def _seconds(row: RunRow, phase: str, path: Course, began: Mapping[int, datetime]) -> list[float]:
     start = (row.flipped_at if phase == "hold" else None) or min(began.values())
     return [(began[int(tick)] - start).total_seconds() if int(tick) in began else math.nan for tick in path.ticks]
 

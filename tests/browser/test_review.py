@@ -171,6 +171,11 @@ def test_markup_in_plan_question_answer_and_reason_is_text(ended: KeptDemo, brow
         "UPDATE switchover_question SET quote = %(m)s, paraphrases = jsonb_build_array(%(m)s::text, %(m)s, %(m)s)",
         "UPDATE switchover_snippet SET text = %(m)s",
         "INSERT INTO switchover_event (run, actor, text) VALUES (%(run)s, %(m)s, %(m)s)",
+        # A new look: what was worked out of the one before is not remembered any more.
+        "INSERT INTO switchover_evidence (run, phase, tick, arm, question, paraphrase, seed, ds_question, ds_anchor,"
+        " status, tool_loop, hits) SELECT run, phase, tick + 1, arm, question, paraphrase, seed, ds_question,"
+        " ds_anchor, status, tool_loop, hits FROM switchover_evidence WHERE run = %(run)s AND phase = 'hold'"
+        " ORDER BY tick DESC LIMIT 1",
     )
     with psycopg.connect(ledger_url(ended), autocommit=True) as ledger:
         for change in changes:

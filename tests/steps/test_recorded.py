@@ -54,7 +54,7 @@ def test_columns_are_those_of_the_rows(run: Switch, world: World) -> None:
     )
     rows = run.ledger.evidence.rows(run.id, phase="warm")
     plain = Evidence.from_rows(sorted(rows, key=_key), run.gold.ids)
-    quick = run.ledger.evidence.load(run.id, phase="warm", questions=run.gold.ids)
+    quick = run.ledger.evidence.load(run.id, phase="warm", questions=run.gold.ids).evidence
     keys = ("tick", "arm", "question", "paraphrase", "seed")
     order = {e: np.lexsort([getattr(found, k) for k in keys]) for e, found in (("p", plain), ("q", quick))}
     for name in [field.name for field in fields(Evidence) if field.name in COLUMNS and field.name != "cited"]:
@@ -62,7 +62,7 @@ def test_columns_are_those_of_the_rows(run: Switch, world: World) -> None:
         np.testing.assert_array_equal(left, right, err_msg=name)
     same = {(int(a), int(b)) for a, b in zip(plain.cited[order["p"]], quick.cited[order["q"]], strict=True)}
     assert len(same) == len({a for a, _ in same}) == len({b for _, b in same}), "the codes name the same sections"
-    few = run.ledger.evidence.load(run.id, phase="warm", questions=run.gold.ids[:2])
+    few = run.ledger.evidence.load(run.id, phase="warm", questions=run.gold.ids[:2]).evidence
     assert set(few.question) == {0, 1}
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from switchover.evidence import COLUMNS as EVIDENCE_COLUMNS
 from switchover.evidence import Evidence
 from switchover.ledger.database import Database
 from switchover.ledger.tables import evidence as table
@@ -18,33 +21,37 @@ BATCH = 500
 PROBE = ("question", "tick", "paraphrase", "seed")
 JUDGED = [column for column in table.c if column.name not in ("id", "run", "hits", "error")]
 
-# A row of the binary COPY: every field has a fixed width behind its length, so that numpy reads all rows at once.
-HEAD, TAIL = 19, 2  # bytes before the first row and after the last
+# What is read of a row, and its fixed width in PostgreSQL's binary form: all rows are one text of bytes, which numpy
+# reads as it is.
 FIELDS = {
-    "tick": ("tick", ">i4"),
-    "arm": ("(arm = 'green')::int", ">i4"),
-    "known_arm": ("(arm IN ('blue', 'green'))::int", ">i4"),
-    "question": ("hashtextextended(question, 0)", ">i8"),
-    "paraphrase": ("paraphrase::int", ">i4"),
-    "seed": ("seed::int", ">i4"),
-    "ds_question": ("ds_question", ">f8"),
-    "ds_anchor": ("ds_anchor", ">f8"),
-    "coverage": ("coalesce(coverage, '-Infinity')", ">f8"),
-    "cited": ("coalesce(hashtextextended(cited, 0), 0)", ">i8"),
-    "status": ("status::int", ">i4"),
-    "ms_retrieve": ("coalesce(ms_retrieve, 'NaN')", ">f8"),
-    "ms_rerank": ("coalesce(ms_rerank, 'NaN')", ">f8"),
-    "ms_reason": ("coalesce(ms_reason, 'NaN')", ">f8"),
-    "ms_total": ("coalesce(ms_total, 'NaN')", ">f8"),
-    "tool_loop": ("tool_loop::int", ">i4"),
+    "tick": ("int4send(tick)", ">i4"),
+    "arm": ("int2send((CASE arm WHEN 'blue' THEN 0 WHEN 'green' THEN 1 ELSE -1 END)::int2)", ">i2"),
+    "question": ("int8send(hashtextextended(question, 0))", ">i8"),
+    "paraphrase": ("int2send(paraphrase)", ">i2"),
+    "seed": ("int2send(seed)", ">i2"),
+    "ds_question": ("float8send(ds_question)", ">f8"),
+    "ds_anchor": ("float8send(ds_anchor)", ">f8"),
+    "coverage": ("float8send(coalesce(coverage, '-Infinity'))", ">f8"),
+    "cited": ("int8send(coalesce(hashtextextended(cited, 0), 0))", ">i8"),
+    "status": ("int2send(status)", ">i2"),
+    "ms_retrieve": ("float8send(coalesce(ms_retrieve, 'NaN'))", ">f8"),
+    "ms_rerank": ("float8send(coalesce(ms_rerank, 'NaN'))", ">f8"),
+    "ms_reason": ("float8send(coalesce(ms_reason, 'NaN'))", ">f8"),
+    "ms_total": ("float8send(coalesce(ms_total, 'NaN'))", ">f8"),
+    "tool_loop": ("int2send(tool_loop::int::int2)", ">i2"),
+    "at": ("float8send(extract(epoch FROM at)::float8)", ">f8"),
 }
-ROW = np.dtype(
-    [("fields", ">i2"), *(each for n, (_, kind) in FIELDS.items() for each in ((f"_{n}", ">i4"), (n, kind)))]
-)
-COPY = (
-    f"COPY (SELECT {', '.join(expression for expression, _ in FIELDS.values())} FROM {table.name}"
-    " WHERE run = %s AND phase = %s ORDER BY tick) TO STDOUT (FORMAT BINARY)"
-)
+ROW = np.dtype([(name, kind) for name, (_, kind) in FIELDS.items()])
+BYTES = " || ".join(written for written, _ in FIELDS.values())
+LOAD = f"SELECT string_agg({BYTES}, '') FROM {table.name} WHERE run = %s AND phase = %s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """All evidence of one phase, and when the first probe of each tick was sent."""
+
+    evidence: Evidence
+    began: Mapping[int, datetime]
 
 
 class EvidenceStore:
@@ -66,19 +73,19 @@ class EvidenceStore:
         with self._db.transaction() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def load(self, run: str, *, phase: str, questions: Sequence[str]) -> Evidence:
-        """The same as ``Evidence.from_rows`` makes of all rows of a phase, many times as fast.
+    def load(self, run: str, *, phase: str, questions: Sequence[str]) -> Recording:
+        """What ``Evidence.from_rows`` makes of all rows of a phase, many times as fast.
 
         ``questions`` are the ids that were to be asked; rows of another question or arm are left out.
         """
         with self._db.transaction() as connection:
-            cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
-            with cursor.copy(COPY, (run, phase)) as copied:
-                raw = b"".join(bytes(block) for block in copied)
+            driver: Any = connection.connection.driver_connection
+            raw = driver.cursor(binary=True).execute(LOAD, (run, phase)).fetchone()
             hashes = sa.text("SELECT hashtextextended(id, 0), id FROM unnest(cast(:ids AS text[])) AS id")
             codes = {row[0]: row[1] for row in connection.execute(hashes, {"ids": list(questions)})}
-        rows = np.frombuffer(raw, dtype=ROW, count=(len(raw) - HEAD - TAIL) // ROW.itemsize, offset=HEAD)
-        return _columns(rows, tuple(questions), codes)
+        rows = np.frombuffer(raw[0] or b"", dtype=ROW)
+        columns = {name: rows[name].astype(np.float64 if "f" in ROW[name].str else np.int64) for name in FIELDS}
+        return _recording(columns, tuple(questions), codes)
 
     def questions(self, run: str) -> list[str]:
         """Every question that was asked in any phase of a run."""
@@ -126,43 +133,32 @@ class EvidenceStore:
         with self._db.transaction() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def ticks(self, run: str, *, phase: str) -> list[tuple[int, datetime]]:
-        """Each tick with evidence and when its first probe was sent, in order."""
-        query = (
-            sa.select(table.c.tick, sa.func.min(table.c.at))
-            .where(table.c.run == run, table.c.phase == phase)
-            .group_by(table.c.tick)
-            .order_by(table.c.tick)
-        )
-        with self._db.transaction() as connection:
-            return [(int(tick), at) for tick, at in connection.execute(query)]
 
-
-def _columns(rows: Any, questions: tuple[str, ...], codes: Mapping[int, str]) -> Evidence:
+def _recording(columns: Mapping[str, Any], questions: tuple[str, ...], codes: Mapping[int, str]) -> Recording:
     """The judge's columns; a hash stands for each text."""
     hashes = np.array(sorted(codes), dtype=np.int64)
     position = {name: index for index, name in enumerate(questions)}
     index_of = np.array([position[codes[int(each)]] for each in hashes], dtype=np.int64)
-    asked = rows["question"].astype(np.int64)
-    at = np.searchsorted(hashes, asked)
-    at[at == len(hashes)] = 0
-    known = (rows["known_arm"] == 1) & (hashes[at] == asked if len(hashes) else False)
-    rows, at = rows[known], at[known]
-    cited, code = np.unique(rows["cited"].astype(np.int64), return_inverse=True)
-    coverage = rows["coverage"].astype(np.float64)
-    numbers: dict[str, Any] = {
-        name: rows[name].astype(np.int64) for name in ("tick", "arm", "paraphrase", "seed", "status")
-    }
-    floats: dict[str, Any] = {name: rows[name].astype(np.float64) for name in FIELDS if name.startswith(("ds_", "ms_"))}
+    at = np.minimum(np.searchsorted(hashes, columns["question"]), max(0, len(hashes) - 1))
+    known = (columns["arm"] >= 0) & (hashes[at] == columns["question"] if len(hashes) else False)
+    columns, at = {name: values[known] for name, values in columns.items()}, at[known]
+    cited, code = np.unique(columns["cited"], return_inverse=True)
+    plain = [name for name in FIELDS if name in EVIDENCE_COLUMNS and name not in ("question", "cited", "tool_loop")]
     raw = Evidence(
         questions=questions,
         sections=tuple(map(str, cited)),
         question=index_of[at] if len(hashes) else np.empty(0, np.int64),
-        coverage=coverage,
-        cited=np.where(rows["cited"] == 0, -1, code),
-        tool_loop=rows["tool_loop"] == 1,
-        observed=np.ones(len(rows), np.bool_),
-        **numbers,
-        **floats,
+        cited=np.where(columns["cited"] == 0, -1, code),
+        tool_loop=columns["tool_loop"] == 1,
+        observed=np.ones(len(at), np.bool_),
+        **{name: columns[name] for name in plain},
     )
-    return raw.cleaned(unanswerable=np.isneginf(coverage)).complete(1)
+    evidence = raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)
+    return Recording(evidence=evidence, began=_began(raw.tick, columns["at"]))
+
+
+def _began(tick: npt.NDArray[Any], at: npt.NDArray[Any]) -> dict[int, datetime]:
+    ticks, place = np.unique(tick, return_inverse=True)
+    first = np.full(len(ticks), np.inf)
+    np.minimum.at(first, place, at)
+    return {int(t): datetime.fromtimestamp(when, timezone.utc) for t, when in zip(ticks, first, strict=True)}

@@ -1,0 +1,119 @@
+"""The review page against a real ledger: the list with 10,000 runs, and a run with 200,000 evidence rows.
+
+One JSON line. Each page is read from PostgreSQL and rendered, as the app that Airflow mounts does it behind the
+login. ``cold``: nothing of it was asked before; ``warm``: median of further openings. ``ratio``: the warm time ÷ that
+of a page that asks the ledger ``select 1``, in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.inner.recorded import TICKS, record
+from tests.servers import throwaway_postgres
+
+from switchover import page
+from switchover.ledger import Ledger
+from switchover.review import Reviews
+
+RUNS, ROWS = 10_000, 200_000
+TIMES = 9
+ID = "docs:1"
+MANY_RUNS = """
+INSERT INTO switchover_run (id, service, state, blue, green, pointer, plan, plan_digest, hold_minutes, opened_at,
+                            updated_at, ended_at)
+SELECT 's' || n % 40 || '\\:manual__' || n, 's' || n % 40, (ARRAY['promoted', 'rolled_back', 'aborted'])[1 + n % 3],
+       blue, green, pointer, plan, plan_digest, 20, now() - n * interval '1 hour', now() - n * interval '1 hour', now()
+FROM switchover_run, generate_series(1, :runs) n WHERE id = :id
+"""
+MANY_VERDICTS = """
+INSERT INTO switchover_verdict (run, gate, tick, rule, outcome, body)
+SELECT r.id, 'hold', t, v.rule, v.outcome, v.body FROM switchover_run r, generate_series(0, 2) t,
+       (SELECT * FROM switchover_verdict WHERE run = :id AND gate = 'acceptance') v WHERE r.id <> :id
+"""
+MANY_ROWS = """
+INSERT INTO switchover_evidence (run, phase, tick, arm, question, paraphrase, seed, ds_question, ds_anchor, coverage,
+    cited, status, ms_retrieve, ms_rerank, ms_reason, ms_total, tool_loop, hits)
+SELECT run, 'hold', :first + copy, arm, question, paraphrase, seed, ds_question, ds_anchor, coverage, cited, status,
+       ms_retrieve, ms_rerank, ms_reason, ms_total, tool_loop,
+       (SELECT jsonb_agg(jsonb_build_object('snippet_id', arm || h, 'section_id', 's' || h, 'doc', 'doc' || h,
+           'source_url', 'https://example.org/reference/' || h, 'start', 100 * h, 'end', 100 * h + 300, 'tokens', 70,
+           'index_hash', md5(arm) || md5(question), 'score', 0.5, 'rank', h)) FROM generate_series(1, 5) h)
+FROM switchover_evidence, generate_series(1, :copies) copy WHERE run = :id AND phase = 'hold' AND tick = 0
+"""
+
+
+def fill(ledger: Ledger) -> int:
+    """A run with many looks beside many runs; returns the evidence rows of the one."""
+    record(ledger, ID)
+    count = sa.text("SELECT count(*) FROM switchover_evidence WHERE run = :id AND phase = 'hold'")
+    with ledger.database.engine.begin() as connection:
+        a_tick = connection.execute(count, {"id": ID}).scalar_one() // TICKS
+        connection.execute(sa.text(MANY_RUNS), {"runs": RUNS, "id": ID})
+        connection.execute(sa.text(MANY_VERDICTS), {"id": ID})
+        connection.execute(sa.text(MANY_ROWS), {"first": 10, "copies": ROWS // a_tick, "id": ID})
+        rows = int(connection.execute(count, {"id": ID}).scalar_one())
+    with ledger.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM ANALYZE"))
+    return rows
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    """Fill a ledger, open each page, print the line."""
+    with throwaway_postgres() as server:
+        server.create_database("bench")
+        ledger = Ledger(engine=sa.create_engine(server.sqlalchemy_url("bench")))
+        ledger.create_tables()
+        rows = fill(ledger)
+        ledger = Ledger(engine=ledger.database.engine.execution_options(postgresql_readonly=True))
+        reviews = Reviews()
+
+        def bare() -> None:
+            with ledger.database.transaction() as connection:
+                connection.execute(sa.text("SELECT 1"))
+            page.render_message("Nothing", "to see", base="")
+
+        def show_list(number: int) -> None:
+            found = ledger.listing.page(number=number)
+            page.render_list(
+                found, base="", service="", state="", ledger="bench", ledgers=["bench"], services=found.services
+            )
+
+        def show_run(of: Reviews) -> None:
+            page.render_run(of.get(ledger, ID), base="")
+
+        bare()
+        floor = statistics.median(timed(bare) for _ in range(TIMES))
+        found: dict[str, float | int] = {"runs": RUNS, "evidence_rows": rows, "select_1_ms": round(1000 * floor, 2)}
+        pages: dict[str, Callable[[], object]] = {
+            "list": lambda: show_list(1),
+            "list_last": lambda: show_list(10**6),
+            "run": lambda: show_run(reviews),
+            "run_new_look": lambda: show_run(Reviews()),  # nothing is remembered of the look before
+        }
+        for name, show in pages.items():
+            found[f"{name}_cold_s"] = round(timed(show), 3)
+            warm = statistics.median(timed(show) for _ in range(TIMES))
+            found[f"{name}_warm_s"] = round(warm, 3)
+            found[f"{name}_ratio"] = round(warm / floor, 1)
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

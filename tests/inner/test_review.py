@@ -1,0 +1,183 @@
+"""A run's review and page: what they say, that markup stays text, and that no gap in the records breaks them."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.inner.judge_cases import on_green
+from tests.inner.recorded import TICKS, record
+
+from switchover.bundle import bundle
+from switchover.ledger import Ledger
+from switchover.ledger.tables import metadata, run
+from switchover.page import render_run
+from switchover.page.rows import Piece, pieces
+from switchover.protocol import State
+from switchover.report import markdown
+from switchover.review import Reviews, review
+
+MARKUP = "<b>bold</b>"
+VOID = {"meta", "link", "br", "input", "img", "rect", "circle", "path"}
+PARTS = [table for table in metadata.sorted_tables if "run" in table.c]
+worse = on_green(lambda row: {**row, "coverage": 0.1, "ds_question": 0.9}, lambda row: row["question"] in ("q3", "q7"))
+
+
+@pytest.fixture(scope="module")
+def ledger(pg_server: Any) -> Iterator[Ledger]:
+    pg_server.create_database("reviews")
+    engine = sa.create_engine(pg_server.sqlalchemy_url("reviews"))
+    found = Ledger(engine=engine)
+    found.create_tables()
+    yield found
+    engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def empty(ledger: Ledger) -> None:
+    with ledger.database.transaction() as connection:
+        connection.execute(sa.text("TRUNCATE switchover_run, switchover_lease CASCADE"))
+
+
+class Nesting(HTMLParser):
+    """Fails where a tag is not closed in its place."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.partition("<body>")[2]))
+
+
+def test_the_page_of_a_hold_says_it_all(ledger: Ledger) -> None:
+    record(ledger, spoil=worse)
+    found = review(ledger, "docs:1")
+    assert found.missing == []
+    status = found.facts["status"]
+    assert re.match(r"Green live for 4\d s of 20 min; ", status)
+    assert re.search(r"; Blue is warm; roll back takes about 0.2 s, rehearsed \d+ s ago$", status)
+    html = render_run(found, base="/switchover")
+    Nesting(html)
+    told = text_of(html)
+    for words in ("freeze is done", "nothing in flight", "differs, undeclared", "this run, until", "What is 3?"):
+        assert words in told
+    assert html.count("<figure") == 6
+    assert html.count('role="img"') == 6
+    assert "<script" in html and "<script>" not in html and " style=" not in html
+    assert "data-live" in html.partition(">")[2][:60]
+
+
+def test_the_file_needs_no_other_and_does_not_ask_again(ledger: Ledger) -> None:
+    record(ledger, state=State.PROMOTED)
+    html = render_run(review(ledger, "docs:1"), base=None)
+    Nesting(html)
+    assert "<script" not in html and "<link" not in html and "src=" not in html and "data-live" not in html[:200]
+    assert "--green" in html, "the style is inside"
+
+
+def test_after_a_rollback_the_playbook_of_the_rule_that_fired_comes_first(ledger: Ledger) -> None:
+    lost = on_green(lambda row: {**row, "coverage": 0.0})
+    record(ledger, state=State.ROLLED_BACK, spoil=lost)
+    found = review(ledger, "docs:1")
+    assert [each["rule"] for each in found.facts["playbook"]] == ["coverage"]
+    assert "Did the build index everything?" in text_of(render_run(found, base=None))
+    assert "1. Did the build index everything?" in markdown(found.facts)
+
+
+def test_hits_stand_side_by_side_with_the_gold_span_marked(ledger: Ledger) -> None:
+    record(ledger, spoil=worse)
+    html = render_run(review(ledger, "docs:1"), base=None)
+    mover = html.partition('class="mover"')[2].partition("</details>")[0]
+    assert mover.count("<mark>") == 2, "once on each arm"
+    assert f"<mark>{'x' * 30}</mark>" in mover, "characters 100 to 130 of a hit that spans 50 to 130"
+    assert "the answer to" in mover
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [
+        ([], [("abcdef", False)]),
+        ([(0, 2), (4, 9)], [("ab", True), ("cd", False), ("ef", True)]),
+        ([(0, 3), (1, 4)], [("abc", True), ("d", True), ("ef", False)]),
+    ],
+)
+def test_a_text_is_cut_at_its_marks(marks: list[tuple[int, int]], expected: list[tuple[str, bool]]) -> None:
+    assert pieces("abcdef", marks) == [Piece(text=text, gold=gold) for text, gold in expected]
+
+
+def test_markup_in_any_record_stays_text(ledger: Ledger) -> None:
+    record(ledger)
+    with ledger.database.transaction() as connection:
+        for table in PARTS:
+            texts = [c.name for c in table.c if isinstance(c.type, sa.Text) and not c.primary_key and c.name != "run"]
+            texts = [name for name in texts if (table.name, name) not in KEYS]
+            if texts:
+                connection.execute(sa.update(table).values(dict.fromkeys(texts, MARKUP)))
+        connection.execute(sa.update(run).values(reason=MARKUP, blue=MARKUP, pointer=MARKUP, plan_digest=MARKUP))
+    html = render_run(review(ledger, "docs:1"), base=None)
+    assert MARKUP not in html
+    assert html.count("&lt;b&gt;bold") > 20
+
+
+KEYS = {("switchover_evidence", "phase"), ("switchover_evidence", "arm"), ("switchover_evidence", "question")}
+
+
+def test_a_comparison_is_made_once_for_each_look(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(ledger)
+    reviews, loaded = Reviews(), []
+    load = ledger.evidence.load
+    monkeypatch.setattr(ledger.evidence, "load", lambda *a, **k: loaded.append(1) or load(*a, **k))
+    first, second = reviews.get(ledger, "docs:1"), reviews.get(ledger, "docs:1")
+    assert first.compared is second.compared and len(loaded) == 1
+    new = {**next(iter(ledger.evidence.rows("docs:1", phase="hold"))), "tick": TICKS, "phase": "hold", "hits": []}
+    ledger.evidence.add("docs:1", [new])
+    assert reviews.get(ledger, "docs:1").compared is not first.compared
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_no_gap_in_the_records_breaks_the_page(ledger: Ledger, seed: int) -> None:
+    rng = random.Random(seed)
+    record(ledger, state=rng.choice([State.HOLDING, State.PROMOTED, State.ROLLED_BACK, State.STUCK]), spoil=worse)
+    with ledger.database.transaction() as connection:
+        for table in rng.sample(PARTS, 4):
+            share = rng.choice([0.1, 0.5, 1.0])
+            connection.execute(sa.text(f"DELETE FROM {table.name} WHERE random() < {share}"))
+        for table in rng.sample([*PARTS, run], 4):
+            for column in table.c:
+                if "JSONB" in str(column.type):
+                    broken = rng.choice(["{}", "[]", '"half"', '{"rule": null, "spans": [1]}', "[{}]", "17"])
+                    connection.execute(sa.text(f"UPDATE {table.name} SET {column.name} = '{broken}'"))
+                elif column.nullable and rng.random() < 0.7:
+                    connection.execute(sa.update(table).values({column.name: None}))
+    found = review(ledger, "docs:1")
+    Nesting(render_run(found, base="/switchover"))
+    assert dict(bundle(found))["report.md"]
+
+
+def test_each_record_that_is_gone_is_named(ledger: Ledger) -> None:
+    record(ledger, state=State.PROMOTED)
+    with ledger.database.transaction() as connection:
+        for table in PARTS:
+            connection.execute(sa.delete(table))
+        connection.execute(sa.update(run).values(plan=sa.text("'{}'::jsonb"), gold_digest=None, flipped_at=None))
+    found = review(ledger, "docs:1")
+    assert len(found.missing) == 11, found.missing
+    told = text_of(render_run(found, base=None))
+    assert all(each in told for each in found.missing)
