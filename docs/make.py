@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -72,7 +73,7 @@ def main() -> int:
 def pages() -> dict[Path, str]:
     """Every page that is made from the code."""
     return {
-        ROOT / "docs" / "plan.md": PLAN_INTRO + "\n" + "\n\n".join(_sections(Plan, "")) + "\n",
+        ROOT / "docs" / "plan.md": PLAN_INTRO + "\n" + "\n\n".join(_once(_sections(Plan, ""))) + "\n",
         ROOT / "docs" / "commands.md": COMMANDS_INTRO + "\n" + "\n\n".join(_helps(build_parser())) + "\n",
         ROOT / "docs" / "pointers.md": _with_table("pointers", POINTERS_HEAD + _pointer_rows()),
         ROOT / "docs" / "writers.md": _with_table("writers", WRITERS_HEAD + _writer_rows()),
@@ -142,6 +143,16 @@ def _sections(model: type[BaseModel], prefix: str) -> list[str]:
             tag = f" ({get_args(kind.annotation)[0]})" if kind is not None else ""
             below += _sections(part, f"{prefix}.{name}{tag}".lstrip("."))
     return ["\n".join(lines), *below]
+
+
+def _once(sections: list[str]) -> list[str]:
+    """A part that several kinds share stands once, under a title without a kind."""
+    bodies = [section.split("\n", 1)[1] for section in sections]
+    return [
+        re.sub(r" \([a-z0-9_]+\)", "", section, count=1) if bodies.count(body) > 1 else section
+        for place, (section, body) in enumerate(zip(sections, bodies, strict=True))
+        if body not in bodies[:place]
+    ]
 
 
 def _docline(model: type[BaseModel]) -> str:

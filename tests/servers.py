@@ -19,6 +19,7 @@ from sandbox.keeper_client import KeeperClient
 from sandbox.postgres import Postgres
 from sandbox.servers import NotHere, Server
 from sandbox.servers.kubernetes import NamedCluster, named_cluster
+from sandbox.stack import Stack
 
 
 def here(start: Callable[[KeeperClient], Server], keeper: KeeperClient) -> Server:
@@ -136,3 +137,14 @@ def kubernetes_api(servers_keeper: KeeperClient) -> Server | NamedCluster:
     if asked == "kubeconfig":
         return named_cluster(Path(os.environ["KUBECONFIG"]))
     return servers.start_kubernetes_api(servers_keeper, real={"real": True, "emulator": False, "": None}[asked])
+
+
+@pytest.fixture(scope="session")
+def airflow() -> Iterator[Stack]:
+    """A real Airflow with one DAG that writes."""
+    from tests.contract.writers.airflow import start_airflow
+
+    with tempfile.TemporaryDirectory(prefix="switchover-airflow-", ignore_cleanup_errors=True) as directory:
+        stack = start_airflow(Path(directory))
+        yield stack
+        stack.close()

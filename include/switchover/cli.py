@@ -10,10 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from switchover import __version__, cli_gold, cli_judge, cli_pointer
+from switchover import __version__, cli_gold, cli_judge, cli_pointer, cli_writers
 from switchover.arms_text import compared_text
 from switchover.edge import Edge, environment_connections
-from switchover.errors import BadInput, LeaseLost, NotConverged, PointerConflict, SwitchoverError, TargetRefused
+from switchover.errors import (
+    BadInput,
+    LeaseLost,
+    NotConverged,
+    PointerConflict,
+    SwitchoverError,
+    TargetRefused,
+    WriterChanged,
+)
 from switchover.ledger import Ledger
 from switchover.page import render_run
 from switchover.plan import load_plan, plan_schema
@@ -27,6 +35,7 @@ EXIT_CODES: dict[type[SwitchoverError], int] = {
     BadInput: 2,
     NotConverged: 1,
     TargetRefused: 1,
+    WriterChanged: 1,
     PointerConflict: 5,
     LeaseLost: 5,
 }
@@ -81,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_judge.add_commands(commands, _command)
     cli_gold.add_commands(commands, _command)
     cli_pointer.add_commands(commands, _command)
+    cli_writers.add_commands(commands, _command)
 
     restore = _command(
         commands,

@@ -4,6 +4,7 @@ SwitchoverError
 ├── BadInput              the caller can mend it; nothing was changed
 │   ├── PlanError         a plan file
 │   ├── GoldError         a gold set
+│   ├── PayloadTooLarge   a write that is larger than may be queued
 │   └── ConnectionMissing a connection that a plan names does not exist or lacks a part
 ├── Unreachable           a server did not answer; what happened there is not known
 │   └── LedgerUnreachable the ledger's database did not answer
@@ -13,6 +14,7 @@ SwitchoverError
 ├── TargetRefused         the arm to flip to is absent, empty, unhealthy, or not the approved build
 ├── LeaseLost             another holder has the pointer, or this holder's lease ran out
 ├── NotConverged          a reader still answers from the other arm after its time
+├── QueueFull             as many writes wait for a frozen writer as may; nothing was queued
 ├── WriterChanged         somebody changed a writer while this run had it frozen; it was left as it is
 ├── DrainTimeout          a writer still had work in flight after its time
 ├── FenceConflict         a fence key came again with another payload; nothing was applied
@@ -43,6 +45,10 @@ class PlanError(BadInput):
 
 class GoldError(BadInput):
     """A gold set that cannot be used."""
+
+
+class PayloadTooLarge(BadInput):
+    """A write that is larger than may be queued."""
 
 
 class ConnectionMissing(BadInput):
@@ -87,6 +93,14 @@ class DrainTimeout(SwitchoverError):
 
 class WriterChanged(SwitchoverError):
     """A frozen writer is neither as it was found nor as this run set it; nothing was changed."""
+
+
+class QueueFull(SwitchoverError):
+    """As many writes wait as may: come again in ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class FenceConflict(SwitchoverError):

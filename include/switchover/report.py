@@ -17,6 +17,7 @@ from switchover.text import table
 
 Summary = dict[str, Any]
 RULE_COLUMNS = ("rule", "outcome", "value", "bound", "margin", "n", "needs")
+STALENESS = ("writes that wait", "the oldest, seconds", "and maybe more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ def summarise(ledger: Ledger, id: str) -> Summary:
         "checks": [{key: check[key] for key in ("name", "ok", "found", "expected")} for check in journal.checks(id)],
         "verdicts": [_verdict(verdict) for verdict in journal.verdicts(id, latest=True)],
         "writers": [_plain(writer, "run") for writer in journal.writers(id)],
+        "staleness": [{"tick": row["tick"], "at": _iso(row["at"]), **row["body"]} for row in journal.staleness(id)],
         "flips": [_plain(flip, "run", "id") for flip in journal.flips(id)],
         "events": [_plain(event, "run", "id") for event in journal.events(id)],
     }
@@ -122,10 +124,21 @@ def markdown(summary: Summary) -> str:
     verdicts = [[v["gate"], *(_cell(v.get(column)) for column in RULE_COLUMNS)] for v in summary["verdicts"]]
     parts.append("## Verdicts\n\n" + _markdown_table(["gate", *RULE_COLUMNS], verdicts))
     writers = [
-        [w["name"], _cell(w["frozen_at"]), _cell(w["resumed_at"]), _cell(w["resumed_on"])] for w in summary["writers"]
+        [w["name"], *(_cell(w[key]) for key in ("frozen_at", "resumed_at", "resumed_on", "held"))]
+        for w in summary["writers"]
     ]
-    parts.append("## Writers\n\n" + _markdown_table(["writer", "frozen", "resumed", "on"], writers))
+    parts.append("## Writers\n\n" + _markdown_table(["writer", "frozen", "resumed", "on", "held"], writers))
+    if summary["staleness"]:
+        parts.append("## What Blue would have lacked\n\n" + _markdown_table(["tick", *STALENESS], _stale(summary)))
     return "\n\n".join(parts) + "\n"
+
+
+def _stale(summary: Summary) -> list[list[str]]:
+    """The gauge at its worst and at its last look."""
+    rows = summary["staleness"]
+    worst = max(rows, key=lambda row: (len(row["doubts"]), row["waiting"], row["oldest_s"]))
+    shown = [worst, rows[-1]] if worst is not rows[-1] else [worst]
+    return [[_cell(r["tick"]), _cell(r["waiting"]), _cell(r["oldest_s"]), "; ".join(r["doubts"]) or "-"] for r in shown]
 
 
 def load_evidence(ledger: Ledger, id: str, *, phase: str) -> Recording | None:

@@ -73,9 +73,9 @@ class World:
         preflight(plan=plan or self.plan, edge=self.edge, id=id, actor="test", **options)  # type: ignore[arg-type]
         return Switch.open(edge=self.edge, ledger=self.plan.ledger, id=id, actor="test")
 
-    def warmed(self, id: str = "docs:1") -> Switch:
+    def warmed(self, id: str = "docs:1", plan: Plan | None = None) -> Switch:
         """A run whose acceptance gate has passed: frozen and verified for real, the verdict written by hand."""
-        switch = self.open(id)
+        switch = self.open(id, plan)
         self.warm(switch)
         return switch
 

@@ -62,9 +62,17 @@ class Journal:
         """The writer has nothing in flight."""
         self._writer(run, name, proof=proof, drained_at=NOW)
 
+    def resuming(self, run: str, name: str, *, on: str) -> None:
+        """The writer is about to be resumed against arm ``on``: from now on it may be found running."""
+        self._writer(run, name, resumed_on=on, held=None)
+
+    def held(self, run: str, name: str, *, why: str) -> None:
+        """The writer is not resumed, for a reason that a person must mend."""
+        self._writer(run, name, held=why)
+
     def resumed(self, run: str, name: str, *, on: str) -> None:
         """The writer runs again, against arm ``on``."""
-        self._writer(run, name, resumed_at=NOW, resumed_on=on)
+        self._writer(run, name, resumed_at=NOW, resumed_on=on, held=None)
 
     def writers(self, run: str) -> list[Row]:
         """Writers that this run froze."""
@@ -100,6 +108,14 @@ class Journal:
         """The signals of every tick so far, oldest first; ``None`` where their store was dead."""
         rows = self._rows(_of(tables.signal, run).order_by(tables.signal.c.tick))
         return [SignalSample.from_json(row["sample"]) if row["sample"] is not None else None for row in rows]
+
+    def gauged(self, run: str, tick: int, body: Mapping[str, Any]) -> None:
+        """What Blue would have lacked at one tick."""
+        self._upsert(tables.staleness, [{"run": run, "tick": tick, "body": dict(body)}])
+
+    def staleness(self, run: str) -> list[Row]:
+        """The staleness gauge of every tick, oldest first."""
+        return self._rows(_of(tables.staleness, run).order_by(tables.staleness.c.tick))
 
     def judged(self, run: str, *, gate: str, tick: int, verdicts: Sequence[Mapping[str, Any]]) -> None:
         """The verdicts of one look: one row a rule."""

@@ -91,7 +91,8 @@ writer = sa.Table(
     _at("frozen_at", required=True),
     _at("drained_at"),
     _at("resumed_at"),
-    sa.Column("resumed_on", sa.Text),
+    sa.Column("resumed_on", sa.Text),  # written before it is resumed: without ``resumed_at`` it was only begun
+    sa.Column("held", sa.Text),
     sa.PrimaryKeyConstraint("run", "name"),
 )
 
@@ -141,6 +142,16 @@ signal = sa.Table(
     _run(),
     sa.Column("tick", sa.Integer, nullable=False),
     sa.Column("sample", JSONB),
+    _at("at", required=True),
+    sa.PrimaryKeyConstraint("run", "tick"),
+)
+
+staleness = sa.Table(
+    "switchover_staleness",
+    metadata,
+    _run(),
+    sa.Column("tick", sa.Integer, nullable=False),
+    sa.Column("body", JSONB, nullable=False),
     _at("at", required=True),
     sa.PrimaryKeyConstraint("run", "tick"),
 )

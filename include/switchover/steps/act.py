@@ -15,10 +15,8 @@ import httpx
 
 from switchover.arms import read_report
 from switchover.errors import (
-    BadInput,
     NotConverged,
     PointerConflict,
-    SwitchoverError,
     TargetRefused,
     Unreachable,
 )
@@ -211,29 +209,3 @@ def _stop(switch: Switch, action: Action) -> None:
     switch.move(State.STUCK, reason=action.why)
     switch.say(f"STUCK: {action.why}; nothing was changed")
     raise PointerConflict(f"{switch.pointer.key}: {action.why}; nothing was changed. A person must look")
-
-
-def resume_writers(switch: Switch, target: str, *, index_hash: str | None) -> list[str]:
-    """Resume every writer that this run froze, onto an arm that is proven live. Returns their names.
-
-    One writer that cannot be resumed does not keep the others frozen; its error is raised at the end.
-    """
-    frozen = {row["name"]: row for row in switch.ledger.journal.writers(switch.id) if row["resumed_at"] is None}
-    if not frozen:
-        return []
-    prove_live(switch, target, index_hash=index_hash or switch.index.health(target).stored_hash or "")
-    failed: list[str] = []
-    for writer in reversed(switch.writers):  # what was stopped last depends on what was stopped before
-        if writer.name not in frozen:
-            continue
-        lease = switch.renew_lease()
-        try:
-            writer.resume(frozen[writer.name]["found"], epoch=lease.epoch)
-        except SwitchoverError as error:
-            failed.append(f"{writer.name}: {error}")
-            continue
-        switch.ledger.journal.resumed(switch.id, writer.name, on=target)
-        switch.say(f"writer {writer.name!r} resumed on {target!r}")
-    if failed:
-        raise BadInput(f"not every writer could be resumed on {target!r}: {'; '.join(failed)}")
-    return list(frozen)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from switchover.errors import StateConflict
 from switchover.protocol import Decision, State
-from switchover.steps.act import observe, resume_writers, settle
+from switchover.steps.act import observe, settle
 from switchover.steps.flip import accepted
+from switchover.steps.resume import held_lines, resume_writers
 from switchover.steps.switch import Switch
 
 
@@ -52,7 +53,7 @@ def unfreeze(switch: Switch) -> list[str]:
         if switch.row.state is not State.PROMOTED:
             raise StateConflict(f"switchover {switch.id!r}: is {switch.row.state.value}; writers stay frozen")
         names = resume_writers(switch, row.green, index_hash=row.approved_hash)
-        note.text = f"{len(names)} writers resumed on {row.green!r}"
+        note.text = "; ".join([f"{len(names)} writers resumed on {row.green!r}", *held_lines(switch)])
         return names
 
 
@@ -67,7 +68,8 @@ def rollback(switch: Switch) -> list[str]:
         if row.state not in (State.ROLLED_BACK, State.ABORTED):
             raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; `switchover status` shows why")
         names = resume_writers(switch, row.blue, index_hash=row.blue_hash)
-        note.text = f"{row.blue!r} is live, read back by every reader; {len(names)} writers resumed"
+        resumed = f"{row.blue!r} is live, read back by every reader; {len(names)} writers resumed"
+        note.text = "; ".join([resumed, *held_lines(switch)])
         return names
 
 
@@ -82,7 +84,7 @@ def abort(switch: Switch) -> list[str]:
                 f"switchover {switch.id!r}: is {row.state.value}; only a run before its flip is aborted"
             )
         names = resume_writers(switch, row.blue, index_hash=row.blue_hash)
-        note.text = f"{row.blue!r} was never left; {len(names)} writers resumed"
+        note.text = "; ".join([f"{row.blue!r} was never left; {len(names)} writers resumed", *held_lines(switch)])
         return names
 
 

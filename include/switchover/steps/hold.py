@@ -21,6 +21,7 @@ from switchover.ledger import RunRow
 from switchover.notify import Event
 from switchover.probe import Asked, Round, ask_round
 from switchover.protocol import Kind, decide
+from switchover.steps import staleness
 from switchover.steps.act import observe
 from switchover.steps.caches import canary_verdicts
 from switchover.steps.rehearse import rehearsed_seconds
@@ -126,8 +127,9 @@ def _judge(switch: Switch, before: Before, round: Round, asked: Sequence[Asked],
     """Measure the round, judge the stop side, and at the end of the hold the acceptance side."""
     switch.record(round, asked)
     samples = _sample(switch, before.row, round.tick)
+    stale = staleness.look(switch, round.tick)
     stop = _judge_stop(switch, round.tick, samples, canaries)
-    outcome, line = worst(stop), _line(round.tick, stop, samples)
+    outcome, line = worst(stop), f"{_line(round.tick, stop, samples)}; {stale.line}"
     if outcome is Outcome.FAIL:
         _mark_bad(switch, before)
         return Tick(number=round.tick, outcome=outcome, line=line, end=End.STOPPED)

@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from switchover.edge import Edge
 from switchover.errors import WriterChanged
 from switchover.part import ConnectionId, Part
+from switchover.pins import PIN_NAMES
 
 State = Mapping[str, Any]
+REPORTED = "reported"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +50,46 @@ class Quiet:
         return quiet and since is not None and now - since >= self._seconds
 
 
+class ReportsAt(Part):
+    """An HTTP endpoint of the writer that answers JSON with `pins`, also while it is frozen."""
+
+    connection: ConnectionId = Field(description="HTTP connection of the writer.")
+    path: str = Field("/version", pattern=r"^/", description="Path that answers JSON with `pins`.")
+
+
+class QueuedWrites(Part):
+    """A stream of `switchover.intents`: what waits there is shown during the hold, and in the report."""
+
+    connection: ConnectionId = Field(description="PostgreSQL connection with the queue.")
+    stream: str = Field(min_length=1, description="Name of the stream.")
+
+
 class WriterSpec(Part, ABC):
     """A kind's part of the plan. Each has a ``kind``."""
 
     name: str = Field(min_length=1, description="How the writer is called in tables and errors.")
     connection: ConnectionId = Field(description="Connection to what runs the writer.")
     drain_s: float = Field(300, gt=0, description="Seconds until an undrained writer aborts the run.")
+    pins: dict[str, str] = Field(
+        default_factory=dict,
+        description="Pins it writes with, to be the live arm's before it resumes: each a value, or `reported`.",
+    )
+    reports: ReportsAt | None = Field(None, description="Where the writer says what its `reported` pins are.")
+    queue: QueuedWrites | None = Field(None, description="Where its writes wait while it is frozen.")
+
+    @field_validator("pins")
+    @classmethod
+    def _known_pins(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if name not in PIN_NAMES:
+                raise ValueError(f"{name!r} is not a pin; allowed: {', '.join(PIN_NAMES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> WriterSpec:
+        if REPORTED in self.pins.values() and self.reports is None:
+            raise ValueError(f"reports: missing; a pin that is `{REPORTED}` must be asked for somewhere")
+        return self
 
     @abstractmethod
     def build(self, edge: Edge) -> Writer:
@@ -92,8 +128,17 @@ class Writer(ABC):
     def restore(self, found: State, *, epoch: int) -> None:
         """Put back what ``find`` saw. Idempotent."""
 
+    def waiting(self) -> int:
+        """How many writes wait for it where they come from, as far as that place tells."""
+        return 0
+
     def resume(self, found: State, *, epoch: int, proven: bool = False) -> None:
-        """Restore exactly what ``find`` saw, unless somebody else changed it meanwhile: ``WriterChanged``.
+        """Restore exactly what ``find`` saw, unless somebody else changed it meanwhile; see ``refuse_foreign``."""
+        self.refuse_foreign(found, proven=proven)
+        self.restore(found, epoch=epoch)
+
+    def refuse_foreign(self, found: State, *, proven: bool) -> None:
+        """Raise ``WriterChanged`` if somebody else changed it since it was frozen.
 
         ``proven``: this run has proven it frozen and has not begun to resume it, so anything but frozen is somebody
         else's doing. Otherwise it may be as it was found already: a repeat, or a freeze that never happened.
@@ -102,7 +147,6 @@ class Writer(ABC):
         foreign = [key for key in ours if now.get(key) != ours[key] and (proven or now.get(key) != found.get(key))]
         if foreign:
             raise WriterChanged(f"{self._what}: {_told(foreign, now, ours)}: somebody changed it; left as it is")
-        self.restore(found, epoch=epoch)
 
     def thawed(self, found: State) -> str:
         """What of a frozen writer is not frozen any more, in words; empty when all is as this run set it."""

@@ -55,13 +55,16 @@ class KafkaGroupWriter(Writer):
         members = len(self._described().members)
         done = self._quiet.look(quiet=members == 0)
         state = "is empty" if members == 0 else f"still has {members} members: stop what runs its consumers"
-        return Drain(done=done, proof=f"group {self._group} {state}; lag {self.lag()}")
+        return Drain(done=done, proof=f"group {self._group} {state}; lag {self.waiting()}")
 
     def restore(self, found: State, *, epoch: int) -> None:
         """See :class:`Writer`. What runs the consumers starts them again."""
 
-    def lag(self) -> int:
-        """Messages after the committed offsets, over the partitions that the group has committed."""
+    def waiting(self) -> int:
+        """See :class:`Writer`: the group's lag.
+
+        Messages after the committed offsets, over the partitions that the group has committed.
+        """
         from confluent_kafka import ConsumerGroupTopicPartitions
         from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 

@@ -7,6 +7,7 @@ lines a writer needs.
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -69,9 +70,11 @@ class SqlFenceWriter(Writer):
         return {"frozen": True}
 
     def freeze(self, *, epoch: int) -> None:
-        """See :class:`Writer`. The lock is asked for in ``drained``, in short waits; that also closes the fence."""
+        """See :class:`Writer`. A write in flight keeps the fence open; ``drained`` asks again until it is closed."""
         self.find()
         self._epoch = epoch
+        with contextlib.suppress(LockBusy):
+            self._set(frozen=True, epoch=epoch, lock_timeout="1s")
 
     def drained(self) -> Drain:
         """See :class:`Writer`. Each call waits at most one second for the transactions in flight."""
@@ -85,8 +88,13 @@ class SqlFenceWriter(Writer):
         return Drain(done=True, proof="exclusive lock on the fence row was granted: no write transaction is open")
 
     def restore(self, found: State, *, epoch: int) -> None:
-        """See :class:`Writer`."""
-        self._set(frozen=bool(found["frozen"]), epoch=epoch, lock_timeout="10s")
+        """See :class:`Writer`. A write that never ended keeps the lock, but then the fence was never closed either."""
+        as_found = self.find()["frozen"] == bool(found["frozen"])
+        try:
+            self._set(frozen=bool(found["frozen"]), epoch=epoch, lock_timeout="1s" if as_found else "10s")
+        except LockBusy:
+            if not as_found:
+                raise
 
     def _set(self, *, frozen: bool, epoch: int, lock_timeout: str) -> None:
         values = {"fence": self._fence, "frozen": frozen, "epoch": epoch}

@@ -71,6 +71,10 @@ class SqsLambdaWriter(Writer):
             f" {counts[IN_FLIGHT]} messages in flight, {counts[WAITING]} wait",
         )
 
+    def waiting(self) -> int:
+        """See :class:`Writer`: messages in the queue, as SQS counts them."""
+        return self._counts(self._look()["EventSourceArn"])[WAITING]
+
     def restore(self, found: State, *, epoch: int) -> None:
         """See :class:`Writer`."""
         self._enable(bool(found["enabled"]))

@@ -19,6 +19,7 @@ from switchover.steps import finish
 from switchover.steps.flip import flip
 from switchover.steps.freeze import freeze
 from switchover.steps.preflight import Route
+from switchover.steps.resume import held_lines, unresumed
 from switchover.steps.verify import verify
 from switchover.steps.warm import warm
 from switchover_airflow.operators.base import StepOperator, open_switch
@@ -139,9 +140,12 @@ class OutcomeOperator(StepOperator):
         with open_switch(self) as switch:
             row = switch.row
             line = status_line(row, switch.ledger.now())
-            frozen = [w["name"] for w in switch.ledger.journal.writers(switch.id) if w["resumed_at"] is None]
-        if frozen:
-            raise AirflowFailException(f"{line}; writers still frozen: {', '.join(frozen)}")
+            lost, held = unresumed(switch), held_lines(switch)
+        if lost:
+            raise AirflowFailException(f"{line}; writers still frozen: {', '.join(lost)}")
+        line = "\n".join([line, *held])
+        for each in held:
+            self.log.warning("%s", each)
         if row.state is not State.PROMOTED:
             raise AirflowFailException(line)
         return line
