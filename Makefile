@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-fence bench-judge bench-review screenshots test-browser simulate-hold lock clean
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-fence bench-judge bench-ttr bench-review screenshots test-browser simulate-hold lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-flip: $(READY) ## one JSON line a pointer: flips, reads, failed, neither, 
 
 bench-fence: $(READY) ## one JSON line: effects/s, p50 and p95 of an effect, fenced and bare, in PostgreSQL, Redis, DynamoDB
 	@$(BIN)/python bench/bench_fence.py
+
+bench-ttr: $(READY) ## one JSON line: 30 rollbacks on a real scheduler, part by part, beside chains of empty tasks (10 minutes)
+	@$(BIN)/python bench/bench_ttr.py
 
 bench-judge: $(READY) ## one JSON line: a million evidence rows against all rules, beside numpy's floor and pandas
 	@$(BIN)/python bench/bench_judge.py

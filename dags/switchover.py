@@ -1,4 +1,5 @@
-"""One DAG a plan: ``switchover__<service>``, the checklist of SPEC as tasks. Wiring only.
+"""The DAGs of a plan, wiring only: ``switchover__<service>``, the checklist of SPEC as tasks, and beside it
+``rollback__<service>`` (break-glass), ``rehearse__<service>`` and ``retire__<service>``.
 
 Where plans are is in ``switchover_airflow.plans``. A plan that cannot be read is reported as an import error of that
 plan; the other plans still load.
@@ -7,14 +8,17 @@ plan; the other plans still load.
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, Param, chain
+from airflow.sdk import DAG, Asset, Param, chain, get_parsing_context
 
 from switchover.errors import PlanError
 from switchover.plan import Plan, load_plan
+from switchover_airflow import deadlines
 from switchover_airflow.operators.base import RETRY_POLICY
 from switchover_airflow.operators.gates import AcceptanceGateOperator, HoldGateOperator, PreflightOperator
+from switchover_airflow.operators.recovery import BreakGlassOperator, RehearseOperator, RetireOperator
 from switchover_airflow.operators.steps import (
     AbortOperator,
     EvidenceOperator,
@@ -47,6 +51,19 @@ CHECKLIST = {
     "restore": "Whatever happened: pointer decided, writers right, lease free.",
 }
 
+ROLLBACK = (
+    "Brings the service back to Blue now, whatever drives its switchover: takes the lease, moves the pointer, proves"
+    " every reader, resumes the writers. Refuses when nothing is open or when it was promoted, and says what to do."
+)
+REHEARSE = (
+    "Moves a shadow pointer to the other arm and back and keeps how long the way back took. No reader follows it."
+)
+RETIRE = (
+    "Removes Blue's index for good: only after a promotion, when it was kept for the plan's time, when no reader is on"
+    " it and no switchover is open."
+)
+URGENT: dict[str, Any] = {"retries": 10, "priority_weight": 1000, "weight_rule": "absolute"}
+
 
 def build_dag(plan: Plan) -> DAG:
     """The DAG of one plan."""
@@ -57,12 +74,8 @@ def build_dag(plan: Plan) -> DAG:
         catchup=False,
         max_active_runs=1,
         allowed_run_types=["manual", "asset_triggered", "scheduled"],
-        default_args={
-            "owner": plan.owner,
-            "retries": 3,
-            "retry_delay": timedelta(seconds=2),
-            "retry_policy": RETRY_POLICY,
-        },
+        default_args=_task_defaults(plan),
+        deadline=deadlines.of_switchover(plan),
         params={
             "green": Param(plan.green, enum=list(plan.arms), title="Green", description="The arm to switch to."),
             "hold_minutes": Param(
@@ -92,7 +105,6 @@ def build_dag(plan: Plan) -> DAG:
         def step(task_id: str, **more: Any) -> dict[str, Any]:
             return {"task_id": task_id, "doc_md": CHECKLIST[task_id], **run, **more}
 
-        urgent = {"retries": 10, "priority_weight": 1000, "weight_rule": "absolute"}
         preflight = PreflightOperator(
             task_id="preflight",
             doc_md=CHECKLIST["preflight"],
@@ -113,19 +125,85 @@ def build_dag(plan: Plan) -> DAG:
         flip = FlipOperator(**step("flip"))
         hold = HoldSensor(**step("hold"))
         gate = HoldGateOperator(
-            **step("gate", trigger_rule="all_done", unfreeze_task_id="unfreeze", rollback_task_id="rollback", **urgent)
+            **step("gate", trigger_rule="all_done", unfreeze_task_id="unfreeze", rollback_task_id="rollback", **URGENT)
         )
         unfreeze = UnfreezeOperator(**step("unfreeze"))
-        rollback = RollbackOperator(**step("rollback", **urgent))
-        abort = AbortOperator(**step("abort", **urgent))
+        rollback = RollbackOperator(**step("rollback", **URGENT))
+        abort = AbortOperator(**step("abort", **URGENT))
         evidence = EvidenceOperator(**step("evidence", trigger_rule="all_done", folder=plan.evidence))
         outcome = OutcomeOperator(**step("outcome", trigger_rule="all_done", preflight_task_id="preflight"))
-        restore = RestoreOperator(**step("restore", **urgent)).as_teardown()
+        restore = RestoreOperator(**step("restore", **URGENT)).as_teardown()
 
         chain(preflight, freeze, verify, warm, acceptance_gate, flip, hold, gate, [unfreeze, rollback], evidence)
         chain(acceptance_gate, abort, evidence, outcome, restore)
         chain(preflight, outcome)
     return dag
+
+
+def build_rollback(plan: Plan) -> DAG:
+    """Break-glass: one task, no gates, nothing to fill in. Never paused, since a paused DAG would not run."""
+    with DAG(
+        dag_id=f"rollback__{plan.service}",
+        description=f"Break-glass: bring {plan.service} back to Blue now",
+        schedule=None,
+        is_paused_upon_creation=False,
+        max_active_runs=1,
+        default_args=_task_defaults(plan),
+        deadline=deadlines.of_rollback(plan),
+        doc_md=ROLLBACK,
+        tags=["switchover", plan.service],
+    ) as dag:
+        BreakGlassOperator(task_id="rollback", doc_md=ROLLBACK, plan=plan.model_dump(mode="json"), **URGENT)
+    return dag
+
+
+def build_rehearse(plan: Plan) -> DAG:
+    """The way back, walked on a shadow pointer by the plan's schedule or by hand."""
+    with DAG(
+        dag_id=f"rehearse__{plan.service}",
+        description=f"Rehearse the rollback of {plan.service} on a shadow pointer",
+        schedule=plan.rehearsal.schedule,
+        catchup=False,
+        max_active_runs=1,
+        default_args=_task_defaults(plan),
+        doc_md=REHEARSE,
+        tags=["switchover", plan.service],
+    ) as dag:
+        RehearseOperator(task_id="rehearse", doc_md=REHEARSE, plan=plan.model_dump(mode="json"))
+    return dag
+
+
+def build_retire(plan: Plan) -> DAG:
+    """Blue's end. Only a person starts it, and types the name of what goes."""
+    with DAG(
+        dag_id=f"retire__{plan.service}",
+        description=f"Remove what was Blue of {plan.service}, for good",
+        schedule=None,
+        max_active_runs=1,
+        allowed_run_types=["manual"],
+        default_args=_task_defaults(plan),
+        params={
+            "index": Param(
+                type="string",
+                minLength=1,
+                title="Index to remove",
+                description="Type its name. It is removed with all that is in it.",
+            )
+        },
+        doc_md=RETIRE,
+        tags=["switchover", plan.service],
+    ) as dag:
+        RetireOperator(task_id="retire", doc_md=RETIRE, plan=plan.model_dump(mode="json"), index="{{ params.index }}")
+    return dag
+
+
+def _task_defaults(plan: Plan) -> dict[str, Any]:
+    return {
+        "owner": plan.owner,
+        "retries": 3,
+        "retry_delay": timedelta(seconds=2),
+        "retry_policy": RETRY_POLICY,
+    }
 
 
 def _doc(plan: Plan) -> str:
@@ -135,9 +213,16 @@ def _doc(plan: Plan) -> str:
     )
 
 
-for path in plan_paths():
+def load(path: Path) -> list[DAG]:
+    """Every DAG of a plan, or the one that stands for a plan that cannot be read."""
     try:
-        loaded = build_dag(load_plan(path))
+        plan = load_plan(path)
     except PlanError as error:
-        loaded = BrokenPlan(path=path, error=error)
-    globals()[loaded.dag_id] = loaded
+        return [BrokenPlan(path=path, error=error)]
+    return [build(plan) for kind, build in BUILDERS.items() if WANTED in (None, f"{kind}__{plan.service}")]
+
+
+BUILDERS = {"switchover": build_dag, "rollback": build_rollback, "rehearse": build_rehearse, "retire": build_retire}
+WANTED = get_parsing_context().dag_id  # a task needs its own DAG; None: the DAG processor wants all of them
+for path in plan_paths():
+    globals().update({dag.dag_id: dag for dag in load(path)})

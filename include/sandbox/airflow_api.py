@@ -44,6 +44,10 @@ class AirflowApi:
         """Change, for example ``patch("dags/x", {"is_paused": True})``."""
         return self._call("PATCH", path, json=body)
 
+    def delete(self, path: str) -> dict[str, Any]:
+        """Delete, for example ``delete("dags/x/dagRuns/y")``."""
+        return self._call("DELETE", path)
+
     def _call(self, verb: str, path: str, **options: Any) -> dict[str, Any]:
         try:
             response = self._client.request(verb, path.lstrip("/"), **options)

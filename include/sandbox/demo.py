@@ -70,10 +70,11 @@ class Demo:
             self.plane.start_cache()
         except NotHere as reason:
             self.say(f"without a shared cache: {reason}")
-        self.stack.together(self.stack.start_airflow, self._data_plane)
+        self.stack.together(self.stack.start_airflow, self.start_data_plane)
         self.stack.wait_for_dags([self.dag_id, "docs_ingest"])
 
-    def _data_plane(self) -> None:
+    def start_data_plane(self) -> None:
+        """Everything but Airflow and the servers: ledger, indexes, pointer, service, load, a writer."""
         stack = self.stack
         Ledger(engine=sa.create_engine(stack.postgres.sqlalchemy_url(LEDGER_DB))).create_tables()
         for target, variant in ((BLUE, "good"), (GREEN, self.scenario.variant)):

@@ -43,7 +43,8 @@ class Stack:
     """One state directory's stack. A port of 0 means any free one.
 
     ``env``: more environment variables for every Airflow process. ``dags``: another folder than the
-    repository's. ``plan``: the one plan that the stack runs; without it Airflow shows every plan.
+    repository's; ``more_dags``: than the sandbox's. ``plan``: the one plan that the stack runs; without
+    it Airflow shows every plan.
     ``connections``: id -> text of more Airflow connections, to be filled in before the processes that need them
     are started.
 
@@ -61,6 +62,7 @@ class Stack:
         service_port: int = SERVICE_PORT,
         progress: Progress = lambda what, seconds: None,
         dags: Path = airflow_home.REPOSITORY / "dags",
+        more_dags: Path = airflow_home.SANDBOX_DAGS,
         env: Mapping[str, str] | None = None,
         plan: Path | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class Stack:
         self.seconds: dict[str, float] = {}
         self._progress = progress
         self._dags = dags
+        self._more_dags = more_dags
         self._env = dict(env or {})
         self._plan = plan
         self._keeper: KeeperClient | None = None
@@ -132,6 +135,7 @@ class Stack:
             postgres=self.postgres,
             secrets=self.secrets,
             dags=self._dags,
+            more_dags=self._more_dags,
             more_connections=self.connections,
         )
 
@@ -208,33 +212,34 @@ class Stack:
 
     def start_airflow(self) -> None:
         """Bring the metadata database up to date, start the four components, wait until they are healthy."""
-        home = self.airflow
-        home.prepare()
-        env = {**self.environment(), **home.environment(), **self._env}
-        argv = {"airflow-migrate": ("db", "migrate"), **airflow_home.COMPONENTS}
-        specs = {
-            name: Spec(
-                name=name,
-                argv=[sys.executable, "-m", "airflow", *words],
-                env=env,
-                cwd=str(home.home),
-                # Running tasks report their end to the api-server, and retry for long when it is gone.
-                # It keeps nothing itself, and an orderly exit spends 2 s on freeing memory.
-                stop_order=1 if name == "api-server" else 0,
-                stop_signal="SIGKILL" if name == "api-server" else "SIGTERM",
-            )
-            for name, words in argv.items()
-        }
+        self.airflow.prepare()
         with self.step("Airflow's database"):
-            self.keeper.run(specs.pop("airflow-migrate"), timeout=_MIGRATE_S)
+            self.keeper.run(self._airflow_spec("airflow-migrate", ("db", "migrate")), timeout=_MIGRATE_S)
         self._airflow_since = since = datetime.now(timezone.utc)
         with self.step("Airflow"):
-            for spec in specs.values():
-                self.keeper.start(spec)
-            for name in specs:
+            for name in airflow_home.COMPONENTS:
+                self.start_component(name)
+            for name in airflow_home.COMPONENTS:
                 self.keeper.wait_ready(
                     name, functools.partial(self.api.healthy, name, since=since), timeout=_AIRFLOW_START_S
                 )
+
+    def start_component(self, name: str) -> int:
+        """Start one of ``airflow_home.COMPONENTS``, also again after its end; returns its pid at once."""
+        return self.keeper.start(self._airflow_spec(name, airflow_home.COMPONENTS[name]))
+
+    def _airflow_spec(self, name: str, words: Sequence[str]) -> Spec:
+        home = self.airflow
+        return Spec(
+            name=name,
+            argv=[sys.executable, "-m", "airflow", *words],
+            env={**self.environment(), **home.environment(), **self._env},
+            cwd=str(home.home),
+            # Running tasks report their end to the api-server, and retry for long when it is gone.
+            # It keeps nothing itself, and an orderly exit spends 2 s on freeing memory.
+            stop_order=1 if name == "api-server" else 0,
+            stop_signal="SIGKILL" if name == "api-server" else "SIGTERM",
+        )
 
     def wait_for_dags(self, dag_ids: Collection[str], *, timeout: float = _DAGS_S) -> None:
         """Wait until the DAG processor has parsed these DAGs since Airflow was started."""

@@ -114,7 +114,7 @@ def _replay(options: argparse.Namespace, edge: Edge) -> Result:
         Evidence.from_rows(rows, ledger.evidence.questions(row.id)),
         rules=rules,
         signals=ledger.journal.samples(row.id) if phase == "hold" else None,
-        rehearsal_ttr_s=rehearsed_seconds(ledger, row),
+        rehearsal_ttr_s=rehearsed_seconds(ledger, row, plan),
         traffic=phase == "hold",
     )
     gate = "hold" if phase == "hold" else "acceptance"

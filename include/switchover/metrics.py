@@ -52,7 +52,7 @@ def figures(ledger: Ledger, id: str) -> list[Figure]:
         *_rules(journal.verdicts(id, latest=True)),
         *_approvals(ledger.approvals.of(id)),
         *_steps(journal.steps(id)),
-        *_ttr(row, rehearsed_seconds(ledger, row)),
+        *_ttr(row, rehearsed_seconds(ledger, row, row.read_plan())),
     ]
     return [Figure(name=f.name, value=f.value, tags={"service": row.service, **f.tags}) for f in found]
 

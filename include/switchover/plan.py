@@ -116,6 +116,19 @@ class Rollback(Part):
     ttr_s: float = Field(120, gt=0, description="Budget for the time to restore.")
 
 
+class Rehearsal(Part):
+    """When the way back is walked on a shadow pointer, besides in each run's verify."""
+
+    schedule: str | None = Field(None, description="Cron expression of the DAG rehearse__<service>.")
+    max_age_h: float = Field(168, gt=0, description="A flip is refused when the newest rehearsal is older.")
+
+
+class Retire(Part):
+    """How long Blue is kept after Green was promoted."""
+
+    after_h: float = Field(72, ge=0, description="retire__<service> refuses to remove Blue's index before.")
+
+
 class Plan(Part):
     """One service's switchover."""
 
@@ -144,6 +157,8 @@ class Plan(Part):
     cache: Cache | None = Field(None, description="What the switchover does about cached answers; see docs/cache.md.")
     hold: Hold = Field(default_factory=Hold)
     rollback: Rollback = Field(default_factory=Rollback)
+    rehearsal: Rehearsal = Field(default_factory=Rehearsal)
+    retire: Retire = Field(default_factory=Retire)
     rules: Rules = Field(default_factory=Rules)
     notify: list[Channel] = Field(default_factory=list, description="Who is told of what; see docs/notifications.md.")
     evidence: str = Field(

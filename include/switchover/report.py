@@ -82,6 +82,11 @@ def ttr(row: RunRow) -> dict[str, float | None] | None:
     }
 
 
+def ttr_line(parts: Mapping[str, float | None]) -> str:
+    """The parts of :func:`ttr` in their order, in one line."""
+    return ", ".join(f"{name} {_cell(seconds)}" for name, seconds in parts.items())
+
+
 def status_line(row: RunRow, now: datetime) -> str:
     """One line in words: who is live, since when, and what comes next."""
     if row.state is State.HOLDING and row.flipped_at and row.hold_until:

@@ -27,6 +27,7 @@ from switchover.playbook import PLAYBOOK
 from switchover.protocol import State
 from switchover.report import Summary, compare_recorded, load_evidence, summarise
 from switchover.rules import Rules
+from switchover.steps.rehearse import counting
 
 T = TypeVar("T")
 HALF_WRITTEN = (SwitchoverError, ValidationError, ValueError, TypeError, KeyError, IndexError, AttributeError)
@@ -190,7 +191,7 @@ def _more(
         "readers": [reader.name for reader in plan.readers] if plan is not None else [],
         "pins": part("pins", lambda: _pins(ledger, row, plan), []),
         "lease": None if lease is None else {**vars(lease), "here": lease.holder == row.id},
-        "rehearsal": part("rehearsal", lambda: _rehearsal(ledger, row), None),
+        "rehearsal": part("rehearsal", lambda: _rehearsal(ledger, row, plan), None),
     }
 
 
@@ -213,9 +214,9 @@ def _pins(ledger: Ledger, row: RunRow, plan: Plan | None) -> list[dict[str, Any]
     ]
 
 
-def _rehearsal(ledger: Ledger, row: RunRow) -> dict[str, Any] | None:
-    backs = [f for f in ledger.journal.flips(row.id) if f["rehearsal"] and f["after"] == row.blue and f["read_back_at"]]
-    return {"seconds": backs[-1]["seconds"], "at": backs[-1]["read_back_at"]} if backs else None
+def _rehearsal(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, Any] | None:
+    found = counting(ledger, row, plan) if plan is not None else None
+    return {"seconds": found.seconds, "at": found.at} if found is not None else None
 
 
 def _trends(ledger: Ledger, row: RunRow, gate: Sequence[Mapping[str, Any]]) -> dict[str, list[Look]]:

@@ -23,6 +23,10 @@ def bag_of(monkeypatch: pytest.MonkeyPatch, plans: Path) -> DagBag:
     return DagBag(dag_folder=str(SWITCHOVER), bundle_path=ROOT / "dags", bundle_name="dags-folder")
 
 
+def dags_of(service: str) -> set[str]:
+    return {f"{kind}__{service}" for kind in ("switchover", "rollback", "rehearse", "retire")}
+
+
 def plans_in(folder: Path) -> Path:
     """A folder with the plan ``docs`` alone."""
     shutil.copytree(ROOT / "include" / "plans", folder / "plans", ignore=shutil.ignore_patterns("docs_*.yaml"))
@@ -89,7 +93,7 @@ def test_a_broken_plan_is_an_import_error_of_that_plan_alone(monkeypatch: pytest
     (plans / "bad.yaml").write_text((plans / "docs.yaml").read_text().replace("green:", "grene:"))
     bag = bag_of(monkeypatch, plans)
     serialised, errors = _serialize_dags(bag, get_logger())
-    assert [dag.dag_id for dag in serialised] == ["switchover__docs"]
+    assert {dag.dag_id for dag in serialised} == dags_of("docs")
     assert list(errors) == ["plans/bad.yaml"]
     assert "bad.yaml:27: grene: unknown key (did you mean 'green'?)" in errors["plans/bad.yaml"]
     assert bag.import_errors == {}, "no error stands under the DAG file's own name"
@@ -102,12 +106,12 @@ def test_a_plan_may_name_an_asset_or_a_schedule(monkeypatch: pytest.MonkeyPatch,
     (plans / "b.yaml").write_text(text.replace("service: docs", "service: by_cron\nschedule: '0 3 * * 1'"))
     serialised, errors = _serialize_dags(bag_of(monkeypatch, plans), get_logger())
     assert errors == {}
-    assert {dag.dag_id for dag in serialised} == {"switchover__docs", "switchover__by_asset", "switchover__by_cron"}
+    assert {dag.dag_id for dag in serialised} == dags_of("docs") | dags_of("by_asset") | dags_of("by_cron")
 
 
 def test_one_plan_can_be_named_instead_of_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bag = bag_of(monkeypatch, plans_in(tmp_path) / "docs.yaml")
-    assert list(bag.dags) == ["switchover__docs"]
+    assert set(bag.dags) == dags_of("docs")
     serialised, errors = _serialize_dags(bag_of(monkeypatch, tmp_path / "plans" / "none.yaml"), get_logger())
     assert serialised == []
     assert "none.yaml: cannot be read" in errors["plans/none.yaml"]

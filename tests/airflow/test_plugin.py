@@ -29,7 +29,10 @@ def test_airflow_does_not_import_the_package_a_second_time() -> None:
     from airflow._shared.module_loading.file_discovery import find_path_from_directory
 
     found = list(find_path_from_directory(ROOT / "plugins", ".airflowignore", "glob"))
-    assert [Path(path).name for path in found if path.endswith(".py")] == ["switchover_plugin.py"]
+    assert sorted(Path(path).name for path in found if path.endswith(".py")) == [
+        "switchover_plugin.py",
+        "switchover_preload.py",
+    ]
 
 
 def test_loading_the_plugin_loads_neither_the_page_nor_the_api_server() -> None:

@@ -194,3 +194,19 @@ def test_the_facts_are_replaced_not_trusted(world: OpenSearchWorld) -> None:
     found = index_of(world).content(GREEN)
     assert (found.count, found.manifest.facts.count) == (COUNT, COUNT + 5)
     assert found.index_hash == claimed.index_hash
+
+
+def test_a_dropped_index_is_gone_with_its_manifest(world: OpenSearchWorld) -> None:
+    index = index_of(world)
+    index.drop(GREEN)
+    assert not index.health(GREEN).exists
+    index.drop(GREEN)
+
+
+def test_an_alias_keeps_its_index(world: OpenSearchWorld) -> None:
+    """Removing the index would take the alias with it, and its readers would find nothing."""
+    action = {"add": {"index": world.index(GREEN), "alias": "still_read"}}
+    world.call("POST", "/_aliases", {"actions": [action]})
+    with pytest.raises(TargetRefused, match="carries the alias still_read; not removed"):
+        index_of(world).drop(GREEN)
+    assert index_of(world).health(GREEN).exists

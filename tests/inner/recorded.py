@@ -12,7 +12,7 @@ from tests.inner.judge_cases import Row, probes, sample
 from switchover.evidence import Evidence
 from switchover.gold import GoldSet, Item, Span
 from switchover.judge import judge_acceptance, judge_stop
-from switchover.ledger import Ledger
+from switchover.ledger import Ledger, tables
 from switchover.ledger.tables import run as runs
 from switchover.pins import PIN_NAMES
 from switchover.plan import load_plan
@@ -78,12 +78,13 @@ def record(ledger: Ledger, id: str = "docs:1", *, state: State = State.HOLDING, 
     subjects.found_arm(id, "blue", target="docs_v1", pins=pins, reported=pins)
     subjects.found_arm(id, "green", target="docs_v2", pins={**pins, "INDEX_HASH": "new", "TOK_VER": "9"}, reported=pins)
     subjects.asks(id, gold())
-    for rehearsal, before, after in ((True, "docs_v2", "docs_v1"), (False, "docs_v1", "docs_v2")):
-        flip = journal.intend_flip(
-            id, pointer="p", before=before, after=after, epoch=1, actor="test", rehearsal=rehearsal
-        )
-        journal.applied_flip(flip, changed=True, version=2)
-        journal.read_back(flip, readers={"docs-service": after}, seconds=0.2)
+    flip = journal.intend_flip(id, pointer="p", before="docs_v1", after="docs_v2", epoch=1, actor="test")
+    journal.applied_flip(flip, changed=True, version=2)
+    journal.read_back(flip, readers={"docs-service": "docs_v2"}, seconds=0.2)
+    where = {"service": plan.service, "pointer": ledger.runs.get(id).pointer, "blue": "docs_v1", "green": "docs_v2"}
+    ledger.rehearsals.add(**where, seconds=0.2, budget_s=120, note="rehearsed", actor="test")
+    with ledger.database.transaction() as connection:
+        connection.execute(sa.update(tables.rehearsal).values(at=ledger.now() - timedelta(seconds=50)))
     rows = [with_hits(spoil(row)) for row in probes(ticks=TICKS, questions=QUESTIONS)]
     ledger.evidence.add(id, rows)
     ledger.evidence.add(id, [{**row, "phase": "hold"} for row in rows])

@@ -55,16 +55,14 @@ def test_a_run_that_was_rolled_back_has_every_metric(ledger: Ledger) -> None:
     lease = ledger.leases.take("p", holder=RUN, seconds=60)
     for state in (State.FROZEN, State.VERIFIED, State.WARMED, State.FLIPPING):
         ledger.runs.move(RUN, state, lease=lease)
+    where = {"service": "docs", "pointer": "p", "blue": "docs_v1", "green": "docs_v2"}
+    ledger.rehearsals.add(**where, seconds=0.25, budget_s=120, note="", actor="t")
     assert told(ledger)["switchover.live_arm", "docs_v2"] == 0, "it is not known while it moves"
     now = ledger.now()
     ledger.runs.move(RUN, State.HOLDING, lease=lease, flipped_at=now, hold_until=now)
     assert told(ledger)["switchover.live_arm", "docs_v2"] == 1
     body = {"rule": "coverage", "outcome": "FAIL", "value": 0.5, "bound": 0.6, "margin": -0.1}
     ledger.journal.judged(RUN, gate="stop", tick=3, verdicts=[body])
-    intent = ledger.journal.intend_flip(
-        RUN, pointer="shadow", before="docs_v2", after="docs_v1", epoch=1, actor="t", rehearsal=True
-    )
-    ledger.journal.read_back(intent, readers={}, seconds=0.25)
     ledger.approvals.ask(RUN, "before_flip", seat=1, subject="s", until=now)
     assert told(ledger)["switchover.approval.waiting", "before_flip"] == 1
     ledger.approvals.answer(RUN, "before_flip", seat=1, answer="approved", by="anna")

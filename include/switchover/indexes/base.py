@@ -60,6 +60,14 @@ class Index(Protocol):
         """Texts and vectors for the encoder check, the same ones at each call."""
         ...
 
+    def drop(self, target: str) -> None:
+        """Remove the index with its manifest, for good. No error when it is gone already.
+
+        ``TargetRefused`` when something in the store still leads to it. Whether it *may* go is
+        ``steps.retire``'s to say.
+        """
+        ...
+
 
 class IndexSpec(Part, ABC):
     """A store's part of the plan. Each has a ``kind``."""

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 import numpy as np
+import psycopg
 import sqlalchemy as sa
 
 from switchover import sql
@@ -86,6 +87,19 @@ class PgvectorIndex:
             rows = connection.execute(statement, {"revision": revision, "size": size}).all()
         vectors = [np.fromstring(row.vector.strip("[]"), sep=",") for row in rows]
         return Sample(texts=[row.text for row in rows], vectors=np.array(vectors, dtype=np.float64))
+
+    def drop(self, target: str) -> None:
+        """See :class:`Index`. Without CASCADE: a view on the table keeps it."""
+        table = _quoted(target)
+        with self._transaction(target) as connection:
+            try:
+                connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
+            except sa.exc.InternalError as error:
+                if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
+                    what = str(error.orig.diag.message_detail).splitlines()[0]
+                    raise TargetRefused(f"index {target!r} in {self._place}: {what}; nothing was removed") from error
+                raise
+            connection.execute(sa.text("DELETE FROM switchover_manifest WHERE target = :target"), {"target": target})
 
     def _manifest(self, target: str) -> Manifest:
         query = sa.text("SELECT manifest FROM switchover_manifest WHERE target = :target")

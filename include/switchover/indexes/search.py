@@ -103,6 +103,15 @@ class SearchIndex:
         texts = [self._field(target, hit, "text") for hit in hits]
         return Sample(texts=texts, vectors=np.array(vectors, dtype=np.float64))
 
+    def drop(self, target: str) -> None:
+        """See :class:`Index`. Removing an index would take its aliases with it, so an alias keeps it."""
+        index = self._index(target)
+        found = self._api.call("GET", f"/{quoted(index)}/_alias").body.get(index, {}).get("aliases", {})
+        if found:
+            raise TargetRefused(f"{self._what(target)}: carries the alias {', '.join(sorted(found))}; not removed")
+        if self._meta(target) is not None:
+            self._api.change("DELETE", f"/{quoted(index)}", None)
+
     def _every(self, target: str, manifest: Manifest) -> Iterator[dict[str, Any]]:
         """All documents of the build, page by page."""
         body = {"query": _of(manifest), "size": PAGE, "_source": ["text"], "sort": ["_doc"]}

@@ -12,11 +12,12 @@ from switchover.ledger.evidence import EvidenceStore
 from switchover.ledger.journal import Journal
 from switchover.ledger.leases import Lease, Leases
 from switchover.ledger.listing import Listing
+from switchover.ledger.rehearsals import Rehearsal, Rehearsals
 from switchover.ledger.runs import RunRow, Runs
 from switchover.ledger.subjects import Subjects
 from switchover.ledger.trends import Trends
 
-__all__ = ["Lease", "Ledger", "RunRow"]
+__all__ = ["Lease", "Ledger", "Rehearsal", "RunRow"]
 
 
 class Ledger:
@@ -27,6 +28,7 @@ class Ledger:
         self.runs = Runs(database=self.database)
         self.leases = Leases(database=self.database)
         self.journal = Journal(database=self.database)
+        self.rehearsals = Rehearsals(database=self.database)
         self.evidence = EvidenceStore(database=self.database)
         self.subjects = Subjects(database=self.database)
         self.listing = Listing(database=self.database)

@@ -112,10 +112,24 @@ class Runs:
         with self._db.transaction() as connection:
             return [_run_row(row) for row in connection.execute(query).mappings()]
 
+    def newest(self, service: str, state: State) -> RunRow | None:
+        """The switchover of a service that ended last in this state."""
+        query = sa.select(table).where(table.c.service == service, table.c.state == state.value)
+        with self._db.transaction() as connection:
+            row = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).mappings().one_or_none()
+        return _run_row(row) if row is not None else None
+
+    def open_of(self, service: str) -> list[RunRow]:
+        """Switchovers of one service that have not ended, the newest first."""
+        return self._open(table.c.service == service)
+
     def open_on(self, pointer: str) -> list[RunRow]:
         """Switchovers of one pointer that have not ended."""
+        return self._open(table.c.pointer == pointer)
+
+    def _open(self, where: sa.ColumnElement[bool]) -> list[RunRow]:
         ended = [state.value for state in ENDED]
-        query = sa.select(table).where(table.c.pointer == pointer, table.c.state.not_in(ended))
+        query = sa.select(table).where(where, table.c.state.not_in(ended)).order_by(table.c.opened_at.desc())
         with self._db.transaction() as connection:
             return [_run_row(row) for row in connection.execute(query).mappings()]
 

@@ -71,7 +71,6 @@ flip = sa.Table(
     sa.Column("after", sa.Text, nullable=False),
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("rehearsal", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("changed", sa.Boolean),
     sa.Column("version", sa.BigInteger),
     sa.Column("readers", JSONB),
@@ -79,6 +78,23 @@ flip = sa.Table(
     _at("planned_at", required=True),
     _at("applied_at"),
     _at("read_back_at"),
+)
+
+# No foreign key: most rehearsals belong to no run, and they outlive the one that they do belong to.
+rehearsal = sa.Table(
+    "switchover_rehearsal",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("pointer", sa.Text, nullable=False),
+    sa.Column("blue", sa.Text, nullable=False),
+    sa.Column("green", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Float),
+    sa.Column("budget_s", sa.Float, nullable=False),
+    sa.Column("ok", sa.Boolean, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    _at("at", required=True),
 )
 
 writer = sa.Table(
@@ -245,3 +261,4 @@ sa.Index("switchover_event_run", event.c.run, event.c.id)
 sa.Index("switchover_flip_run", flip.c.run, flip.c.id)
 sa.Index("switchover_run_opened", run.c.opened_at.desc(), run.c.id)
 sa.Index("switchover_run_service_opened", run.c.service, run.c.opened_at.desc())
+sa.Index("switchover_rehearsal_pointer", rehearsal.c.pointer, rehearsal.c.at)

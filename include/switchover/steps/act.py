@@ -165,7 +165,7 @@ def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | No
 def _read_back(switch: Switch, target: str, *, index_hash: str | None) -> None:
     began = time.monotonic()
     readers = prove_live(switch, target, index_hash=index_hash or "")
-    moves = [row for row in switch.ledger.journal.flips(switch.id) if row["after"] == target and not row["rehearsal"]]
+    moves = [row for row in switch.ledger.journal.flips(switch.id) if row["after"] == target]
     if moves:
         seconds = time.monotonic() - began
         switch.ledger.journal.read_back(moves[-1]["id"], readers=readers, seconds=seconds)

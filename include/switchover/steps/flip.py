@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from switchover.errors import StateConflict
+from switchover.errors import InvariantBroken, StateConflict
 from switchover.judge import Outcome
 from switchover.protocol import Decision, Kind, State
 from switchover.steps.act import settle
+from switchover.steps.rehearse import no_way_back
 from switchover.steps.switch import Switch
 
 
@@ -26,9 +27,11 @@ def flip_or_abort(switch: Switch) -> bool:
     if row.decision is not None:
         return False
     passed, why = accepted(switch, "acceptance")
-    if row.state is State.WARMED and passed:
+    missing = no_way_back(switch)
+    if row.state is State.WARMED and passed and missing is None:
         switch.say("acceptance gate: every rule passes")
         return True
+    why = missing if passed and missing else why
     broken = next((step for step in switch.ledger.journal.steps(switch.id) if step["ok"] is False), None)
     reason = f"{broken['name']}: {broken['note']}" if broken else f"acceptance gate: {why}"
     switch.lead()
@@ -44,6 +47,8 @@ def flip(switch: Switch) -> str:
         if row.state is State.WARMED:
             if not accepted(switch, "acceptance")[0]:
                 raise StateConflict(f"switchover {switch.id!r}: the acceptance gate has not passed; not flipped")
+            if missing := no_way_back(switch):
+                raise InvariantBroken(f"switchover {switch.id!r}: {missing}; not flipped")
             switch.move(State.FLIPPING)
         elif row.state not in (State.FLIPPING, State.HOLDING):
             raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; flip needs warmed")

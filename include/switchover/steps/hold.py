@@ -170,7 +170,7 @@ def _judge_end(
         Evidence.from_rows(rows, switch.gold.ids),
         rules=plan.rules,
         signals=samples,
-        rehearsal_ttr_s=rehearsed_seconds(switch.ledger, row),
+        rehearsal_ttr_s=rehearsed_seconds(switch.ledger, row, plan),
         traffic=True,
     )
     verdicts += canaries

@@ -31,7 +31,7 @@ def warm(switch: Switch) -> list[Verdict]:
         verdicts = judge_acceptance(
             Evidence.from_rows(rows, switch.gold.ids),
             rules=switch.plan.rules,
-            rehearsal_ttr_s=rehearsed_seconds(switch.ledger, switch.row),
+            rehearsal_ttr_s=rehearsed_seconds(switch.ledger, switch.row, switch.plan),
             traffic=False,
         )
         verdicts += asyncio.run(canary_verdicts(switch, switch.row))

@@ -1,0 +1,84 @@
+"""Remove what was Blue, for good: only after a promotion, when it was kept long enough and nothing uses it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+
+from switchover.arms import read_report
+from switchover.edge import Edge
+from switchover.errors import BadInput, StateConflict, TargetRefused
+from switchover.ledger import Ledger, RunRow
+from switchover.plan import Plan
+from switchover.pointers import Pointer
+from switchover.pointers.move import leased
+from switchover.protocol import State
+
+ASKING_S = 5.0
+
+
+def retire(*, plan: Plan, edge: Edge, index: str, actor: str) -> str:
+    """Remove ``index`` and its manifest; returns one line. A repeat says that it is gone.
+
+    Raises
+        BadInput       there is no such arm, or nothing may be removed by this name
+        StateConflict  no run promoted away from it, it was not kept long enough, or a switchover is open
+        TargetRefused  the pointer, a reader or something in the store still leads to it
+        LeaseLost      somebody else holds the pointer
+        Unreachable    a store or a reader does not answer: then nothing is known, and nothing is removed
+    """
+    if index not in plan.arms:
+        raise BadInput(f"index {index!r}: is no arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")
+    ledger, pointer, store = Ledger(engine=edge.sql(plan.ledger)), plan.pointer.build(edge), plan.index.build(edge)
+    with leased(ledger, pointer, actor=actor, seconds=plan.converge_s):
+        run = _promoted_away(ledger, plan, pointer, index)
+        _kept_long_enough(ledger, plan, run, index)
+        _led_to_by_nobody(plan, edge, pointer, index)
+        if not store.health(index).exists:
+            return f"index {index!r}: is gone already; nothing was changed"
+        ledger.journal.say(run.id, f"removing index {index!r} for good", actor=actor)
+        store.drop(index)
+        if store.health(index).exists:
+            raise StateConflict(f"index {index!r}: is still there after it was removed; is something writing to it?")
+        line = f"index {index!r} is removed; {run.green!r} has been live since {run.ended_at:%Y-%m-%d %H:%M} UTC"
+        ledger.journal.say(run.id, line, actor=actor)
+    return line
+
+
+def _promoted_away(ledger: Ledger, plan: Plan, pointer: Pointer, index: str) -> RunRow:
+    """The newest run that ended well; it must have left ``index``."""
+    newest = ledger.runs.newest(plan.service, State.PROMOTED)
+    if newest is None or newest.pointer != pointer.key or newest.blue != index:
+        found = "none was" if newest is None else f"the newest promotion went from {newest.blue!r} to {newest.green!r}"
+        raise StateConflict(f"index {index!r}: only Blue of a promoted switchover can be retired; {found}")
+    return newest
+
+
+def _kept_long_enough(ledger: Ledger, plan: Plan, run: RunRow, index: str) -> None:
+    assert run.ended_at is not None, "a promoted run has ended"
+    until = run.ended_at + timedelta(hours=plan.retire.after_h)
+    if ledger.now() < until:
+        raise StateConflict(
+            f"index {index!r}: is kept for {plan.retire.after_h:g} h after the promotion,"
+            f" until {until:%Y-%m-%d %H:%M} UTC; nothing was removed"
+        )
+
+
+def _led_to_by_nobody(plan: Plan, edge: Edge, pointer: Pointer, index: str) -> None:
+    live = pointer.read().target
+    if live is None or live not in plan.arms or live == index:
+        raise TargetRefused(f"index {index!r}: the pointer is on {live or 'nothing'!r}; nothing was removed")
+    for name, arm in asyncio.run(_served(plan, edge)).items():
+        if arm == index:
+            raise TargetRefused(f"index {index!r}: reader {name!r} still serves it; nothing was removed")
+
+
+async def _served(plan: Plan, edge: Edge) -> dict[str, str]:
+    """Reader -> the arm that it serves."""
+    served: dict[str, str] = {}
+    for reader in plan.readers:
+        async with httpx.AsyncClient(**edge.http_options(reader.connection), timeout=ASKING_S) as client:
+            served[reader.name] = (await read_report(client, reader.path, name=reader.name)).arm
+    return served
