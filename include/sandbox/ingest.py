@@ -5,7 +5,8 @@ Green at Green's position and catches it up, so that a switchover loses no write
 notification) belongs to the source row, not to an index: its position is that of target ``*``.
 
 Every batch is one transaction that shares the fence row: freezing the fence waits for it, and nothing is
-written while the fence is frozen. Effects are counted in ``ingest_effect``, which would hold a duplicate.
+written while the fence is frozen. Notifying goes through the dedupe fence as well, so a row that is taken in twice
+notifies once. Effects are counted in ``ingest_effect``, which would hold a duplicate.
 
 ``python -m sandbox.ingest --stream process`` runs the process writer; the DAG ``docs_ingest`` is the other.
 """
@@ -27,6 +28,7 @@ import psycopg
 from sandbox import tables
 from sandbox.build import Chunk
 from sandbox.live import Live, live_from
+from sandbox.notify import ONCE, notify, source_key
 from sandbox.rows import NewRow, Rows, rows_of
 from switchover.encoder import WordLlamaEncoder, encoder_from
 from switchover.errors import BadInput, SwitchoverError
@@ -34,7 +36,6 @@ from switchover.pins import Manifest, content_digest
 
 Stream = Literal["process", "dag"]
 STREAMS: tuple[Stream, ...] = ("process", "dag")
-ONCE = "*"  # the position of effects that happen once, whatever index is live
 BATCH = 50
 _APPEND_LOCK = 7_340_003
 
@@ -203,11 +204,7 @@ def _notify(conn: psycopg.Connection[Any], stream: Stream, limit: int) -> int:
     """The side effect of the next source rows, once over all indexes."""
     pending = _pending(conn, ONCE, stream, limit)
     if pending:
-        with conn.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO ingest_effect (seq, effect, target) VALUES (%s, 'notify', %s)",
-                [(seq, ONCE) for seq, _, _ in pending],
-            )
+        notify(conn, [(source_key(seq), {"key": key, "text": text}, seq) for seq, key, text in pending])
         _move(conn, ONCE, stream, pending[-1][0])
     return len(pending)
 

@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox import ranking
 from sandbox.answer_cache import THROUGH_CACHE, AnswerCache
 from sandbox.live import Live, live_from
+from sandbox.notify import add_canary
 from sandbox.opensearch import OpenSearchStore
 from sandbox.reader import Arm, NoArm, NotServing, Reader, own_pins
 from sandbox.request_log import RequestLog
@@ -242,6 +243,7 @@ def create_app(*, db_url: str, live: Live | None = None, only: str | None = None
     app.add_api_route("/retrieve", service.retrieve, methods=["POST"])
     app.add_api_route("/version", service.version, methods=["GET"])
     app.add_api_route("/healthz/ready", service.ready, methods=["GET"])
+    add_canary(app, db_url=db_url)
     app.add_api_route("/sandbox/fault", service.fault, methods=["POST"])
     for kind in (NoArm, NotServing, SwitchoverError, psycopg.Error, PoolTimeout):
         app.add_exception_handler(kind, _failed)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from switchover.fence import postgres as effects
 from switchover.pointers import pgvector
 from switchover.writers import sql_fence
 
@@ -45,6 +46,6 @@ def create(conn: psycopg.Connection[Any]) -> None:
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         conn.execute("SET LOCAL client_min_messages = warning")
         conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        for statement in (*pgvector.TABLES, sql_fence.TABLE, *_TABLES):
+        for statement in (*pgvector.TABLES, sql_fence.TABLE, effects.ddl(), *_TABLES):
             conn.execute(statement)
         conn.execute("INSERT INTO switchover_fence (fence) VALUES (%s) ON CONFLICT DO NOTHING", [FENCE])

@@ -221,7 +221,8 @@ class Plan(Part):
         ids |= {reader.connection for reader in self.readers}
         ids |= {arm.connection for arm in self.arms.values()}
         ids |= {writer.connection for writer in self.writers}
-        ids |= {part.connection for writer in self.writers for part in (writer.reports, writer.queue) if part}
+        parts = [part for writer in self.writers for part in (writer.reports, writer.queue, writer.proves)]
+        ids |= {part.connection for part in parts if part}
         return sorted(ids)
 
     @property

@@ -161,7 +161,7 @@ def test_a_connection_in_autocommit_is_refused(world: PostgresFence, key: FenceK
         with connection.transaction(), fence.once(key, PAYLOAD, connection=connection) as effect:
             effect.done()
     with psycopg.connect(world.server.url(DATABASE)) as connection, pytest.raises(BadInput, match="not in autocommit"):
-        PostgresStore(connection)
+        Fence(store=PostgresStore(connection, table=world.table), holder="one").once(key, PAYLOAD).__enter__()
 
 
 def test_the_rights_of_the_page_are_enough(world: PostgresFence, key: FenceKey) -> None:

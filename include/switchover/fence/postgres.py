@@ -77,6 +77,12 @@ _WAITED = ("55P03", "57014")  # lock_timeout, statement_timeout
 _FAILED_TRANSACTION = "25P02"
 
 
+def ddl(table: str = TABLE) -> str:
+    """The statements that create the table where it is missing; for who makes all tables in one place."""
+    name = _checked(table)
+    return DDL.format(table=name, index=f"{name.rsplit('.', 1)[-1]}_expires_at")
+
+
 class PostgresStore:
     """Keys as rows of one table."""
 
@@ -90,10 +96,6 @@ class PostgresStore:
         self._table = _checked(table)
         self._connection = connection
         if isinstance(connection, psycopg.Connection):
-            if not connection.autocommit:
-                raise BadInput(
-                    "fence: the store's psycopg connection is not in autocommit; a claim must be seen at once"
-                )
             info = connection.info
             self.place = f"{info.host}:{info.port}/{info.dbname}, table {table}"
         else:
@@ -103,9 +105,8 @@ class PostgresStore:
 
     def create_table(self) -> None:
         """Create the table where it is missing."""
-        index = f"{self._table.rsplit('.', 1)[-1]}_expires_at"
         with self._cursor() as cursor:
-            cursor.execute(DDL.format(table=self._table, index=index))
+            cursor.execute(ddl(self._table))
 
     def joined(self, connection: sa.Connection | psycopg.Connection[Any]) -> _Joined:
         """See :class:`Store`. ``connection``: of SQLAlchemy or of psycopg, to the database with the table."""
@@ -164,6 +165,11 @@ class PostgresStore:
     def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
         """A cursor whose every statement is a transaction of its own."""
         if isinstance(self._connection, psycopg.Connection):
+            if not self._connection.autocommit:
+                raise BadInput(
+                    f"fence: {self.place}: the store's connection is not in autocommit, so others would not see its"
+                    " claims; set autocommit, or join a transaction with once(..., connection=...)"
+                )
             with _translated(self.place), self._connection.cursor() as cursor:
                 yield cursor
             return

@@ -46,7 +46,7 @@ elseif tonumber(held[4]) > now then redis.call('HSET', KEYS[1], 'lease_until', n
 
 
 class RedisStore:
-    """Keys as hashes under ``prefix``; many go in one pipeline, so it also works in a cluster."""
+    """Keys as hashes under ``prefix``; many go in one pipeline."""
 
     in_transaction = False
 

@@ -18,6 +18,8 @@ from switchover.pins import PIN_NAMES, changed_pins
 from switchover.protocol import State
 from switchover.steps.rehearse import rehearse
 from switchover.steps.switch import Switch
+from switchover.writers import WriterSpec
+from switchover.writers.proving import EXPECTED, prove
 
 SAMPLE = 64
 ENCODER_FLOOR = 0.999
@@ -55,6 +57,7 @@ def verify(switch: Switch) -> list[Check]:
             _remember_arms(switch, facts)
             checks += _about_arms(switch, facts)
         checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
+        checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
         if facts is not None and all(check.ok for check in checks):
             approved = facts.contents["green"].index_hash
             switch.ledger.runs.stamp(
@@ -190,6 +193,17 @@ def _encoder_matches(switch: Switch, label: str, content: Content, report: Repor
     cosines = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
     lowest = float(cosines.min()) if len(cosines) else 0.0
     return Check(name=name, ok=lowest >= ENCODER_FLOOR, found=f"lowest cosine {lowest:.4f}", expected=expected)
+
+
+def _dedupe_fence(switch: Switch, spec: WriterSpec) -> Check:
+    name, proves = f"dedupe fence of {spec.name}", spec.proves
+    assert proves is not None
+    try:
+        client = switch.edge.client("http", proves.connection)
+        found, ok = prove(client, proves.path, what=f"writer {spec.name!r}"), True
+    except SwitchoverError as error:
+        found, ok = str(error), False
+    return Check(name=name, ok=ok, found=found, expected=EXPECTED)
 
 
 def _blue_is_live(switch: Switch) -> Check:

@@ -19,6 +19,7 @@ from switchover.edge import Edge
 from switchover.errors import WriterChanged
 from switchover.part import ConnectionId, Part
 from switchover.pins import PIN_NAMES
+from switchover.writers.proving import ProvesAt
 
 State = Mapping[str, Any]
 REPORTED = "reported"
@@ -75,6 +76,7 @@ class WriterSpec(Part, ABC):
         description="Pins it writes with, to be the live arm's before it resumes: each a value, or `reported`.",
     )
     reports: ReportsAt | None = Field(None, description="Where the writer says what its `reported` pins are.")
+    proves: ProvesAt | None = Field(None, description="Where it takes a canary write that proves its dedupe fence.")
     queue: QueuedWrites | None = Field(None, description="Where its writes wait while it is frozen.")
 
     @field_validator("pins")
