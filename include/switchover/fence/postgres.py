@@ -175,12 +175,13 @@ class PostgresStore:
             return
         with _translated(self.place), self._connection.connect() as connection:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            driver = _driver(connection)
             try:
-                with _driver(connection).cursor() as cursor:
+                with driver.cursor() as cursor:
                     yield cursor
-            except psycopg.OperationalError:
-                connection.invalidate()
-                raise
+            finally:
+                if driver.closed:
+                    connection.invalidate()
 
 
 class _Joined(PostgresStore):
