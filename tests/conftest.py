@@ -23,7 +23,7 @@ settings.register_profile("quick", max_examples=25, derandomize=True, deadline=N
 settings.register_profile("long", max_examples=1_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
-pytest_plugins = ["tests.contract.recorder", "tests.servers", "tests.world"]
+pytest_plugins = ["tests.contract.recorder", "tests.groups", "tests.servers", "tests.world"]
 
 if TYPE_CHECKING:
     from sandbox.postgres import Postgres
