@@ -41,7 +41,7 @@ stop: $(READY) ## end a demo that KEEP=1 left running
 	@$(BIN)/python -m sandbox.demo --stop
 
 test: check ## everything, with real servers and two real demos
-	$(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -q -n 2
 
 test-fast: $(READY) ## the inner ring, and the contracts of what PostgreSQL holds
 	$(BIN)/pytest -q tests/inner

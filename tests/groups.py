@@ -1,63 +1,82 @@
 """Which tests stay together when two processes share the suite (``pytest -n 2``): those that use one server.
 
-Everything that runs a whole Airflow is one group and begins first: two at once would starve each other.
+Everything that runs a whole Airflow is one group and begins first: two at once would starve each other. A group is
+told from a test's id alone, because that is all that the process which hands them out knows.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-HERE = Path(__file__).parent
-WHOLE_AIRFLOW = "demo"
-# The dearest to start first; a test that uses two goes with the first of them.
-SERVERS = (
-    "elasticsearch",
-    "opensearch",
-    "kafka",
-    "milvus",
-    "weaviate",
-    "kubernetes_api",
-    "moto_server",
-    "chroma",
-    "qdrant",
-    "etcd",
-    "redis",
-    "envoy",
-)
-FIRST = (WHOLE_AIRFLOW, "steps", "airflow", *SERVERS)
+WHOLE_AIRFLOW = "whole airflow"
+FOLDERS = {"demo": WHOLE_AIRFLOW, "browser": WHOLE_AIRFLOW, "steps": "steps", "airflow": "airflow"}
+# What a file's tests use when no parameter says it: the server's fixture, by how the file's name begins.
+FILES = {
+    "test_alb": "moto_server",
+    "test_aws": "moto_server",
+    "test_cache": "redis",
+    "test_k8s": "kubernetes_api",
+    "test_kafka": "kafka",
+    "test_kubernetes": "kubernetes_api",
+    "test_kv_dynamodb": "moto_server",
+    "test_kv_etcd": "etcd",
+    "test_live": "etcd",
+    "test_milvus": "milvus",
+    "test_opensearch": "opensearch",
+    "test_qdrant": "qdrant",
+    "test_route53": "moto_server",
+    "test_search": "elasticsearch",
+    "test_ssm": "moto_server",
+    "test_weaviate": "weaviate",
+}
+# The groups that take longest, so that none of them is left for the end.
+FIRST = (WHOLE_AIRFLOW, "steps", "elasticsearch", "opensearch", "airflow", "moto_server", "kafka", "milvus")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this hook too
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Hand out group after group, in the order of the tests."""
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+class Groups(LoadScopeScheduling):
+    """Hands a whole group to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its group, and let the long groups begin first."""
-    groups = {item: group_of(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
+    """The long groups first; within a group, and after those, the order stays."""
     rank = {group: number for number, group in enumerate(FIRST)}
-    items.sort(key=lambda item: rank.get(groups[item], len(FIRST)))  # a stable sort: the rest stays in its order
+    items.sort(key=lambda item: rank.get(group_of(item.nodeid), len(FIRST)))
 
 
-def group_of(item: pytest.Item) -> str:
+def group_of(nodeid: str) -> str:
     """A folder whose tests share one world, else a server, else the file."""
-    place = item.path.relative_to(HERE)
-    used = {*getattr(item, "fixturenames", ()), *_asked_for(item)}
-    if place.parts[0] in ("demo", "browser") or (place.parts[0] == "contract" and "airflow" in used):
+    file, _, test = nodeid.partition("::")
+    path = PurePosixPath(file)
+    fixtures = [fixture for part in test.partition("[")[2].rstrip("]").split("-") if (fixture := _server(part))]
+    if "airflow" in fixtures:
         return WHOLE_AIRFLOW
-    if place.parts[0] in ("steps", "airflow"):
-        return place.parts[0]
-    return next((server for server in SERVERS if server in used), str(place))
+    if path.parent.name in FOLDERS:
+        return FOLDERS[path.parent.name]
+    by_file = [server for name, server in FILES.items() if path.name.startswith(name)]
+    return next(iter(fixtures + by_file), file)
 
 
-def _asked_for(item: pytest.Item) -> set[str]:
-    """The server of a world that a test is parametrised with."""
+def _server(param: str) -> str | None:
+    """The server of a world that a test is parametrised with, or of a parameter that is its fixture."""
     from tests.contract.worlds import WORLDS
     from tests.contract.worlds.fences import FENCES
     from tests.contract.writers import WRITERS
 
-    params = getattr(getattr(item, "callspec", None), "params", {}).values()
-    worlds = {**WORLDS, **FENCES} if item.path.name != "test_writers.py" else WRITERS
-    return {param for param in params if param in SERVERS} | {
-        worlds[param].fixture for param in params if isinstance(param, str) and param in worlds
-    }
+    for worlds in (WORLDS, FENCES, WRITERS):
+        if param in worlds:
+            return str(worlds[param].fixture)
+    return param if param in FILES.values() or param in FIRST else None
