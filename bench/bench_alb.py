@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from switchover.pointers import Change
 from switchover.pointers.alb import AlbSpec
 
 BLUE, GREEN = "docs_v1", "docs_v2"
+ENDS = (BLUE, GREEN, "both", "neither", "failed")  # what an answer can be
 PAUSE_S = 0.25
 ASK = b"GET / HTTP/1.1\r\nHost: docs\r\n\r\n"
 
@@ -39,9 +40,12 @@ ASK = b"GET / HTTP/1.1\r\nHost: docs\r\n\r\n"
 class Client(asyncio.Protocol):
     """One kept-alive connection that asks again as soon as it is answered."""
 
-    def __init__(self, counts: Counter[str]) -> None:
+    def __init__(self, counts: Any) -> None:
         self._counts = counts
         self._data = b""
+
+    def _count(self, end: str) -> None:
+        self._counts[ENDS.index(end)] += 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the first time."""
@@ -56,16 +60,28 @@ class Client(asyncio.Protocol):
         if not end or len(body) < int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):
             return
         self._data = b""
-        self._counts[body.decode() if head.startswith(b"HTTP/1.1 200") else "failed"] += 1
+        self._count(end_of(body.decode()) if head.startswith(b"HTTP/1.1 200") else "failed")
         self._transport.write(ASK)
 
     def connection_lost(self, error: Exception | None) -> None:
         """A connection that the other end gives up is a failed request."""
-        self._counts["failed"] += not self._transport.is_closing() or error is not None
+        if not self._transport.is_closing() or error is not None:
+            self._count("failed")
 
 
-async def load(port: int, connections: int, counts: Counter[str], stop: threading.Event) -> None:
-    """Ask over all connections until told to stop."""
+def end_of(body: str) -> str:
+    """Whose answer it is."""
+    if BLUE in body and GREEN in body:
+        return "both"
+    return body if body in (BLUE, GREEN) else "neither"
+
+
+def load(port: int, connections: int, counts: Any, stop: Any) -> None:
+    """Ask over all connections until told to stop; a process of its own, as clients are."""
+    asyncio.run(_load(port, connections, counts, stop))
+
+
+async def _load(port: int, connections: int, counts: Any, stop: Any) -> None:
     loop = asyncio.get_running_loop()
     opened = [await loop.create_connection(lambda: Client(counts), ports.HOST, port) for _ in range(connections)]
     await asyncio.to_thread(stop.wait)
@@ -117,41 +133,46 @@ def measure(keeper: KeeperClient, other: KeeperClient, flips: int, connections: 
         while not stop.wait(0.05):
             follower.look()
 
-    counts: Counter[str] = Counter()
-    threads = [threading.Thread(target=follow)]
-    threads[0].start()
+    apart = multiprocessing.get_context("spawn")
+    counts, asked_enough = apart.Array("q", len(ENDS), lock=False), apart.Event()
+    client = apart.Process(target=load, args=(port, connections, counts, asked_enough))
+    follower_thread = threading.Thread(target=follow)
+    follower_thread.start()
     time.sleep(1)
     edge = Edge(connections=lambda _: connection)
     targets = {arm: made[arm] for arm in (BLUE, GREEN)}
     spec = AlbSpec(kind="alb", connection="aws", listener_arn=made["listener"], targets=targets)
     pointer = spec.build(edge)
-    threads.append(threading.Thread(target=lambda: asyncio.run(load(port, connections, counts, stop))))
-    threads[1].start()
+    client.start()
+    while not sum(counts):
+        time.sleep(0.01)
     time.sleep(PAUSE_S)
+    before_all = sum(counts)
     began, seconds = time.perf_counter(), []
     for number in range(flips):
         before, after = (BLUE, GREEN) if number % 2 == 0 else (GREEN, BLUE)
         flipped = time.perf_counter()
         assert pointer.apply(Change(before=before, after=after, epoch=1, actor="bench")).changed
         seconds.append(time.perf_counter() - flipped)
-        seen = counts[after]
-        while counts[after] == seen:
+        seen = counts[ENDS.index(after)]
+        while counts[ENDS.index(after)] == seen:
             time.sleep(0.005)
         time.sleep(PAUSE_S)
-    elapsed = time.perf_counter() - began
+    elapsed, asked = time.perf_counter() - began, sum(counts) - before_all
+    asked_enough.set()
+    client.join()
     stop.set()
-    for thread in threads:
-        thread.join()
+    follower_thread.join()
     edge.close()
     seconds.sort()
-    asked = sum(counts.values())
+    ends = dict(zip(ENDS, counts, strict=True))
     return {
         "backend": "alb through Envoy",
         "flips": flips,
-        "reads": asked,
-        "failed": counts["failed"],
-        "neither": asked - counts["failed"] - counts[BLUE] - counts[GREEN],
-        "mixed": sum(count for body, count in counts.items() if BLUE in body and GREEN in body),
+        "reads": sum(counts),
+        "failed": ends["failed"],
+        "neither": ends["neither"],
+        "mixed": ends["both"],
         "requests_per_s": round(asked / elapsed),
         "flip_p50_ms": round(1000 * seconds[len(seconds) // 2], 1),
         "flip_p95_ms": round(1000 * seconds[int(0.95 * (len(seconds) - 1))], 1),
