@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from switchover.arms_compared import ArmsCompared
+from switchover.cache import CacheNamespace
 from switchover.course import Course, Where, course, where
 from switchover.errors import SwitchoverError
 from switchover.gaps import missing_records
@@ -189,8 +190,10 @@ def _more(
         "description": plan.description if plan is not None else "",
         "declared": list(plan.changes) if plan is not None else [],
         "readers": [reader.name for reader in plan.readers] if plan is not None else [],
+        "caches": part("cache namespaces", lambda: _caches(ledger, row, plan), {}),
         "pins": part("pins", lambda: _pins(ledger, row, plan), []),
         "lease": None if lease is None else {**vars(lease), "here": lease.holder == row.id},
+        "watchdog": None,  # nothing writes a sign of life into the ledger yet
         "rehearsal": part("rehearsal", lambda: _rehearsal(ledger, row, plan), None),
     }
 
@@ -212,6 +215,13 @@ def _pins(ledger: Ledger, row: RunRow, plan: Plan | None) -> list[dict[str, Any]
         }
         for name in PIN_NAMES
     ]
+
+
+def _caches(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, str]:
+    """Role -> namespace of the arm's cache, by its pins; empty when the plan has no cache."""
+    if plan is None or plan.cache is None:
+        return {}
+    return {role: CacheNamespace.of(arm["pins"]).id for role, arm in ledger.subjects.arms(row.id).items()}
 
 
 def _rehearsal(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""One demo for all tests here, which is also the demo of a good Green; and a browser."""
+"""One demo for all tests here, which is also the demo of a good Green; and a browser. Both end with these tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.servers import chromium
 HOLD = 45
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium. Where it is not installed the tests are skipped with the reason; in CI they fail."""
     try:
@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptDemo]:
     """A good Green, from its start on; it stays up when it was promoted."""
     state: Path = tmp_path_factory.mktemp("browser") / "state"
@@ -39,7 +39,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptDemo]:
     assert leftovers.ours(state) == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def holding(demo: KeptDemo, browser: Browser) -> Page:
     """A logged-in page, when the demo's hold has begun."""
     demo.wait_for("review page: http")
@@ -48,7 +48,7 @@ def holding(demo: KeptDemo, browser: Browser) -> Page:
     return page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ended(demo: KeptDemo) -> KeptDemo:
     """The demo, when its switchover has ended."""
     demo.finish()

@@ -24,7 +24,15 @@ STATES = {
     "stuck": "Stuck",
 }
 GATES = {"acceptance": "at the warm gate", "stop": "newest look of the hold", "hold": "at the end of the hold"}
-MEASURES = {"flips": "λ flips", "ds_question": "ΔS of the question", "coverage": "Coverage"}
+MEASURES = {
+    "flips": "λ flips",
+    "ds_question": "ΔS",
+    "coverage": "coverage",
+    "ms_total": "total ms",
+    "ms_retrieve": "retrieve ms",
+    "ms_rerank": "rerank ms",
+    "ms_reason": "reason ms",
+}
 
 
 def number(value: Any, digits: int = 3) -> str:
