@@ -54,7 +54,7 @@ def summarise(ledger: Ledger, id: str) -> Summary:
         "checks": [{key: check[key] for key in ("name", "ok", "found", "expected")} for check in journal.checks(id)],
         "verdicts": [_verdict(verdict) for verdict in journal.verdicts(id, latest=True)],
         "writers": [_plain(writer, "run") for writer in journal.writers(id)],
-        "staleness": [{"tick": row["tick"], "at": _iso(row["at"]), **row["body"]} for row in journal.staleness(id)],
+        "staleness": [_staleness(row) for row in journal.staleness(id) if isinstance(row["body"], dict)],
         "flips": [_plain(flip, "run", "id") for flip in journal.flips(id)],
         "events": [_plain(event, "run", "id") for event in journal.events(id)],
     }
@@ -141,7 +141,7 @@ def markdown(summary: Summary) -> str:
 def _stale(summary: Summary) -> list[list[str]]:
     """The gauge at its worst and at its last look."""
     rows = summary["staleness"]
-    worst = max(rows, key=lambda row: (len(row["doubts"]), row["waiting"], row["oldest_s"]))
+    worst = max(rows, key=lambda row: (len(row["doubts"]), row["waiting"] or 0, row["oldest_s"] or 0))
     shown = [worst, rows[-1]] if worst is not rows[-1] else [worst]
     return [[_cell(r["tick"]), _cell(r["waiting"]), _cell(r["oldest_s"]), "; ".join(r["doubts"]) or "-"] for r in shown]
 
@@ -169,6 +169,11 @@ def compare_recorded(ledger: Ledger, id: str, evidence: Evidence, *, phase: str,
 def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     columns = {name: verdict[name] for name in ("gate", "tick", "rule", "outcome")}
     return {**columns, **verdict["body"]} if isinstance(verdict["body"], dict) else columns
+
+
+def _staleness(row: Mapping[str, Any]) -> dict[str, Any]:
+    nothing = {"waiting": None, "oldest_s": None, "doubts": ["half-written"]}
+    return {"tick": row["tick"], "at": _iso(row["at"]), **nothing, **row["body"]}
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:

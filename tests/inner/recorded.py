@@ -96,6 +96,7 @@ def record(ledger: Ledger, id: str = "docs:1", *, state: State = State.HOLDING, 
     flipped = ledger.now() - timedelta(seconds=40)
     for tick in range(TICKS):
         journal.sampled(id, tick, {**sample(200 * (tick + 1)).to_json(), **_times(flipped, tick)})
+        journal.gauged(id, tick, {"waiting": 3, "oldest_s": 12.5, "doubts": []})
         so_far = Evidence.from_rows([row for row in rows if row["tick"] <= tick], gold().ids)
         _judged(ledger, id, "stop", tick, judge_stop(so_far, rules=plan.rules, signals=sample(200 * (tick + 1))))
     times: dict[str, Any] = {"gold_digest": "d" * 64, "approved_hash": "new", "blue_hash": "old"}
