@@ -38,10 +38,6 @@ def _take(state: Path, chromium: Browser) -> None:
         _in_airflow(inside, demo.page)
         _alone(demo, chromium, "review-dark", _look(1180, 1400, "dark"))
         _alone(demo, chromium, "review-phone", _look(390, 1100, "light"))
-        demo.finish()
-        inside.goto(f"{demo.url}/plugin/switchovers")
-        inside.frame_locator("iframe").locator("tbody tr").first.wait_for()
-        _save(inside, "review-list")
 
 
 def _in_airflow(page: Page, address: str) -> None:
