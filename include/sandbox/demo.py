@@ -22,13 +22,14 @@ import httpx
 import psycopg
 import sqlalchemy as sa
 
-from sandbox import ingest
+from sandbox import ingest, ports
 from sandbox.errors import NotHere, SandboxError
 from sandbox.follow import Follower
 from sandbox.planes import PLANES, PLANS, DataPlane
 from sandbox.postgres import DOCS_DB, LEDGER_DB
 from sandbox.scenarios import BLUE, GREEN, SCENARIOS, Scenario
-from sandbox.stack import AIRFLOW_PORT, SERVICE_PORT, Stack, python
+from sandbox.stack import AIRFLOW_PORT, SERVICE_PORT, Stack, answers, python
+from sandbox.writes import count_writes
 from switchover.errors import SwitchoverError
 from switchover.ledger import Ledger
 from switchover.page import render_run
@@ -57,6 +58,7 @@ class Demo:
         self.page = ""  # inside Airflow
         self.file = stack.state / "review.html"  # the same, when Airflow is gone
         self._fault_set = False
+        self._writes_port = ports.free_port()
 
     def say(self, text: str) -> None:
         """One line with the seconds since the start."""
@@ -81,12 +83,15 @@ class Demo:
             self.plane.build(target, variant)
         self.plane.create_pointer(self.scenario.live)
         self.plane.start_services()
-        self.start_load()
         stack.start_service("ingest", python("sandbox.ingest", "--stream", "process"))
+        ready = answers(f"http://{ports.HOST}:{self._writes_port}/healthz/ready")
+        stack.start_service("writes", python("sandbox.writes", "--port", str(self._writes_port)), ready=ready)
+        self.start_load()
 
     def start_load(self) -> None:
         """Steady traffic on the service, and rows for the writers to take in."""
         where = ["--url", self.stack.service_url, "--out", str(self.stack.state / "traffic.json")]
+        where += ["--writes", f"http://{ports.HOST}:{self._writes_port}"]
         for arm in (BLUE, GREEN):
             where += ["--arm", f"{arm}={self.plane.arm_url(arm)}"]
         self.stack.start_service("load", python("sandbox.load", *where, "--rate", str(RATE), "--gold", str(GOLD)))
@@ -112,8 +117,8 @@ class Demo:
         if summary is not None:
             self.file.write_text(render_run(review(ledger, follower.id), base=None))
         self.stack.keeper.stop("load")
-        effects = self._effects()
         traffic = json.loads((self.stack.state / "traffic.json").read_text())
+        effects, written = self._effects(traffic["writes"])
         return {
             "scenario": self.scenario.name,
             "pointer_kind": self.plane.plan.pointer.kind,
@@ -126,6 +131,7 @@ class Demo:
             "ttr_s": summary["ttr_s"] if summary else None,
             "traffic": {name: traffic[name] for name in ("requests", "failed", "mixed")},
             "effects": effects,
+            "writes": written,
             "writers_resumed": all(writer["resumed_at"] for writer in summary["writers"]) if summary else True,
             "steps": [{"name": s["name"], "seconds": s["seconds"]} for s in summary["steps"]] if summary else [],
             "verdicts": summary["verdicts"] if summary else [],
@@ -145,13 +151,19 @@ class Demo:
         with self._docs() as connection:
             return self.plane.live.target(connection) or "nothing"
 
-    def _effects(self) -> dict[str, int]:
+    def _effects(self, taken: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
         """Counted once the resumed writers have caught up with what arrived while they were frozen."""
         deadline = time.monotonic() + CATCH_UP_S
         with self._docs() as connection:
-            while time.monotonic() < deadline and ingest.lag(connection, self.plane.live):
+            while time.monotonic() < deadline and self._behind(connection, taken):
                 time.sleep(0.5)
-            return ingest.count_effects(connection, self.plane.live)
+            told = {"accepted": sum(taken["accepted"].values()), "waited": taken["waited"]}
+            counted = count_writes(connection, taken["accepted"])
+            return ingest.count_effects(connection, self.plane.live), {**told, **counted}
+
+    def _behind(self, connection: psycopg.Connection[Any], taken: dict[str, Any]) -> bool:
+        waiting = count_writes(connection, taken["accepted"])["waiting"]
+        return bool(waiting or ingest.lag(connection, self.plane.live))
 
     def _docs(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.stack.postgres.url(DOCS_DB), autocommit=True, connect_timeout=5)
@@ -167,6 +179,7 @@ def problems(result: dict[str, Any], scenario: Scenario) -> list[str]:
         "mixed answers": (result["traffic"]["mixed"], 0),
         "duplicated effects": (result["effects"]["duplicated"], 0),
         "lost effects": (result["effects"]["lost"], 0),
+        **{f"writes {name}": (result["writes"][name], 0) for name in ("lost", "duplicated", "out_of_order", "waiting")},
         "writers resumed": (result["writers_resumed"], True),
     }
     wrong = [f"{name}: {found!r}, expected {wanted!r}" for name, (found, wanted) in facts.items() if found != wanted]
@@ -183,7 +196,7 @@ def tell(result: dict[str, Any], wrong: Sequence[str], stack: Stack) -> None:
     if result["ttr_s"]:
         parts = "  ".join(f"{name} {seconds}" for name, seconds in result["ttr_s"].items())
         print(f"\nTime to restore (seconds): {parts}")
-    for name in ("pointer", "traffic", "effects"):
+    for name in ("pointer", "traffic", "effects", "writes"):
         print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in result[name].items()))
     if result["reason"]:
         print(f"reason: {result['reason']}")

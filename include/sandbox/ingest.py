@@ -34,8 +34,8 @@ from switchover.encoder import WordLlamaEncoder, encoder_from
 from switchover.errors import BadInput, SwitchoverError
 from switchover.pins import Manifest, content_digest
 
-Stream = Literal["process", "dag"]
-STREAMS: tuple[Stream, ...] = ("process", "dag")
+Stream = Literal["process", "dag", "http"]
+STREAMS: tuple[Stream, ...] = ("process", "dag", "http")  # the last one is taken in by ``sandbox.writes``
 BATCH = 50
 _APPEND_LOCK = 7_340_003
 
@@ -85,15 +85,20 @@ def apply_batch(
             row = conn.execute("SELECT frozen FROM switchover_fence WHERE fence = %s FOR SHARE", [fence]).fetchone()
             if row is None or row[0]:
                 return Applied(frozen=True)  # a fence that is not there cannot be proven open
-            index = rows_of(live)
-            manifest = index.manifest(conn, live.target(conn))
-            if manifest is None:
-                return Applied()
-            rows = _index(conn, index, manifest, stream, limit)
-            notified = _notify(conn, stream, limit)
-            return Applied(rows=rows, notified=notified, target=manifest.target)
+            return apply_open(conn, stream=stream, live=live, limit=limit)
     except psycopg.errors.LockNotAvailable:
         return Applied(frozen=True)
+
+
+def apply_open(conn: psycopg.Connection[Any], *, stream: Stream, live: Live = ALIAS, limit: int = BATCH) -> Applied:
+    """The same inside a transaction that shares the fence and has found it open."""
+    index = rows_of(live)
+    manifest = index.manifest(conn, live.target(conn))
+    if manifest is None:
+        return Applied()
+    rows = _index(conn, index, manifest, stream, limit)
+    notified = _notify(conn, stream, limit)
+    return Applied(rows=rows, notified=notified, target=manifest.target)
 
 
 def count_effects(conn: psycopg.Connection[Any], live: Live = ALIAS) -> dict[str, int]:
@@ -128,7 +133,7 @@ def row_id(seq: int, length: int) -> str:
 
 
 def lag(conn: psycopg.Connection[Any], live: Live = ALIAS) -> int:
-    """Source rows that the live index has still to take in, or that are not notified yet, over both streams."""
+    """Source rows that the live index has still to take in, or that are not notified yet, over all streams."""
     return _one(
         conn,
         """SELECT count(*) FROM ingest_source s WHERE s.seq > least(

@@ -2,7 +2,7 @@
 
 Open loop: requests start on a fixed clock whether or not earlier ones have come back, so a slow service
 is seen as slow. The counts go to a JSON file, replaced atomically once a second and at the end:
-``{"requests", "failed", "mixed", "arms": {arm: {"requests", "first", "last"}}, "source_rows", "examples"}``.
+``{"requests", "failed", "mixed", "arms": {arm: {"requests", "first", "last"}}, "source_rows", "writes", "examples"}``.
 
 failed: no answer with status 200 and a text. mixed: an answer whose hits carry another INDEX_HASH than
 itself, or whose INDEX_HASH is not the one that ``/version`` of its arm reports. ``--arm NAME=URL`` says where an
@@ -28,8 +28,10 @@ import httpx
 import psycopg
 
 from sandbox import ingest
+from sandbox.load_writes import WriteLoad
 
 SOURCE_RATE = 2.0  # rows a second for the writers
+LOGGED: tuple[ingest.Stream, ...] = ("process", "dag")
 TIMEOUT_S = 10.0
 _KEEP = 20  # examples of failed and mixed answers
 _HARBOUR = (
@@ -46,6 +48,7 @@ class Traffic:
     def __init__(self, *, out: Path) -> None:
         self._out = out
         self.requests = self.failed = self.mixed = self.source_rows = 0
+        self.writes: WriteLoad | None = None
         self.arms: dict[str, dict[str, Any]] = {}
         self.examples: list[dict[str, str]] = []
         self.started = _now()
@@ -70,6 +73,7 @@ class Traffic:
             "mixed": self.mixed,
             "arms": self.arms,
             "source_rows": self.source_rows,
+            "writes": self.writes.counts() if self.writes is not None else None,
             "started": self.started,
             "updated": _now(),
             "examples": self.examples,
@@ -186,7 +190,14 @@ def gold_questions(path: Path) -> list[str]:
 
 
 async def drive(
-    *, url: str, arms: Mapping[str, str], rate: float, out: Path, questions: Sequence[str], db_url: str
+    *,
+    url: str,
+    arms: Mapping[str, str],
+    rate: float,
+    out: Path,
+    questions: Sequence[str],
+    db_url: str,
+    writes: str | None = None,
 ) -> None:
     """Run load and feed until SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -195,9 +206,15 @@ async def drive(
         loop.add_signal_handler(number, stop.set)
     traffic = Traffic(out=out)
     traffic.write()
-    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as client:
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as client,
+        httpx.AsyncClient(base_url=writes or url, timeout=TIMEOUT_S) as writer,
+    ):
         load = Load(client=client, questions=questions, rate=rate, traffic=traffic, arms=arms)
         work = [asyncio.create_task(load.run(stop))]
+        if writes:
+            traffic.writes = WriteLoad(client=writer)
+            work.append(asyncio.create_task(traffic.writes.run(stop)))
         if db_url:
             work.append(asyncio.create_task(feed(db_url, traffic=traffic, stop=stop)))
         while not all(task.done() for task in work):
@@ -212,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.load", description="Steady traffic on the sandbox.")
     parser.add_argument("--url", required=True)
     parser.add_argument("--arm", metavar="NAME=URL", action="append", default=[], help="where an arm is asked")
+    parser.add_argument("--writes", metavar="URL", help="where constant writes go (default: none)")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--gold", type=Path, required=True)
@@ -226,7 +244,8 @@ def main() -> None:
     if not questions:
         sys.exit(f"load: {args.gold}: no questions in it")
     db_url = os.environ.get("DOCS_DB_URL", "")
-    asyncio.run(drive(url=args.url, arms=arms, rate=args.rate, out=args.out, questions=questions, db_url=db_url))
+    drawn = {"arms": arms, "rate": args.rate, "questions": questions, "db_url": db_url, "writes": args.writes}
+    asyncio.run(drive(url=args.url, out=args.out, **drawn))
 
 
 def _connect(db_url: str) -> psycopg.Connection[Any]:
@@ -235,7 +254,7 @@ def _connect(db_url: str) -> psycopg.Connection[Any]:
 
 def _append(conn: psycopg.Connection[Any], count: int) -> None:
     line = _HARBOUR[count % len(_HARBOUR)].format(n=count)
-    stream = ingest.STREAMS[count % len(ingest.STREAMS)]
+    stream = LOGGED[count % len(LOGGED)]
     ingest.append(conn, stream=stream, key=f"harbour-{count}", text=f"Harbour log {count}: {line}.")
 
 

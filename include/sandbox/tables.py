@@ -1,6 +1,6 @@
 """The tables of the sandbox's retrieval database, created where they are missing.
 
-The pointer, manifest and fence tables belong to the product; their DDL comes from there.
+The tables of pointer, manifest, fences and queue belong to the product; their DDL comes from there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from switchover import intents
 from switchover.fence import postgres as effects
 from switchover.pointers import pgvector
 from switchover.writers import sql_fence
@@ -26,7 +27,7 @@ _TABLES = (
         tool_loop boolean NOT NULL DEFAULT false)""",
     "CREATE INDEX IF NOT EXISTS request_log_at ON request_log (at, arm)",
     """CREATE TABLE IF NOT EXISTS ingest_source (
-        seq bigserial PRIMARY KEY, stream text NOT NULL CHECK (stream IN ('process', 'dag')),
+        seq bigserial PRIMARY KEY, stream text NOT NULL CHECK (stream IN ('process', 'dag', 'http')),
         key text NOT NULL, text text NOT NULL, at timestamptz NOT NULL DEFAULT now())""",
     "CREATE INDEX IF NOT EXISTS ingest_source_stream ON ingest_source (stream, seq)",
     """CREATE TABLE IF NOT EXISTS ingest_position (
@@ -46,6 +47,6 @@ def create(conn: psycopg.Connection[Any]) -> None:
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         conn.execute("SET LOCAL client_min_messages = warning")
         conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        for statement in (*pgvector.TABLES, sql_fence.TABLE, effects.ddl(), *_TABLES):
+        for statement in (*pgvector.TABLES, sql_fence.TABLE, intents.TABLE, intents.INDEX, effects.ddl(), *_TABLES):
             conn.execute(statement)
         conn.execute("INSERT INTO switchover_fence (fence) VALUES (%s) ON CONFLICT DO NOTHING", [FENCE])

@@ -99,23 +99,27 @@ class Intents:
                 return self._apply(connection, key, revision, payload, apply)
             return self._queue(connection, key, revision, text)
 
-    def drain(self, connection: psycopg.Connection[Any], *, apply: Apply, onto: str, limit: int = 50) -> int:
+    def drain(
+        self, connection: psycopg.Connection[Any], *, apply: Apply, onto: Callable[[], str], limit: int = 50
+    ) -> int:
         """Apply up to ``limit`` waiting writes in their order, if the fence is open. Returns how many left the queue.
 
-        ``onto`` is the arm that they are recorded as applied on. One whose key and revision were applied before with
+        ``onto()`` is asked behind the open fence, where the pointer cannot move: the arm that they are recorded as
+        applied on. One whose key and revision were applied before with
         another payload is not applied: it leaves the queue as ``refused``, with the difference.
         """
         with self._alone(connection):
             if not self._open(connection):
                 return 0
             rows = connection.execute(_NEXT, [self._stream, limit]).fetchall()
+            arm = onto() if rows else ""
             for row, key, revision, text in rows:
                 refused = None
                 try:
                     self._apply(connection, key, revision, json.loads(text), apply)
                 except FenceConflict as conflict:
                     refused = str(conflict)
-                connection.execute(_LEFT, [onto, refused, row])
+                connection.execute(_LEFT, [arm, refused, row])
             return len(rows)
 
     def waiting(self, connection: psycopg.Connection[Any]) -> Waiting:

@@ -41,6 +41,11 @@ def clean(result: dict[str, Any]) -> bool:
     traffic, effects = result["traffic"], result["effects"]
     assert traffic["requests"] > 100
     assert effects["written"] > 10
+    writes = result["writes"]
+    assert writes["accepted"] > 100 and writes["applied"] == writes["accepted"] and writes["queued"] > 10
+    assert {name: writes[name] for name in ("lost", "duplicated", "out_of_order", "waiting")} == dict.fromkeys(
+        ("lost", "duplicated", "out_of_order", "waiting"), 0
+    )
     return (traffic["failed"], traffic["mixed"], effects["duplicated"], effects["lost"]) == (0, 0, 0, 0)
 
 

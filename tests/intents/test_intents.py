@@ -50,7 +50,7 @@ class Shop:
 
     def drain(self, onto: str = "green", conn: Conn | None = None, limit: int = 50) -> int:
         conn = conn or self.conn
-        return self.intents.drain(conn, apply=self.effect(conn), onto=onto, limit=limit)
+        return self.intents.drain(conn, apply=self.effect(conn), onto=lambda: onto, limit=limit)
 
     @property
     def log(self) -> list[tuple[str, int]]:
@@ -161,7 +161,7 @@ def test_an_effect_that_fails_leaves_the_queue_as_it_was(shop: Shop) -> None:
         shop.effect(shop.conn)(body)
 
     with pytest.raises(ValueError, match="no"):
-        shop.intents.drain(shop.conn, apply=fails, onto="green")
+        shop.intents.drain(shop.conn, apply=fails, onto=lambda: "green")
     assert shop.log == []
     assert shop.drain() == 2
     assert shop.log == [("a", 1), ("a", 2)]

@@ -46,9 +46,8 @@ def built(built_url: str) -> Iterator[Conn]:
     with psycopg.connect(built_url, autocommit=True) as conn:
         conn.execute("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
         conn.execute("UPDATE switchover_fence SET frozen = false")
-        conn.execute(
-            "TRUNCATE ingest_source, ingest_position, ingest_effect, switchover_effects, request_log RESTART IDENTITY"
-        )
+        conn.execute("TRUNCATE ingest_source, ingest_position, ingest_effect, request_log RESTART IDENTITY")
+        conn.execute("TRUNCATE switchover_intent, switchover_effects")
         for target in ("docs_v1", "docs_v2"):
             conn.execute(f"DELETE FROM {target} WHERE revision > 1")
         conn.execute("DELETE FROM documents WHERE revision > 1")
