@@ -20,6 +20,7 @@ from tests.contract.writers import WRITERS
 from tests.contract.writers.base import NAME, WriterWorld
 
 DRAIN_S = 20.0
+SAME_CLIENT = ("k8s_cronjob", "sqs_lambda", "eventbridge_rule")
 Record = Callable[..., None]
 
 
@@ -172,6 +173,8 @@ def test_a_login_without_rights_is_one_line_and_changes_nothing(world: WriterWor
 def test_no_answer_although_frozen(world: WriterWorld, hang: bool) -> None:
     """Unreachable is not a failure: a look tells, a repeat is a no-op, and it is resumed as it was found."""
     applicable(lambda: world.address)
+    if hang and world.kind in SAME_CLIENT:
+        pytest.skip("its client is another kind's, whose time-out is waited for")
     before, found = world.state(), kept(world.writer().find())
     with proxy_to(world.address) as proxy:
         writer = world.writer(world.edge(proxy.address))
