@@ -129,6 +129,7 @@ class Demo:
             "run_id": follower.id,
             "pointer": {"before": before, "after": self._pointer()},
             "ttr_s": summary["ttr_s"] if summary else None,
+            "ttr_budget_s": summary["ttr_budget_s"] if summary else None,
             "traffic": {name: traffic[name] for name in ("requests", "failed", "mixed")},
             "effects": effects,
             "writes": written,

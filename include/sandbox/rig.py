@@ -55,6 +55,7 @@ def write_plan(folder: Path, **changes: Any) -> Path:
     gold = folder / "gold.jsonl"
     gold.write_text("".join(line + "\n" for line in GOLD.read_text().splitlines()[:QUESTIONS]))
     plan = yaml.safe_load((PLANS / PgvectorPlane.file).read_text())
+    plan.pop("cache", None)
     fence_only = [writer for writer in plan["writers"] if writer["kind"] == "sql_fence"]
     plan |= {**QUICK, "writers": fence_only, "gold": {**plan["gold"], "path": gold.name}, **changes}
     path = folder / "plan.yaml"

@@ -50,6 +50,7 @@ def summarise(ledger: Ledger, id: str) -> Summary:
         "hold_until": _iso(row.hold_until),
         "ended_at": _iso(row.ended_at),
         "ttr_s": ttr(row),
+        "ttr_budget_s": ttr_budget(row),
         "steps": [_step(step) for step in journal.steps(id)],
         "checks": [{key: check[key] for key in ("name", "ok", "found", "expected")} for check in journal.checks(id)],
         "verdicts": [_verdict(verdict) for verdict in journal.verdicts(id, latest=True)],
@@ -80,6 +81,13 @@ def ttr(row: RunRow) -> dict[str, float | None] | None:
         "converge": _between(applied, row.converged_at),
         "total": _between(judged, row.converged_at),
     }
+
+
+def ttr_budget(row: RunRow) -> float | None:
+    """The plan's ``rollback.ttr_s``, in seconds; ``None`` when the record of the plan cannot be read."""
+    found = row.plan.get("rollback", {}) if isinstance(row.plan, Mapping) else {}
+    seconds = found.get("ttr_s") if isinstance(found, Mapping) else None
+    return float(seconds) if isinstance(seconds, (int, float)) else None
 
 
 def ttr_line(parts: Mapping[str, float | None]) -> str:
@@ -121,6 +129,7 @@ def markdown(summary: Summary) -> str:
         parts.append(f"## What to look at first: {_text(fired['rule'])}\n\n{told}")
     if summary["ttr_s"]:
         rows = [[name, _cell(value)] for name, value in summary["ttr_s"].items()]
+        rows.append(["budget", _cell(summary["ttr_budget_s"])])
         parts.append("## Time to restore (seconds)\n\n" + _markdown_table(["part", "seconds"], rows))
     steps = [[s["name"], _cell(s["seconds"]), _cell(s["ok"]), s["note"]] for s in summary["steps"]]
     parts.append("## Steps\n\n" + _markdown_table(["step", "seconds", "ok", "note"], steps))

@@ -6,16 +6,20 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG
+from airflow.sdk import DAG, RetryAction
 
+from switchover.errors import BadInput
 from switchover.protocol import Decision, State
 from switchover.steps import finish
 from switchover.steps.flip import flip
 from switchover_airflow import deadlines
+from switchover_airflow.operators.base import RETRY_POLICY
+from switchover_airflow.operators.steps import EvidenceOperator
 from tests.airflow.conftest import ROOT
 from tests.world import World
 
@@ -117,13 +121,8 @@ def test_the_retire_dag_refuses_what_may_not_go(world: World, airflow_db: None) 
     assert world.sql("SELECT count(*) FROM switchover_manifest") == [(2,)]
 
 
-def test_a_missed_deadline_is_an_alarm_in_the_audit_trail(
-    world: World,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, text in world.environ.items():
-        if name.startswith("AIRFLOW_CONN_"):
-            monkeypatch.setenv(name, text)
+def test_a_missed_deadline_is_an_alarm_in_the_audit_trail(connected: World) -> None:
+    world = connected
     switch = world.warmed()
     flip(switch)
     alert = deadlines.of_rollback(world.plan)
@@ -139,3 +138,41 @@ def test_the_deadline_of_a_switchover_is_after_its_longest_hold_and_a_rollback(d
     assert alert.interval.total_seconds() == (30 + 30) * 60 + 120
     (alert,) = dags["rollback__docs"].deadline
     assert alert.callback.path == "switchover_airflow.deadlines.over_budget"
+
+
+@pytest.fixture
+def connected(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The world's connections, as Airflow finds them."""
+    for name, text in world.environ.items():
+        if name.startswith("AIRFLOW_CONN_"):
+            monkeypatch.setenv(name, text)
+    return world
+
+
+def test_a_full_disk_in_the_evidence_folder_is_said_and_costs_nothing(connected: World, tmp_path: Path) -> None:
+    switch = connected.warmed()
+    flip(switch)
+    finish.rollback(switch)
+    folder = tmp_path / switch.id.replace(":", "__")
+    folder.mkdir()
+    (folder / "summary.json").symlink_to("/dev/full")  # every write there meets a full disk, also root's
+    task = EvidenceOperator(
+        task_id="evidence", ledger_conn_id="switchover_ledger", switchover_id=switch.id, folder=str(tmp_path)
+    )
+    with pytest.raises(BadInput, match="No space left on device; nothing is lost, the ledger has it all") as caught:
+        task.execute({})
+    assert "\n" not in str(caught.value)
+    assert RETRY_POLICY.rules[-1].action is RetryAction.FAIL, "asking again would not make room"
+    assert switch.row.state is State.ROLLED_BACK
+    (folder / "summary.json").unlink()
+    assert "summary.json" in task.execute({})["files"], "written as soon as there is room"
+
+
+def test_a_rollback_over_its_budget_is_an_alarm_in_the_audit_trail(world: World) -> None:
+    rollback = world.plan.rollback.model_copy(update={"ttr_s": 0.001})
+    switch = world.warmed()
+    switch.__dict__["plan"] = switch.plan.model_copy(update={"rollback": rollback})
+    flip(switch)
+    finish.rollback(switch)
+    told = [row["text"] for row in world.ledger.journal.events(switch.id)]
+    assert any("s, ALARM: over the budget of 0.001 s" in text for text in told)

@@ -23,6 +23,7 @@ from switchover.errors import (
 from switchover.pointers import Change
 from switchover.pointers.move import wait_until
 from switchover.protocol import Action, Kind, Observation, State, decide
+from switchover.report import ttr
 from switchover.steps.switch import Switch
 
 READER_PAUSE_S = 0.05
@@ -192,6 +193,10 @@ def _confirm_rollback(switch: Switch, action: Action) -> None:
     switch.ledger.runs.stamp(switch.id, "converged_at")
     switch.move(State.ROLLED_BACK, reason=row.reason or action.why)
     switch.say(f"rolled back: every reader serves Blue {row.blue!r}")
+    total, budget = (ttr(switch.row) or {}).get("total"), switch.plan.rollback.ttr_s
+    if total is not None:
+        over = "ALARM: over the" if total > budget else "within the"
+        switch.say(f"time to restore {total:g} s, {over} budget of {budget:g} s")
 
 
 def _abort(switch: Switch, action: Action) -> None:

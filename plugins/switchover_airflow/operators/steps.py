@@ -13,6 +13,7 @@ from airflow.sdk import Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
 from switchover.bundle import write_evidence
+from switchover.errors import BadInput
 from switchover.protocol import State
 from switchover.report import status_line
 from switchover.steps import finish
@@ -114,8 +115,14 @@ class EvidenceOperator(StepOperator):
         """Returns where the bundle is and what it holds."""
         with open_switch(self) as switch:
             base = _place(self.folder) / switch.id.replace(":", "__").replace("+", "_")
-            base.mkdir(parents=True, exist_ok=True)
-            names = write_evidence(switch.ledger, switch.id, lambda name, data: _put(base / name, data))
+            try:
+                base.mkdir(parents=True, exist_ok=True)
+                names = write_evidence(switch.ledger, switch.id, lambda name, data: _put(base / name, data))
+            except OSError as error:  # a full disk, a missing right
+                raise BadInput(
+                    f"evidence: {base} cannot be written: {error.strerror or error}; nothing is lost, the ledger has it"
+                    f" all: `switchover report '{switch.id}'`. Make room and clear this task to write the bundle"
+                ) from error
         self.log.info("evidence: %s (%s)", base, ", ".join(names))
         return {"folder": str(base), "files": names}
 
