@@ -79,6 +79,7 @@ class Demo:
         """Everything but Airflow and the servers: ledger, indexes, pointer, service, load, a writer."""
         stack = self.stack
         Ledger(engine=sa.create_engine(stack.postgres.sqlalchemy_url(LEDGER_DB))).create_tables()
+        stack.start_watchdog()
         for target, variant in ((BLUE, "good"), (GREEN, self.scenario.variant)):
             self.plane.build(target, variant)
         self.plane.create_pointer(self.scenario.live)

@@ -96,11 +96,24 @@ class Postgres:
             SandboxError   it is not ours to stop
             ServiceFailed  it did not start; the message ends with its log
         """
+        self.stop()
+        self.start_again()
+
+    def stop(self) -> None:
+        """End the server; its data stays. Raises as :meth:`restart`."""
+        keeper, spec = self._ours()
+        keeper.stop(spec.name)
+
+    def start_again(self) -> None:
+        """Start the stopped server with the same data. Raises as :meth:`restart`."""
+        keeper, spec = self._ours()
+        keeper.start(spec)
+        keeper.wait_ready(spec.name, self.answers, timeout=_START_S)
+
+    def _ours(self) -> tuple[KeeperClient, Spec]:
         if self.keeper is None or self.spec is None:
             raise SandboxError(f"PostgreSQL in {self.socket_dir}: was not started here; restart it where it was")
-        self.keeper.stop(self.spec.name)
-        self.keeper.start(self.spec)
-        self.keeper.wait_ready(self.spec.name, self.answers, timeout=_START_S)
+        return self.keeper, self.spec
 
     def create_database(self, name: str, *, vector: bool = False) -> None:
         """Create a database where it is missing, with pgvector if asked."""

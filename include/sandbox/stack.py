@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx
+import sqlalchemy as sa
 
 from sandbox import airflow_home, ports, postgres
 from sandbox.airflow_api import AirflowApi
@@ -30,6 +31,7 @@ from sandbox.errors import SandboxError, ServiceFailed
 from sandbox.keeper_client import KeeperClient, Spec
 from sandbox.live import PLAN
 from sandbox.postgres import DOCS_DB, LEDGER_DB, Postgres
+from switchover.ledger import Ledger
 
 AIRFLOW_PORT, SERVICE_PORT = 8080, 8801
 _MIGRATE_S = 180.0
@@ -199,6 +201,15 @@ class Stack:
             pid = self.keeper.start(self._spec(name, argv, env))
             self.keeper.wait_ready(name, ready, timeout=timeout)
             return pid
+
+    def start_watchdog(self) -> int:
+        """Start the process that rolls back when Airflow cannot; the ledger's tables must be there."""
+        ledger = Ledger(engine=sa.create_engine(self.postgres.sqlalchemy_url(LEDGER_DB)))
+        return self.start_service(
+            "watchdog",
+            python("switchover.cli", "watchdog", "--listen", "off"),
+            ready=lambda: ledger.watchdogs.living() is not None,
+        )
 
     def run(
         self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 300.0

@@ -139,7 +139,13 @@ class Plan(Part):
     schedule: str | None = Field(None, description="Cron expression for scheduled runs.")
     asset: str | None = Field(None, description="Asset whose event starts a run, instead of a schedule.")
     ledger: ConnectionId = Field("switchover_ledger", description="PostgreSQL connection of the ledger.")
-    lease_s: float = Field(60, ge=2, description="Life of the lease on the pointer between renewals.")
+    lease_s: float = Field(
+        10, ge=2, description="Life of the pointer's lease while a step or the hold works; renewed every third of it."
+    )
+    handover_s: float = Field(60, ge=2, description="Life of the lease between two steps: how long a start may take.")
+    watchdog: Literal["required", "optional"] = Field(
+        "optional", description="`required`: nothing is flipped without a watchdog that has just looked at the ledger."
+    )
     pointer: AnyPointer
     readers: list[Reader] = Field(min_length=1, description="Every reader that must follow the pointer.")
     converge_s: float = Field(30, gt=0, description="Seconds until every reader must have followed.")

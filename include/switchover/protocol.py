@@ -98,11 +98,13 @@ class Record:
 class Observation:
     """What the world says now.
 
-    ``target`` is where the pointer is, ``None`` when it could not be read. ``lease_alive`` is whether the
-    run's lease on the pointer still runs; ``run_ended`` whether the run that should decide is over.
+    ``target`` is where the pointer is, ``None`` when it could not be read, and then ``unread`` says why.
+    ``lease_alive`` is whether the run's own lease on the pointer still runs, whoever observes; ``run_ended``
+    whether the run that should decide is over.
     """
 
     target: str | None
+    unread: str = ""
     lease_alive: bool = True
     run_ended: bool = False
 
@@ -120,7 +122,7 @@ def decide(record: Record, seen: Observation, now: datetime) -> Action:
     if record.state.ended:
         return Action(kind=Kind.NOTHING, why=f"the switchover has ended: {record.state.value}")
     if seen.target is None:
-        return Action(kind=Kind.RETRY, why="the pointer cannot be read; nothing is changed")
+        return Action(kind=Kind.RETRY, why=f"the pointer cannot be read; nothing is changed: {seen.unread}")
     if seen.target not in (record.blue, record.green):
         return Action(
             kind=Kind.STOP,

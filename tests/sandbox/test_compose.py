@@ -18,7 +18,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-AIRFLOW = ("init", *COMPONENTS)
+AIRFLOW = ("init", *COMPONENTS, "watchdog")
 SECRETS = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|CONN", re.IGNORECASE)
 NO_SECRET = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"}
 REQUIRED = re.compile(r"\$\{(\w+):\?set (\w+) in \.env\}")
@@ -32,6 +32,7 @@ def test_the_services_of_a_whole_airflow() -> None:
     assert set(SERVICES) == {"postgres", *AIRFLOW}
     for name in COMPONENTS:
         assert f"airflow {name}" in " ".join(SERVICES[name]["command"])
+    assert SERVICES["watchdog"]["command"] == ["switchover", "watchdog"]
     assert SERVICES["init"]["command"][-1] == "airflow db migrate && switchover ledger init"
 
 
@@ -47,12 +48,12 @@ def test_every_service_that_stays_has_a_health_check_and_restarts(service: str) 
     if "python" in health["test"]:
         compile(health["test"][-1], service, "exec")
         asked = re.findall(r"\['(\w+)'\]\['status'\]", health["test"][-1])
-        assert asked == ([] if service == "api-server" else [service.replace("-", "_")])
+        assert asked == ([] if service in ("api-server", "watchdog") else [service.replace("-", "_")])
 
 
 def test_each_starts_after_what_it_needs() -> None:
     assert SERVICES["init"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    for name in COMPONENTS:
+    for name in (*COMPONENTS, "watchdog"):
         assert SERVICES[name]["depends_on"]["init"] == {"condition": "service_completed_successfully"}
     assert SERVICES["scheduler"]["depends_on"]["api-server"] == {"condition": "service_healthy"}
 

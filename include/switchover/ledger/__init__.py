@@ -16,8 +16,9 @@ from switchover.ledger.rehearsals import Rehearsal, Rehearsals
 from switchover.ledger.runs import RunRow, Runs
 from switchover.ledger.subjects import Subjects
 from switchover.ledger.trends import Trends
+from switchover.ledger.watchdogs import WatchdogRow, Watchdogs
 
-__all__ = ["Lease", "Ledger", "Rehearsal", "RunRow"]
+__all__ = ["Lease", "Ledger", "Rehearsal", "RunRow", "WatchdogRow"]
 
 
 class Ledger:
@@ -34,6 +35,7 @@ class Ledger:
         self.listing = Listing(database=self.database)
         self.trends = Trends(database=self.database)
         self.approvals = Approvals(database=self.database)
+        self.watchdogs = Watchdogs(database=self.database)
 
     def create_tables(self) -> None:
         """Create the tables that are missing."""

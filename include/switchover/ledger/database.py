@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from switchover import sql
+from switchover.edge import ANSWER_S
 from switchover.errors import LedgerUnreachable
 from switchover.ledger import tables
 
@@ -20,13 +21,14 @@ class Database:
     def __init__(self, *, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def transaction(self) -> AbstractContextManager[sa.Connection]:
-        """One transaction: commits at the end, rolls back on any error."""
+    def transaction(self, *, answer_s: float = ANSWER_S) -> AbstractContextManager[sa.Connection]:
+        """One transaction: commits at the end, rolls back on any error, also when no answer came in ``answer_s``."""
         return sql.transaction(
             self.engine,
             f"ledger {sql.place(self.engine)}",
             unreachable=LedgerUnreachable,
             hint="`switchover ledger init` creates the tables",
+            answer_s=answer_s,
         )
 
     def create_tables(self) -> None:

@@ -65,7 +65,8 @@ class Leases:
     def renew(self, lease: Lease, *, seconds: float) -> Lease:
         """Let it run for ``seconds`` from now; ``LeaseLost`` when it ran out or another epoch began."""
         update = sa.update(table).where(_living(lease)).values(expires_at=NOW + timedelta(seconds=seconds))
-        with self._db.transaction() as connection:
+        # A beat that waits for its answer longer than until the next one is better sent again.
+        with self._db.transaction(answer_s=max(1.0, seconds / 3)) as connection:
             row = connection.execute(update.returning(*table.c, ALIVE)).mappings().one_or_none()
             if row is None:
                 raise LeaseLost(_lost(lease, _get(connection, lease.pointer)))

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from switchover.errors import BadInput, StateConflict
+from switchover.ledger import tables
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Lease, require
 from switchover.ledger.tables import NOW
@@ -66,6 +67,19 @@ class RunRow:
     def read_plan(self) -> Plan:
         """The plan that the run started with, whatever the file says now."""
         return Plan.model_validate(self.plan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undriven:
+    """A run that needs somebody: nobody's lease lives ``since`` then; ``last_holder`` had it."""
+
+    row: RunRow
+    last_holder: str
+    since: datetime
+
+
+_ENDED = [state.value for state in ENDED]
+_AFTER_FLIP = [state.value for state in State if not state.ended and not state.before_flip]
 
 
 class Runs:
@@ -128,10 +142,36 @@ class Runs:
         return self._open(table.c.pointer == pointer)
 
     def _open(self, where: sa.ColumnElement[bool]) -> list[RunRow]:
-        ended = [state.value for state in ENDED]
-        query = sa.select(table).where(where, table.c.state.not_in(ended)).order_by(table.c.opened_at.desc())
+        query = sa.select(table).where(where, table.c.state.not_in(_ENDED)).order_by(table.c.opened_at.desc())
         with self._db.transaction() as connection:
             return [_run_row(row) for row in connection.execute(query).mappings()]
+
+    def undriven(self) -> list[Undriven]:
+        """Every run after its flip began that is not at its end, writers included, while nobody's lease lives.
+
+        That is for a watchdog: oldest first. A run that left writers frozen waits for an open run of its pointer.
+        """
+        other = table.alias()
+        others = sa.exists().where(other.c.pointer == table.c.pointer, other.c.state.not_in(_ENDED))
+        writer = tables.writer.c
+        frozen = sa.exists().where(writer.run == table.c.id, writer.resumed_at.is_(None), writer.held.is_(None))
+        left = sa.and_(table.c.state.in_(_ENDED), frozen, ~others)
+        lease = tables.lease
+        query = (
+            sa.select(*table.c, lease.c.holder, lease.c.expires_at)
+            .join(lease, lease.c.pointer == table.c.pointer)
+            .where(sa.or_(table.c.state.in_(_AFTER_FLIP), left), lease.c.expires_at <= NOW)
+            .order_by(table.c.opened_at)
+        )
+        with self._db.transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Undriven(row=_run_row(r), last_holder=r["holder"], since=r["expires_at"]) for r in rows]
+
+    def count_open(self) -> int:
+        """How many switchovers have not ended."""
+        query = sa.select(sa.func.count()).where(table.c.state.not_in(_ENDED))
+        with self._db.transaction() as connection:
+            return int(self._db.scalar(connection, query))
 
     def move(self, id: str, to: State, *, lease: Lease, **changes: Any) -> RunRow:
         """Move to a state that the protocol allows from where the run is; moving to the same state is a no-op.

@@ -262,3 +262,15 @@ sa.Index("switchover_flip_run", flip.c.run, flip.c.id)
 sa.Index("switchover_run_opened", run.c.opened_at.desc(), run.c.id)
 sa.Index("switchover_run_service_opened", run.c.service, run.c.opened_at.desc())
 sa.Index("switchover_rehearsal_pointer", rehearsal.c.pointer, rehearsal.c.at)
+
+watchdog = sa.Table(
+    "switchover_watchdog",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("interval_s", sa.Float, nullable=False),
+    sa.Column("sees", sa.Text, nullable=False, server_default=""),
+    _at("started_at", required=True),
+    _at("looked_at", required=True),
+)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -84,14 +84,10 @@ def move(
     )
 
 
-def wait_until(pointer: Pointer, target: str, *, seconds: float, each: Callable[[], None] = lambda: None) -> None:
-    """Wait until the store serves ``target`` everywhere; ``NotConverged`` after ``seconds``.
-
-    ``each`` is called after each look that does not.
-    """
+def wait_until(pointer: Pointer, target: str, *, seconds: float) -> None:
+    """Wait until the store serves ``target`` everywhere; ``NotConverged`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not pointer.verify(target):
-        each()
         if time.monotonic() >= deadline:
             raise NotConverged(f"{pointer.key}: does not serve {target!r} everywhere after {seconds:g} s")
         time.sleep(PAUSE_S)

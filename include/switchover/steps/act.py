@@ -35,8 +35,7 @@ def observe(switch: Switch, *, run_ended: bool = False) -> Observation:
     try:
         target = switch.pointer.read().target
     except Unreachable as error:
-        switch.say(f"cannot read the pointer: {error}")
-        return Observation(target=None, run_ended=run_ended)
+        return Observation(target=None, unread=str(error), lease_alive=switch.run_lease_alive(), run_ended=run_ended)
     return Observation(target=target or "nothing", lease_alive=switch.run_lease_alive(), run_ended=run_ended)
 
 
@@ -77,6 +76,7 @@ def settle(switch: Switch, *, run_ended: bool = False) -> Action:
         if action.kind in (Kind.NOTHING, Kind.WATCH, Kind.PROCEED) or switch.row.state.ended:
             return action
         if action.kind is Kind.RETRY:
+            switch.say(action.why)
             time.sleep(pause)
             pause *= 2
     raise Unreachable(
@@ -89,7 +89,7 @@ def prove_live(switch: Switch, target: str, *, index_hash: str) -> dict[str, str
 
     Returns reader -> INDEX_HASH. Raises ``NotConverged`` naming the readers that do not follow.
     """
-    wait_until(switch.pointer, target, seconds=switch.plan.converge_s, each=switch.keep_lease)
+    wait_until(switch.pointer, target, seconds=switch.plan.converge_s)
     return asyncio.run(_converge(switch, target, index_hash))
 
 
@@ -99,7 +99,6 @@ async def _converge(switch: Switch, target: str, index_hash: str) -> dict[str, s
     followed: dict[str, str] = {}
     behind: dict[str, str] = {}
     while True:
-        await asyncio.to_thread(switch.keep_lease)
         for name in [name for name in readers if name not in followed]:
             options = switch.edge.http_options(readers[name].connection)
             try:
@@ -136,8 +135,7 @@ def check_target(switch: Switch, target: str, *, index_hash: str) -> None:
 
 def _flip(switch: Switch, action: Action) -> None:
     row = switch.row
-    lease = switch.renew_lease()
-    _move_pointer(switch, row.blue, row.green, approved=row.approved_hash, epoch=lease.epoch)
+    _move_pointer(switch, row.blue, row.green, approved=row.approved_hash)
 
 
 def _roll_back(switch: Switch, action: Action) -> None:
@@ -145,19 +143,20 @@ def _roll_back(switch: Switch, action: Action) -> None:
     switch.move(State.ROLLING_BACK, reason=row.reason or action.why)
     switch.ledger.runs.stamp(switch.id, "rollback_started_at")
     switch.fence()
-    lease = switch.renew_lease()
-    _move_pointer(switch, row.green, row.blue, approved=row.blue_hash, epoch=lease.epoch)
+    _move_pointer(switch, row.green, row.blue, approved=row.blue_hash)
     switch.ledger.runs.stamp(switch.id, "rollback_applied_at")
 
 
-def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | None, epoch: int) -> None:
+def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | None) -> None:
     if approved is None:
         raise TargetRefused(f"index {after!r}: verify has approved no build of it; nothing was changed")
     check_target(switch, after, index_hash=approved)
+    epoch = switch.lease.epoch
     change = Change(before=before, after=after, epoch=epoch, actor=switch.actor, approved_hash=approved)
     intent = switch.ledger.journal.intend_flip(
         switch.id, pointer=switch.pointer.key, before=before, after=after, epoch=epoch, actor=switch.actor
     )
+    switch.renew_lease()  # the last thing before the write: a store without epochs has nothing but this
     applied = switch.pointer.apply(change)
     switch.ledger.journal.applied_flip(intent, changed=applied.changed, version=applied.version)
     switch.say(f"pointer moved from {before!r} to {after!r} (epoch {epoch}, version {applied.version})")
@@ -165,7 +164,7 @@ def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | No
 
 def _read_back(switch: Switch, target: str, *, index_hash: str | None) -> None:
     began = time.monotonic()
-    readers = prove_live(switch, target, index_hash=index_hash or "")
+    readers = prove_live(switch, target, index_hash=index_hash or switch.index.health(target).stored_hash or "")
     moves = [row for row in switch.ledger.journal.flips(switch.id) if row["after"] == target]
     if moves:
         seconds = time.monotonic() - began

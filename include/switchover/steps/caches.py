@@ -26,7 +26,6 @@ async def prime_green(switch: Switch) -> str:
 
         async def answered(question: str) -> bool:
             async with limit:
-                switch.keep_lease()
                 return (await arms["green"].ask(question, seed=0, k=probes.k, through_cache=True)).ok
 
         count = sum(await asyncio.gather(*(answered(question) for question in questions)))

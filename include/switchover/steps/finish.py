@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from switchover.errors import StateConflict
+from switchover.ledger import RunRow
 from switchover.protocol import Decision, State
 from switchover.steps.act import observe, settle
 from switchover.steps.flip import accepted
-from switchover.steps.resume import held_lines, resume_writers
+from switchover.steps.resume import held_lines, resume_writers, unresumed
 from switchover.steps.switch import Switch
 
 
@@ -25,6 +26,7 @@ def promote_or_roll_back(switch: Switch) -> Decision | None:
     passed, why = accepted(switch, "hold")
     if row.state is State.HOLDING and passed:
         decision = switch.decide(Decision.PROMOTE, reason="every rule passes").decision
+        switch.hand_over()
     else:
         reason = _why_back(switch, why)
         decision = switch.decide(Decision.ROLL_BACK, reason=reason).decision
@@ -98,28 +100,37 @@ def restore(switch: Switch) -> str:
     row = switch.ledger.runs.find(switch.id)
     if row is None:
         return "this run opened no switchover"
-    if not row.state.ended or _frozen(switch):
-        switch.lead(wait=switch.holder == switch.id)
+    names: list[str] = []
+    if not row.state.ended or unresumed(switch):
+        with switch.leading(wait=switch.holder == switch.id):
+            names = bring_to_an_end(switch, reason="the run ended undecided", who="teardown")
     elif switch.run_lease_alive():
         switch.join()
-    if not switch.row.state.ended:
-        if switch.row.decision is None:
-            switch.decide(Decision.ROLL_BACK, reason="the run ended undecided")
-            switch.ledger.runs.stamp(switch.id, "judged_at")
-        action = settle(switch, run_ended=True)
-        switch.say(f"teardown: {action.kind.value}: {action.why}")
-    row = switch.row
-    live, index_hash = (row.green, row.approved_hash) if row.state is State.PROMOTED else (row.blue, row.blue_hash)
-    names = resume_writers(switch, live, index_hash=index_hash)
     switch.release_lease()
-    seen = observe(switch)
-    if decided_badly := _not_where_it_should_be(row.state, seen.target, live):
+    row, seen = switch.row, observe(switch)
+    if decided_badly := _not_where_it_should_be(row.state, seen.target, _live(row)[0]):
         raise StateConflict(decided_badly)
     return f"{row.state.value}; pointer on {seen.target!r}; {len(names)} writers resumed here; lease released"
 
 
-def _frozen(switch: Switch) -> bool:
-    return any(writer["resumed_at"] is None for writer in switch.ledger.journal.writers(switch.id))
+def bring_to_an_end(switch: Switch, *, reason: str, who: str) -> list[str]:
+    """For who leads in the stead of a run that is over: undecided is a rollback for ``reason``; then the writers.
+
+    Returns the writers that were resumed, onto the arm that is proven live.
+    """
+    if not switch.row.state.ended:
+        if switch.row.decision is None:
+            switch.decide(Decision.ROLL_BACK, reason=reason)
+            switch.ledger.runs.stamp(switch.id, "judged_at")
+        action = settle(switch, run_ended=True)
+        switch.say(f"{who}: {action.kind.value}: {action.why}")
+    live, index_hash = _live(switch.row)
+    return resume_writers(switch, live, index_hash=index_hash)
+
+
+def _live(row: RunRow) -> tuple[str, str | None]:
+    """The arm that must be live after the run, and its build."""
+    return (row.green, row.approved_hash) if row.state is State.PROMOTED else (row.blue, row.blue_hash)
 
 
 def _not_where_it_should_be(state: State, target: str | None, live: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from switchover.errors import InvariantBroken, StateConflict
 from switchover.judge import Outcome
+from switchover.ledger import Ledger
+from switchover.plan import Plan
 from switchover.protocol import Decision, Kind, State
 from switchover.steps.act import settle
 from switchover.steps.rehearse import no_way_back
@@ -36,8 +38,18 @@ def flip_or_abort(switch: Switch) -> bool:
     reason = f"{broken['name']}: {broken['note']}" if broken else f"acceptance gate: {why}"
     switch.lead()
     switch.decide(Decision.ROLL_BACK, reason=reason)
+    switch.hand_over()
     switch.say(f"not flipped: {reason}")
     return False
+
+
+def require_watchdog(plan: Plan, ledger: Ledger) -> None:
+    """Refuse when the plan asks for a living watchdog and there is none."""
+    if plan.watchdog == "required" and ledger.watchdogs.living() is None:
+        raise InvariantBroken(
+            f"plan {plan.service!r} asks for a watchdog: {ledger.watchdogs.line()}; start `switchover watchdog`."
+            " Nothing was changed"
+        )
 
 
 def flip(switch: Switch) -> str:
@@ -49,6 +61,7 @@ def flip(switch: Switch) -> str:
                 raise StateConflict(f"switchover {switch.id!r}: the acceptance gate has not passed; not flipped")
             if missing := no_way_back(switch):
                 raise InvariantBroken(f"switchover {switch.id!r}: {missing}; not flipped")
+            require_watchdog(switch.plan, switch.ledger)
             switch.move(State.FLIPPING)
         elif row.state not in (State.FLIPPING, State.HOLDING):
             raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; flip needs warmed")

@@ -33,7 +33,6 @@ def freeze(switch: Switch) -> dict[str, str]:
 def _drain(switch: Switch, writer: Writer) -> str:
     deadline = time.monotonic() + writer.drain_s
     while True:
-        switch.keep_lease()
         drain = writer.drained()
         if drain.done:
             switch.ledger.journal.drained(switch.id, writer.name, proof=drain.proof)

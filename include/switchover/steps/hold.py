@@ -7,15 +7,17 @@ on where the other stopped.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from switchover.errors import LeaseLost, SwitchoverError
+from switchover.errors import LeaseLost, LedgerUnreachable, SwitchoverError
 from switchover.evidence import Evidence, SignalSample
+from switchover.heartbeat import Heartbeat
 from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop, worst
 from switchover.ledger import RunRow
 from switchover.notify import Event
@@ -24,6 +26,7 @@ from switchover.protocol import Kind, decide
 from switchover.steps import staleness
 from switchover.steps.act import observe
 from switchover.steps.caches import canary_verdicts
+from switchover.steps.hold_lease import beating
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
@@ -43,34 +46,59 @@ class End(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """One look. ``end`` is set on the last one."""
+    """One look. ``end`` is set on the last one; ``looked`` is false when it must be repeated."""
 
     number: int
     outcome: Outcome
     line: str
     end: End | None = None
+    looked: bool = True
 
 
-async def watch(switch: Switch) -> AsyncIterator[Tick]:
-    """Look every ``tick_s`` until a stop rule fires or the hold is over. Yields each look; the last has ``end``."""
+async def watch(switch: Switch) -> AsyncGenerator[Tick, None]:
+    """Look every ``tick_s`` until a stop rule fires or the hold is over. Yields each look; the last has ``end``.
+
+    The lease is renewed beside the looks, so that a slow one does not lose it. A ledger that does not answer is
+    asked again as long as the hold may last.
+    """
     number = await asyncio.to_thread(_begin, switch)
     if number == 0:
         switch.tell(Event.FLIP)  # here, where nobody waits for it, and not in the flip
-    while True:
-        began = time.monotonic()
-        tick = await _look(switch, number)
-        if tick.end is not None:
-            await asyncio.to_thread(_finish, switch, tick)
-        yield tick
-        if tick.end is not None:
-            return
-        number += 1
-        left = await asyncio.to_thread(_seconds_left, switch)
-        await asyncio.sleep(max(0.0, min(switch.plan.hold.tick_s - (time.monotonic() - began), left)))
+    latest = time.monotonic() + await asyncio.to_thread(_longest_s, switch)
+    last: Tick | None = None
+    async with beating(switch, until=latest) as beat:
+        while last is None:
+            began = time.monotonic()
+            tick = await _look_or_wait(switch, number, beat, until=latest)
+            if tick.end is not None:
+                last = tick
+                continue
+            yield tick
+            number += tick.looked
+            await _pause(switch, beat, until=began + switch.plan.hold.tick_s)
+    yield await asyncio.to_thread(_finish, switch, last)
 
 
-async def _look(switch: Switch, number: int) -> Tick:
-    before = await asyncio.to_thread(_may_watch, switch, number)
+async def _pause(switch: Switch, beat: Heartbeat, *, until: float) -> None:
+    """Wait for the next look, or for the end of the hold, or until the lease is lost."""
+    with contextlib.suppress(LedgerUnreachable):
+        until = min(until, time.monotonic() + await asyncio.to_thread(_seconds_left, switch))
+    while (left := until - time.monotonic()) > 0 and not beat.lost:  # noqa: ASYNC110 - a thread sets it
+        await asyncio.sleep(min(left, 0.5))
+
+
+async def _look_or_wait(switch: Switch, number: int, beat: Heartbeat, *, until: float) -> Tick:
+    try:
+        return await _look(switch, number, beat)
+    except LedgerUnreachable as error:
+        if time.monotonic() >= until:
+            raise
+        line = f"tick {number}: not judged, looking again: {error}"
+        return Tick(number=number, outcome=Outcome.ERROR, line=line, looked=False)
+
+
+async def _look(switch: Switch, number: int, beat: Heartbeat) -> Tick:
+    before = await asyncio.to_thread(_may_watch, switch, number, beat)
     if isinstance(before, Tick):
         return before
     round = Round(phase=PHASE, tick=number, seeds=[number % switch.plan.probes.seeds])
@@ -94,25 +122,38 @@ def _begin(switch: Switch) -> int:
     return switch.ledger.evidence.last_tick(switch.id, phase=PHASE) + 1
 
 
-def _finish(switch: Switch, tick: Tick) -> None:
+def _longest_s(switch: Switch) -> float:
+    """Seconds until the hold must be over, with every extension and the hand-over to the gate."""
+    row, plan = switch.row, switch.plan
+    longest = timedelta(minutes=max(plan.hold.max_minutes, row.hold_minutes))
+    over = (row.flipped_at or row.opened_at) + longest
+    return (over - switch.ledger.now()).total_seconds() + plan.handover_s
+
+
+def _finish(switch: Switch, tick: Tick) -> Tick:
+    """An accepted hold leaves the lease to the gate; any other leaves it to run out."""
+    if tick.end is End.ACCEPTED:
+        try:
+            switch.hand_over()
+        except LeaseLost as error:
+            tick = replace(tick, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
     switch.ledger.journal.step_ended(switch.id, PHASE, ok=tick.end is End.ACCEPTED, note=tick.line)
     if tick.end is not End.ACCEPTED:
         switch.tell(Event.STOP, tick.line)
+    return tick
 
 
-def _may_watch(switch: Switch, number: int) -> Before | Tick:
-    """Renew the lease and look at the pointer; a tick that ends the hold when either is lost."""
-    try:
-        if not switch.leads:
-            switch.join()
-        switch.renew_lease()
-    except LeaseLost as error:
-        return Tick(number=number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
+def _may_watch(switch: Switch, number: int, beat: Heartbeat) -> Before | Tick:
+    """A tick that ends the hold when the lease or the pointer is lost, or somebody else has decided."""
+    if beat.lost:
+        return Tick(number=number, outcome=Outcome.ERROR, line=beat.lost, end=End.LEASE_LOST)
     row, now = switch.row, switch.ledger.now()
-    # The hold's own end is judged below, so this asks as if it were not over yet.
-    action = decide(replace(row.record, hold_until=None), observe(switch), now)
     if row.state.ended or row.decision is not None:
         return Tick(number=number, outcome=Outcome.ERROR, line=_overtaken(row), end=End.OVERTAKEN)
+    # The hold's own end is judged below, and the beat says when the lease is lost: as if neither were so.
+    action = decide(replace(row.record, hold_until=None), replace(observe(switch), lease_alive=True), now)
+    if action.kind is Kind.RETRY:
+        switch.say(action.why)
     if action.kind not in (Kind.WATCH, Kind.RETRY):
         return Tick(number=number, outcome=Outcome.ERROR, line=action.why, end=End.MOVED)
     return Before(row=row, began=now)

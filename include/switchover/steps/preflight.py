@@ -10,6 +10,7 @@ from switchover.errors import BadInput, PointerConflict, StateConflict
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.pointers import Change
+from switchover.steps.flip import require_watchdog
 from switchover.steps.switch import Switch
 
 
@@ -76,7 +77,8 @@ def preflight(
     if dry_run:
         lines = _rehearsed_lines(plan, edge, ledger, id, live, green, minutes)
         return Preflight(route=Route.DRY_RUN, blue=live, green=green, hold_minutes=minutes, lines=lines)
-    lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.lease_s)
+    require_watchdog(plan, ledger)
+    lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.handover_s)
     others = [row for row in ledger.runs.open_on(pointer.key) if row.id != id]
     if others:
         ledger.leases.release(lease)
@@ -90,7 +92,17 @@ def preflight(
     switch = Switch(edge=edge, ledger=ledger, id=id, actor=actor, plan=plan)
     line = f"Blue {live!r} is live, Green is {green!r}; lease of {pointer.key} taken, epoch {lease.epoch}"
     switch.say(line)
-    return Preflight(route=Route.GO, blue=live, green=green, hold_minutes=minutes, lines=(line,))
+    watched = _watched(ledger)
+    switch.say(watched)
+    return Preflight(route=Route.GO, blue=live, green=green, hold_minutes=minutes, lines=(line, watched))
+
+
+def _watched(ledger: Ledger) -> str:
+    """Who rolls back when Airflow cannot."""
+    line = ledger.watchdogs.line()
+    if ledger.watchdogs.living() is None:
+        line = f"WARNING: {line}: if Airflow dies during the hold, nothing rolls back until it runs again"
+    return line
 
 
 def _rehearsed_lines(
@@ -108,6 +120,7 @@ def _rehearsed_lines(
         f"read    index {green!r}: exists {health.exists}, empty {health.empty}, INDEX_HASH {health.stored_hash}",
         f"read    gold set: {len(switch.gold.items)} valid questions, {len(switch.gold.invalid)} invalid",
         f"read    signals: {switch.signals.is_online() or 'online'}",
+        f"read    {ledger.watchdogs.line()}",
         f"read    lease: {f'{lease.holder}, epoch {lease.epoch}' if lease and lease.alive else 'free'}",
     ]
     lines += [

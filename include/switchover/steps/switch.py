@@ -18,6 +18,7 @@ from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
 from switchover.errors import LeaseLost
 from switchover.gold import GoldSet, load_gold
+from switchover.heartbeat import Heartbeat
 from switchover.indexes import Index
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.notify import Event
@@ -58,7 +59,6 @@ class Switch:
         self.holder = holder or id
         self._plan = plan
         self._lease: Lease | None = None
-        self._renewed = 0.0
         self._fenced = 0
 
     @classmethod
@@ -150,26 +150,35 @@ class Switch:
 
     @contextlib.contextmanager
     def step(self, name: str, *, wait: bool = False) -> Iterator[Note]:
-        """Lead, and record a step's beginning and end; an error's first line becomes its note."""
+        """Lead for the block, and record its beginning and end; an error's first line becomes the step's note."""
         self.ledger.journal.step_started(self.id, name, actor=self.actor)
         note = Note()
         try:
-            self.lead(wait=wait)
-            yield note
+            with self.leading(wait=wait):
+                yield note
         except BaseException as error:
             first = f"{type(error).__name__}: {error}".splitlines()[0]
             self.ledger.journal.step_ended(self.id, name, ok=False, note=first)
             raise
         self.ledger.journal.step_ended(self.id, name, ok=True, note=note.text)
 
+    @contextlib.contextmanager
+    def leading(self, *, wait: bool = False, seize: bool = False) -> Iterator[Lease]:
+        """Lead for the block, however slow it is; when it ends well the lease lasts until the next step takes it."""
+        lease = self.lead(wait=wait, seize=seize)
+        with Heartbeat(self.renew_lease, lease_s=self.plan.lease_s):
+            yield lease
+        if self.leads:
+            self.hand_over()
+
     def lead(self, *, wait: bool = False, seize: bool = False) -> Lease:
         """Take the pointer's lease under the next epoch: no older process of the holder may write from now on.
 
-        ``LeaseLost`` while somebody else has it, with ``wait`` only after two of its lives. ``seize`` takes it
+        ``LeaseLost`` while somebody else has it, with ``wait`` only after two hand-overs. ``seize`` takes it
         from whoever has it and says from whom: for a person who asks for it.
         """
         take = self.ledger.leases.seize if seize else self.ledger.leases.take
-        deadline = time.monotonic() + (2 * self.plan.lease_s if wait else 0.0)
+        deadline = time.monotonic() + (2 * self.plan.handover_s if wait else 0.0)
         while True:
             try:
                 lease = take(self.pointer.key, holder=self.holder, seconds=self.plan.lease_s)
@@ -183,7 +192,7 @@ class Switch:
         return self._held(lease)
 
     def join(self) -> Lease:
-        """Act under the run's own living lease without taking it: for a process that only keeps it alive."""
+        """Keep the run's own living lease alive without taking it: for a process that moves nothing."""
         return self._held(self.ledger.leases.join(self.pointer.key, holder=self.id))
 
     @property
@@ -202,10 +211,9 @@ class Switch:
         """Renew the lease that this process leads under; ``LeaseLost`` when it ran out or another epoch began."""
         return self._held(self.ledger.leases.renew(self.lease, seconds=self.plan.lease_s))
 
-    def keep_lease(self) -> None:
-        """Renew the lease if a third of its life is over: cheap enough for every turn of a loop."""
-        if time.monotonic() - self._renewed > self.plan.lease_s / 3:
-            self.renew_lease()
+    def hand_over(self) -> Lease:
+        """Renew the lease for as long as the next step may take to start."""
+        return self._held(self.ledger.leases.renew(self.lease, seconds=self.plan.handover_s))
 
     def release_lease(self) -> None:
         """Let the lease go, if this process leads."""
@@ -237,7 +245,7 @@ class Switch:
         return self.ledger.runs.decide(self.id, decision, lease=self.lease, reason=reason)
 
     def _held(self, lease: Lease) -> Lease:
-        self._lease, self._renewed = lease, time.monotonic()
+        self._lease = lease
         return lease
 
 

@@ -72,12 +72,11 @@ def _green_p95(rows: list[dict[str, Any]]) -> float:
 
 
 def _progress(switch: Switch, tick: int) -> Callable[[int, int], None]:
-    """Keeps the lease, and says a line at each half of a round."""
+    """A line at each half of a round."""
     halves_told = 0
 
     def on_progress(done: int, total: int) -> None:
         nonlocal halves_told
-        switch.keep_lease()
         if 2 * done // total > halves_told:
             halves_told = 2 * done // total
             switch.say(f"warm round {tick + 1}: {done} of {total} probes")

@@ -36,6 +36,7 @@ class HoldSensor(BaseSensorOperator):
         """Defer until the end of the hold, with every extension and some slack."""
         with open_switch(self) as switch:
             switch.lead()
+            switch.hand_over()
             longest = timedelta(minutes=max(switch.plan.hold.max_minutes, switch.row.hold_minutes))
             trigger = HoldTrigger(
                 ledger_conn_id=self.ledger_conn_id,

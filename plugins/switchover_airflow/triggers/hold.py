@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -60,12 +61,13 @@ class HoldTrigger(BaseTrigger):
             switch = Switch.open(
                 edge=edge, ledger=self.ledger_conn_id, id=self.switchover_id, actor="airflow trigger hold"
             )
-            async for tick in watch(switch):
-                self.log.info("%s", tick.line)
-                if tick.end is not None:
-                    yield _event(tick.end.value, tick.line)
-                    return
-                await asyncio.to_thread(metrics.send, switch.ledger, switch.id, gauge=stats.gauge)
+            async with contextlib.aclosing(watch(switch)) as looks:
+                async for tick in looks:
+                    self.log.info("%s", tick.line)
+                    if tick.end is not None:
+                        yield _event(tick.end.value, tick.line)
+                        return
+                    await asyncio.to_thread(metrics.send, switch.ledger, switch.id, gauge=stats.gauge)
         except SwitchoverError as error:
             yield _event("error", f"{type(error).__name__}: {error}")
         finally:

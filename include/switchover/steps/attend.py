@@ -1,0 +1,66 @@
+"""Bring a run that nobody drives to its end, in its stead: what a watchdog does with each one it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from switchover.errors import LeaseLost, PointerConflict, SwitchoverError
+from switchover.protocol import Kind, State, decide
+from switchover.steps.act import observe
+from switchover.steps.finish import bring_to_an_end
+from switchover.steps.switch import Switch
+
+UNSETTLED = ("blind", "stuck", "failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attended:
+    """What became of one run. ``result``: ``settled``, ``overtaken``, ``blind``, ``stuck`` or ``failed``."""
+
+    run: str
+    result: str
+    line: str
+
+
+def attend(switch: Switch, *, since: datetime, last_holder: str) -> Attended:
+    """Take the lease that ran out ``since`` then, settle the run, resume its writers, let the lease go.
+
+    Never raises for what a run, its stores or its ledger do.
+    """
+    try:
+        return _untouched(switch) or _take_over(switch, since, last_holder)
+    except LeaseLost as error:
+        return Attended(run=switch.id, result="overtaken", line=f"somebody else drives: {error}")
+    except PointerConflict as error:
+        return Attended(run=switch.id, result="stuck", line=str(error))
+    except SwitchoverError as error:
+        return Attended(run=switch.id, result="failed", line=f"not settled yet, trying again: {error}")
+
+
+def _take_over(switch: Switch, since: datetime, last_holder: str) -> Attended:
+    why = f"nobody renewed the lease since {since:%H:%M:%S} UTC, last held by {last_holder!r}"
+    try:
+        with switch.leading() as lease:
+            switch.say(f"{switch.holder} takes over, epoch {lease.epoch}: {why}")
+            if switch.row.judged_at is None and switch.row.decision is None:
+                switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=since)
+            names = bring_to_an_end(switch, reason=f"{switch.holder}: {why}", who=switch.holder)
+    finally:
+        switch.release_lease()
+    row = switch.row
+    line = f"{row.state.value}: {row.reason}; {len(names)} writers resumed here"
+    return Attended(run=switch.id, result="settled", line=line)
+
+
+def _untouched(switch: Switch) -> Attended | None:
+    """Look without the lease first: what cannot be read, or needs a person and says so already, is left alone."""
+    row = switch.row
+    if row.state.ended:
+        return None
+    action = decide(row.record, observe(switch, run_ended=True), switch.ledger.now())
+    if action.kind is Kind.RETRY:
+        return Attended(run=row.id, result="blind", line=action.why)
+    if action.kind is Kind.STOP and row.state is State.STUCK:
+        return Attended(run=row.id, result="stuck", line=action.why)
+    return None

@@ -1,0 +1,150 @@
+"""The hold's lease: kept through slow looks and outages, lost when another takes it or nothing watches any more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sandbox.postgres import Postgres
+from switchover.edge import Edge, environment_connections
+from switchover.ledger import Ledger
+from switchover.protocol import State
+from switchover.steps import hold
+from switchover.steps.flip import flip
+from switchover.steps.hold import End, Tick, watch
+from switchover.steps.preflight import preflight
+from switchover.steps.switch import Switch
+from tests.servers import throwaway_postgres
+from tests.world import World, connection
+
+
+def short(world: World, **more: float) -> World:
+    """The shortest lease that a plan may have, and quick ticks."""
+    quick = world.plan.hold.model_copy(update={"tick_s": 0.5})
+    return replace(world, plan=world.plan.model_copy(update={"lease_s": 2.0, "hold": quick, **more}))
+
+
+def ticks(switch: Switch, each: Callable[[Tick], Awaitable[None]]) -> list[Tick]:
+    async def collect() -> list[Tick]:
+        seen = []
+        async with contextlib.aclosing(watch(switch)) as looks:
+            async for tick in looks:
+                seen.append(tick)
+                if tick.end is None:
+                    await each(tick)
+        return seen
+
+    return asyncio.run(collect())
+
+
+@pytest.fixture
+def slow_rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Let every look take as long as the given function does."""
+    real = hold.ask_round
+
+    def slow(wait: Callable[[], Any]) -> None:
+        async def round(*arguments: Any, **options: Any) -> Any:
+            waited = wait()
+            if waited is not None:
+                await waited
+            return await real(*arguments, **options)
+
+        monkeypatch.setattr(hold, "ask_round", round)
+
+    return slow
+
+
+@pytest.mark.parametrize(
+    "wait", [lambda: asyncio.sleep(5), lambda: time.sleep(5)], ids=["a slow arm", "a loop that stands still"]
+)
+def test_a_slow_look_does_not_lose_the_lease(world: World, slow_rounds: Any, wait: Callable[[], Any]) -> None:
+    switch = short(world).warmed()
+    flip(switch)
+    epoch = switch.lease.epoch
+    slow_rounds(wait)
+    world.sql("UPDATE switchover_run SET hold_until = now() + interval '1 second'")
+
+    async def nothing(tick: Tick) -> None:
+        return
+
+    last = ticks(switch, nothing)[-1]
+    assert last.end not in (End.LEASE_LOST, End.OVERTAKEN), last.line
+    lease = world.ledger.leases.get(switch.pointer.key)
+    assert lease is not None and lease.epoch == epoch
+
+
+def test_a_loop_that_watches_nothing_does_not_keep_green_alive(world: World, slow_rounds: Any) -> None:
+    switch = short(world, handover_s=2.0).warmed()
+    flip(switch)
+    slow_rounds(lambda: time.sleep(8))
+
+    async def nothing(tick: Tick) -> None:
+        return
+
+    last = ticks(switch, nothing)[-1]
+    assert last.end is End.LEASE_LOST
+    assert "ran out at" in last.line
+
+
+def test_a_lease_that_another_took_ends_the_hold_at_once(world: World) -> None:
+    switch = short(world).warmed()
+    flip(switch)
+
+    async def steal(tick: Tick) -> None:
+        world.sql("UPDATE switchover_lease SET holder = 'thief', epoch = epoch + 1")
+
+    last = ticks(switch, steal)[-1]
+    assert last.end is End.LEASE_LOST
+    assert "held by 'thief'" in last.line
+
+
+@pytest.fixture
+def apart(world: World) -> Iterator[tuple[Postgres, Switch]]:
+    """A hold whose ledger is in a PostgreSQL of its own, so that only the ledger can be stopped."""
+    with throwaway_postgres() as server:
+        server.create_database("ledger")
+        environ = {**world.environ, "AIRFLOW_CONN_SWITCHOVER_LEDGER": connection(server.url("ledger"))}
+        edge = Edge(connections=environment_connections(environ))
+        ledger = Ledger(engine=edge.sql("switchover_ledger"))
+        ledger.create_tables()
+        preflight(plan=short(world).plan, edge=edge, id="docs:1", actor="test")
+        switch = Switch.open(edge=edge, ledger="switchover_ledger", id="docs:1", actor="test")
+        switch.lead()
+        for state in (State.FROZEN, State.VERIFIED, State.WARMED, State.FLIPPING):
+            switch.move(state)
+        world.sql("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
+        now = ledger.now()
+        switch.move(State.HOLDING, flipped_at=now, hold_until=now + timedelta(minutes=10))
+        yield server, switch
+        edge.close()
+
+
+def test_a_ledger_that_is_away_longer_than_the_lease_loses_nothing(apart: tuple[Postgres, Switch]) -> None:
+    server, switch = apart
+    epoch = switch.lease.epoch
+    stopped = False
+
+    async def outage(tick: Tick) -> None:
+        nonlocal stopped
+        if not stopped and tick.looked:
+            stopped = True
+            await asyncio.to_thread(server.stop)
+            await asyncio.sleep(4)
+            await asyncio.to_thread(server.start_again)
+        elif any("hold goes on" in event["text"] for event in switch.ledger.journal.events(switch.id)):
+            switch.ledger.runs.stamp(switch.id, hold_until=switch.ledger.now())
+
+    seen = ticks(switch, outage)
+    assert seen[-1].end in (End.ACCEPTED, End.UNACCEPTED), seen[-1].line
+    numbers = [tick.number for tick in seen if tick.looked]
+    assert numbers == list(range(len(numbers))), "no look is left out"
+    assert switch.ledger.evidence.last_tick(switch.id, phase="hold") == numbers[-1]
+    told = [event["text"] for event in switch.ledger.journal.events(switch.id)]
+    assert f"the ledger did not answer and the lease ran out; the hold goes on under epoch {epoch + 1}" in told
