@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-fence bench-judge bench-ttr bench-review screenshots test-browser simulate-hold lock clean
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-fence bench-judge bench-build bench-ttr bench-review screenshots test-browser simulate-hold lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-judge: $(READY) ## one JSON line: a million evidence rows against all rule
 
 bench-review: $(READY) ## one JSON line: the review page with 10,000 runs and with 200,000 evidence rows, beside a bare page
 	@$(BIN)/python bench/bench_review.py
+
+bench-build: $(READY) ## one JSON line: an index build, killed and resumed, beside one bare COPY; does its memory grow
+	@$(BIN)/python bench/bench_build.py
 
 simulate-hold: $(READY) ## how often the hold stops a good Green, how soon a bad one: the table of docs/rules/hold.md
 	@$(BIN)/python bench/simulate_hold.py

@@ -34,6 +34,12 @@ from switchover_airflow.operators.steps import (
 from switchover_airflow.plans import BrokenPlan, plan_paths
 from switchover_airflow.sensors.hold import HoldSensor
 
+#: The arm that an asset event names (``build_index__<service>`` does), else the one that the form gives.
+GREEN = (
+    "{{ (triggering_asset_events.values() | list | last | last).extra.get('target', params.green)"
+    " if triggering_asset_events else params.green }}"
+)
+
 CHECKLIST = {
     "preflight": "Is there anything to do? Read the pointer, take its lease, open the ledger record.",
     "freeze": "1. Freeze the writers; prove that nothing is in flight.",
@@ -110,7 +116,7 @@ def build_dag(plan: Plan) -> DAG:
             doc_md=CHECKLIST["preflight"],
             plan=plan.model_dump(mode="json"),
             switchover_id=run["switchover_id"],
-            green="{{ params.green }}",
+            green=GREEN,
             hold_minutes="{{ params.hold_minutes }}",
             dry="{{ params.dry_run }}",
             go="freeze",

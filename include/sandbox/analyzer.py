@@ -1,13 +1,13 @@
-"""How the sandbox cuts text into search terms and sentences. Its settings are the ANALYZER_CONF pin."""
+"""How the sandbox cuts text into search terms. Its settings are the ANALYZER_CONF pin."""
 
 from __future__ import annotations
 
 import re
 
+from switchover.build.chunking import SENTENCE_END
 from switchover.pins import digest
 
 _WORD = re.compile(r"__\w+?__|[a-z0-9]+(?:_[a-z0-9]+)*")
-_SENTENCE = re.compile(r"(?<![0-9]\.)(?<=[.!?])\s+(?=[A-Z\"*(])|\n\s*\n|\n(?=\s*[*•]\s)")
 _STOP = frozenset(
     """a an and any are as at be because been but by can could did do does for from had has have how i if in
     into is it its may might must not of on one or other out so such than that the their them then there these
@@ -23,7 +23,7 @@ _SUFFIXES = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", "e"),
 CONF = digest(
     {
         "word": _WORD.pattern,
-        "sentence": _SENTENCE.pattern,
+        "sentence": SENTENCE_END.pattern,
         "stop": sorted(_STOP - _KEYWORDS),
         "suffixes": _SUFFIXES,
         "keywords": sorted(_KEYWORDS),
@@ -50,21 +50,6 @@ def terms(text: str) -> list[str]:
         else:
             found.append(_stem(word))
     return found
-
-
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Offsets (start, end) of the text's sentences, without the white space around them."""
-    spans = []
-    start = 0
-    for match in [*_SENTENCE.finditer(text), None]:
-        end = match.start() if match else len(text)
-        piece = text[start:end]
-        left = len(piece) - len(piece.lstrip())
-        right = len(piece.rstrip())
-        if right > left:
-            spans.append((start + left, start + right))
-        start = match.end() if match else end
-    return spans
 
 
 def _stem(word: str) -> str:

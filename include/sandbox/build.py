@@ -1,4 +1,4 @@
-"""Build jobs: the corpus becomes an index table with its manifest, both in one transaction.
+"""Build jobs of the sandbox: the corpus becomes an index by the product's own build.
 
 ``docs_v1`` and ``docs_v2`` are two honestly different builds (dimensions and chunking). The demo's bad
 Greens are variants of ``docs_v2`` that go wrong as real jobs do: ``truncated`` lost one of its two
@@ -9,27 +9,30 @@ encoded with another revision of the encoder than its manifest claims.
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import contextlib
 import functools
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
-from psycopg.types.json import Jsonb
+import sqlalchemy as sa
 
-from sandbox import analyzer, chunking, corpus, ranking, tables
-from sandbox.vectors import Vector
+from sandbox import analyzer, corpus, ranking, tables
+from switchover.build import rows
+from switchover.build.documents import Document, SqlDocuments
+from switchover.build.pgvector import PgvectorTarget
+from switchover.build.rows import Chunk
+from switchover.build.run import Builder, Place
+from switchover.build.spec import Build, BuildDocuments, BuildEncoder, Hnsw, manifest_of
 from switchover.encoder import Vectors, WordLlamaEncoder
-from switchover.errors import BadInput, SwitchoverError, TargetRefused
-from switchover.pins import IndexFacts, Manifest, content_digest, digest, pairs_digest
+from switchover.errors import BadInput, SwitchoverError
+from switchover.pins import Manifest, pairs_digest
 
-METRIC = "cosine"
 CONSUMER_VER = "docs_ingest/1"
 SECRETS = ("DOCS_SERVICE_TOKEN",)
 VARIANTS = ("good", "truncated", "wrong-encoder")
@@ -38,23 +41,29 @@ _LOCK = 7_340_002  # advisory lock: one build job at a time
 
 @dataclass(frozen=True, kw_only=True)
 class BuildSpec:
-    """What a build job is told: its target, encoder, chunking and store; ``variant`` is how it goes wrong."""
+    """A target with its recipe; ``variant`` is how the job goes wrong."""
 
     target: str
-    dimension: int
-    chunk_schema: str
-    store: Mapping[str, Any]
-    encoder_revision: str = "256.1"
+    recipe: Build
     variant: str = "good"
 
     def encoder(self) -> WordLlamaEncoder:
-        """The encoder that the manifest claims."""
-        return WordLlamaEncoder(dimension=self.dimension, revision=self.encoder_revision)
+        """The encoder that the job really runs."""
+        turned = "-rotated" if self.variant == "wrong-encoder" else ""
+        claimed = self.recipe.encoder
+        return WordLlamaEncoder(dimension=claimed.dimension, revision=f"{claimed.revision}{turned}")
 
 
-HNSW = {"kind": "hnsw", "m": 16, "ef_construction": 128, "ef_search": ranking.EF_SEARCH}
-DOCS_V1 = BuildSpec(target="docs_v1", dimension=64, chunk_schema="fixed-300/1", store={"kind": "exact"})
-DOCS_V2 = BuildSpec(target="docs_v2", dimension=256, chunk_schema="sentences-420-overlap-120/1", store=HNSW)
+def _spec(target: str, *, dimension: int, chunking: str, hnsw: Hnsw | None) -> BuildSpec:
+    documents = BuildDocuments(connection="docs_db", table="documents")
+    encoder = BuildEncoder(dimension=dimension)
+    return BuildSpec(target=target, recipe=Build(documents=documents, encoder=encoder, chunking=chunking, hnsw=hnsw))
+
+
+DOCS_V1 = _spec("docs_v1", dimension=64, chunking="fixed-300/1", hnsw=None)
+DOCS_V2 = _spec(
+    "docs_v2", dimension=256, chunking="sentences-420-overlap-120/1", hnsw=Hnsw(ef_search=ranking.EF_SEARCH)
+)
 SPECS = {spec.target: spec for spec in (DOCS_V1, DOCS_V2)}
 
 
@@ -64,119 +73,94 @@ def spec_for(target: str, variant: str = "good") -> BuildSpec:
         raise BadInput(f"build: target {target!r} is not known; allowed: {', '.join(SPECS)}")
     if variant not in VARIANTS:
         raise BadInput(f"build: variant {variant!r} is not known; allowed: {', '.join(VARIANTS)}")
-    return dataclasses.replace(SPECS[target], variant=variant)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chunk:
-    """One row of an index, without its vector."""
-
-    id: str
-    doc: str
-    section: str
-    start: int
-    end: int
-    tokens: int
-    text: str
-    content_digest: str
+    spec = SPECS[target]
+    table = tables.TRUNCATED if variant == "truncated" else spec.recipe.documents.table
+    documents = spec.recipe.documents.model_copy(update={"table": table})
+    recipe = spec.recipe.model_copy(update={"documents": documents})
+    return BuildSpec(target=target, recipe=recipe, variant=variant)
 
 
 def chunks(spec: BuildSpec, documents: Sequence[corpus.Document] | None = None) -> list[Chunk]:
-    """The chunks of a build in corpus order. A section is a topic: it is what an answer cites."""
-    encoder = spec.encoder()
-    cut = chunking.SCHEMAS[spec.chunk_schema]
-    found = []
+    """The chunks of a build in corpus order, without a database."""
     read = corpus.documents() if documents is None else documents
-    for document in read[::2] if spec.variant == "truncated" else read:
-        for start, end in cut(document.text):
-            text = document.text[start:end]
-            found.append(
-                Chunk(
-                    id=f"{document.doc}:{start}-{end}",
-                    doc=document.doc,
-                    section=document.doc,
-                    start=start,
-                    end=end,
-                    tokens=len(encoder.tokens(text)),
-                    text=text,
-                    content_digest=content_digest(text),
-                )
-            )
-    return found
+    cut = [
+        piece
+        for each in (read[::2] if spec.variant == "truncated" else read)
+        for piece in rows.pieces(
+            Document(doc=each.doc, text=each.text, revision=corpus.CORPUS_REVISION), spec.recipe.chunking
+        )
+    ]
+    return rows.chunks(cut, spec.encoder())
 
 
-def vectors(spec: BuildSpec, rows: Sequence[Chunk]) -> Vectors:
+def vectors(spec: BuildSpec, of: Sequence[Chunk]) -> Vectors:
     """The rows' vectors, shape (len(rows), dimension), as this job really encodes them."""
-    revision = "256.1-rotated" if spec.variant == "wrong-encoder" else spec.encoder_revision
-    return WordLlamaEncoder(dimension=spec.dimension, revision=revision).encode([row.text for row in rows])
+    return spec.encoder().encode([row.text for row in of])
 
 
-def manifest(spec: BuildSpec, rows: Sequence[Chunk], *, store: Mapping[str, Any] | None = None) -> Manifest:
-    """The manifest that the job writes beside ``rows``; ``store``: the parameters of another store than pgvector."""
-    encoder = spec.encoder()
-    table = {"database": "pgvector", "column": f"vector({spec.dimension})", "index": dict(spec.store)}
-    facts = IndexFacts(
-        embed_schema=encoder.schema(METRIC),
-        tok_ver=ranking.tokenizer_version(),
-        chunk_schema_ver=spec.chunk_schema,
-        analyzer_conf=analyzer.CONF,
-        metric=METRIC,
-        store=store or table,
-        corpus_revision=corpus.CORPUS_REVISION,
-        count=len(rows),
-        pairs=pairs_digest((row.id, row.content_digest) for row in rows),
+def manifest(spec: BuildSpec, of: Sequence[Chunk], *, store: Mapping[str, Any] | None = None) -> Manifest:
+    """The manifest that the job writes beside these rows; ``store``: the parameters of another store than pgvector."""
+    return manifest_of(
+        spec.recipe,
+        target=spec.target,
+        revision=corpus.CORPUS_REVISION,
+        count=len(of),
+        pairs=pairs_digest((row.id, row.content_digest) for row in of),
+        pins=pins(),
+        secrets=SECRETS,
+        encoded_with=spec.encoder().revision,
+        store=store,
     )
-    pins = {
-        "INDEX_HASH": facts.index_hash(),
-        "EMBED_SCHEMA": facts.embed_schema,
+
+
+def pins() -> dict[str, str]:
+    """The pins that a build does not make: what this code is, and which commit."""
+    return {
         "RERANK_CONF": ranking.RERANK_CONF,
         "PROMPT_VER": ranking.PROMPT_VER,
         "MODEL_VER": ranking.MODEL_VER,
-        "TOK_VER": facts.tok_ver,
-        "ANALYZER_CONF": facts.analyzer_conf,
-        "CHUNK_SCHEMA_VER": facts.chunk_schema_ver,
+        "ANALYZER_CONF": analyzer.CONF,
         "CONSUMER_VER": CONSUMER_VER,
-        "BUILD_ID": f"{spec.target}-{digest([dataclasses.asdict(spec), facts.pairs])[:12]}",
         "GIT_SHA": git_sha(),
     }
-    described = {
-        "name": encoder.name,
-        "revision": encoder.revision,
-        "dimension": encoder.dimension,
-        "normalised": True,
-        "metric": METRIC,
-    }
-    return Manifest(target=spec.target, pins=pins, facts=facts, encoder=described, secrets=SECRETS)
 
 
 def build(conn: psycopg.Connection[Any], spec: BuildSpec) -> Manifest:
-    """Build one index and its manifest in one transaction; what is there already is left as it is.
+    """Load the corpus and build one index of it; what is there already is left as it is.
 
     Errors: TargetRefused if the target is live and the build would replace it by another one.
     """
-    rows = chunks(spec)
-    built = manifest(spec, rows)
-    with conn.transaction():
-        tables.create(conn)
-        corpus.load(conn)
-        conn.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        if not _is_there(conn, built):
-            if conn.execute("SELECT 1 FROM switchover_alias WHERE target = %s", [spec.target]).fetchone():
-                raise TargetRefused(f"build: {spec.target!r} is live and holds another build; build under a free name")
-            _forget_live_writes(conn, spec.target)
-            _replace_table(conn, spec)
-            _insert(conn, spec.target, rows, vectors(spec, rows))
-            _index(conn, spec)
-        # The index may stay while other pins change, such as the rerank's settings in newer code.
-        conn.execute(
-            "INSERT INTO switchover_manifest (target, index_hash, manifest) VALUES (%s, %s, %s) ON CONFLICT (target)"
-            " DO UPDATE SET index_hash = excluded.index_hash, manifest = excluded.manifest, built_at = now()"
-            " WHERE switchover_manifest.manifest <> excluded.manifest",
-            [spec.target, built.index_hash, Jsonb(built.to_json())],
-        )
+    tables.create(conn)
+    corpus.load(conn)
     if not conn.autocommit:
-        conn.commit()
-    return built
+        conn.commit()  # the build reads the corpus over a connection of its own
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conn.info.dsn))
+
+    def live() -> str | None:
+        row = conn.execute("SELECT target FROM switchover_alias WHERE target = %s", [spec.target]).fetchone()
+        return str(row[0]) if row else None
+
+    @contextlib.contextmanager
+    def alone() -> Iterator[None]:
+        """A replaced index has lost its live writes: position and effects go with it, so that they return."""
+        conn.execute("DELETE FROM ingest_position WHERE target = %s", [spec.target])
+        conn.execute("DELETE FROM ingest_effect WHERE target = %s AND effect = 'index'", [spec.target])
+        yield
+
+    builder = Builder(
+        build=spec.recipe.model_copy(update={"pins": pins()}),
+        documents=SqlDocuments(engine=engine, table=spec.recipe.documents.table),
+        target=PgvectorTarget(engine=engine, target=spec.target),
+        encoder=spec.encoder(),
+        place=Place(live=live, pins=dict, alone=alone),
+        secrets=SECRETS,
+    )
+    conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+    try:
+        return builder.run().manifest
+    finally:
+        conn.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+        engine.dispose()
 
 
 def point(conn: psycopg.Connection[Any], *, alias: str, target: str) -> bool:
@@ -209,69 +193,6 @@ def git_sha() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return found.stdout.strip() or "unknown"
-
-
-def _is_there(conn: psycopg.Connection[Any], wanted: Manifest) -> bool:
-    """Whether this very build is stored: same BUILD_ID, same INDEX_HASH, all rows."""
-    row = conn.execute(
-        "SELECT index_hash, manifest -> 'pins' ->> 'BUILD_ID' FROM switchover_manifest"
-        " WHERE target = %s AND to_regclass(%s) IS NOT NULL",
-        [wanted.target, f'"{wanted.target}"'],
-    ).fetchone()
-    if row is None or tuple(row) != (wanted.index_hash, wanted.pins["BUILD_ID"]):
-        return False
-    count = conn.execute(
-        sql.SQL("SELECT count(*) FROM {} WHERE revision <= %s").format(sql.Identifier(wanted.target)),
-        [wanted.facts.corpus_revision],
-    ).fetchone()
-    return count == (wanted.facts.count,)
-
-
-def _forget_live_writes(conn: psycopg.Connection[Any], target: str) -> None:
-    """A replaced index has lost its live writes: their position and effects go with it, so that they return."""
-    conn.execute("DELETE FROM ingest_position WHERE target = %s", [target])
-    conn.execute("DELETE FROM ingest_effect WHERE target = %s AND effect = 'index'", [target])
-
-
-def _replace_table(conn: psycopg.Connection[Any], spec: BuildSpec) -> None:
-    table = sql.Identifier(spec.target)
-    conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
-    conn.execute(
-        sql.SQL(
-            "CREATE TABLE {} (id text PRIMARY KEY, doc text NOT NULL, section text NOT NULL,"
-            " start_char int NOT NULL, end_char int NOT NULL, tokens int NOT NULL, text text NOT NULL,"
-            " content_digest text NOT NULL, revision bigint NOT NULL, embedding vector({}) NOT NULL)"
-        ).format(table, sql.Literal(spec.dimension))
-    )
-    # Vectors stay in the row: an exact scan reads every one of them.
-    conn.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN embedding SET STORAGE PLAIN").format(table))
-
-
-def _insert(conn: psycopg.Connection[Any], target: str, rows: Sequence[Chunk], encoded: Vectors) -> None:
-    statement = sql.SQL(
-        "INSERT INTO {} (id, doc, section, start_char, end_char, tokens, text, content_digest, revision, embedding)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::vector)"
-    ).format(sql.Identifier(target))
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            statement,
-            [
-                (*dataclasses.astuple(row), corpus.CORPUS_REVISION, Vector(vector))
-                for row, vector in zip(rows, encoded, strict=True)
-            ],
-        )
-
-
-def _index(conn: psycopg.Connection[Any], spec: BuildSpec) -> None:
-    table = sql.Identifier(spec.target)
-    if spec.store["kind"] == "hnsw":
-        # Vectors are unit vectors: the inner product is the cosine, at a third of its cost.
-        conn.execute(
-            sql.SQL(
-                "CREATE INDEX ON {} USING hnsw (embedding vector_ip_ops) WITH (m = {}, ef_construction = {})"
-            ).format(table, sql.Literal(spec.store["m"]), sql.Literal(spec.store["ef_construction"]))
-        )
-    conn.execute(sql.SQL("ANALYZE {}").format(table))
 
 
 def main() -> None:

@@ -26,10 +26,10 @@ from typing import Any, Literal
 import psycopg
 
 from sandbox import tables
-from sandbox.build import Chunk
 from sandbox.live import Live, live_from
 from sandbox.notify import ONCE, notify, source_key
 from sandbox.rows import NewRow, Rows, rows_of
+from switchover.build.rows import Chunk
 from switchover.encoder import WordLlamaEncoder, encoder_from
 from switchover.errors import BadInput, SwitchoverError
 from switchover.pins import Manifest, content_digest

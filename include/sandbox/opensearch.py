@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 import itertools
 import os
 import sys
@@ -22,6 +21,7 @@ import psycopg
 
 from sandbox import analyzer, build, corpus, ranking, tables
 from sandbox.store import NoIndex, Stored
+from switchover.build.rows import Chunk
 from switchover.edge import Edge, environment_connections
 from switchover.encoder import Vectors
 from switchover.errors import SwitchoverError, TargetRefused, Unreachable
@@ -47,9 +47,9 @@ _FIELDS = {
 }
 
 
-def document(row: build.Chunk, vector: Vectors, *, revision: int, index_hash: str) -> dict[str, Any]:
+def document(row: Chunk, vector: Vectors, *, revision: int, index_hash: str) -> dict[str, Any]:
     """A chunk as it is stored; its id is not part of it."""
-    fields = dataclasses.asdict(row)
+    fields = row._asdict()
     del fields["id"]
     fields["start_char"], fields["end_char"] = fields.pop("start"), fields.pop("end")
     named = " ".join(f'"{word}"' for word in row.doc.split("-"))  # a topic's name is a term of all its chunks
@@ -84,7 +84,7 @@ def build_index(client: Any, spec: build.BuildSpec) -> Manifest:
     return built
 
 
-def write(client: Any, manifest: Manifest, rows: Iterable[tuple[build.Chunk, Vectors, int]], *, refresh: bool) -> None:
+def write(client: Any, manifest: Manifest, rows: Iterable[tuple[Chunk, Vectors, int]], *, refresh: bool) -> None:
     """Write chunks, each with vector and revision, into the manifest's index under their ids."""
     from opensearchpy.helpers import bulk
 

@@ -7,16 +7,14 @@ database. Nothing here is random: the same question over the same index gives th
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sandbox import analyzer
+from switchover.build import chunking
 from switchover.pins import digest
 
 CANDIDATES = 24
@@ -165,16 +163,6 @@ def answer(
     }
 
 
-@functools.cache
-def tokenizer_version() -> str:
-    """The TOK_VER pin: digest of the tokenizer file that the encoder uses."""
-    import wordllama  # 0.6 s: only when something is encoded
-
-    files = sorted((Path(wordllama.__file__).parent / "tokenizers").glob("l2_supercat*.json"))
-    contents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
-
-
 @functools.lru_cache(maxsize=20_000)
 def _counts(_digest: str, text: str) -> dict[str, int]:
     return dict(Counter(analyzer.terms(text)))
@@ -182,7 +170,7 @@ def _counts(_digest: str, text: str) -> dict[str, int]:
 
 @functools.lru_cache(maxsize=20_000)
 def _sentences(_digest: str, text: str) -> tuple[tuple[str, frozenset[str]], ...]:
-    pieces = [" ".join(text[start:end].split()) for start, end in analyzer.sentences(text)]
+    pieces = [" ".join(text[start:end].split()) for start, end in chunking.sentences(text)]
     return tuple((piece, frozenset(analyzer.terms(piece))) for piece in pieces)
 
 

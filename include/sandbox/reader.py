@@ -158,7 +158,7 @@ def own_pins(arm: Arm) -> dict[str, str]:
         **arm.manifest.pins,
         "INDEX_HASH": arm.index_hash,
         "EMBED_SCHEMA": arm.encoder.schema(str(arm.manifest.encoder["metric"])),
-        "TOK_VER": ranking.tokenizer_version(),
+        "TOK_VER": WordLlamaEncoder.tokenizer_version(),
         "ANALYZER_CONF": analyzer.CONF,
         "RERANK_CONF": ranking.RERANK_CONF,
         "PROMPT_VER": ranking.PROMPT_VER,
@@ -173,5 +173,5 @@ def _no_index(manifest: Manifest) -> NotServing:
 def _load(manifest: Manifest, rows: Sequence[tuple[str, str]]) -> tuple[WordLlamaEncoder, ranking.Ranker]:
     encoder = encoder_from(manifest.encoder)
     encoder.encode(["warm"])
-    ranking.tokenizer_version()
+    WordLlamaEncoder.tokenizer_version()
     return encoder, ranking.Ranker(rows=rows)

@@ -10,9 +10,9 @@ import psycopg
 from psycopg import sql
 
 from sandbox import opensearch
-from sandbox.build import Chunk
 from sandbox.live import Live
 from sandbox.vectors import Vector
+from switchover.build.rows import Chunk
 from switchover.encoder import Vectors
 from switchover.pins import Manifest
 
@@ -64,9 +64,7 @@ class PgRows:
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::vector) ON CONFLICT (id) DO NOTHING"
         ).format(sql.Identifier(manifest.target))
         with conn.cursor() as cursor:
-            cursor.executemany(
-                statement, [(*vars(row.chunk).values(), row.revision, Vector(row.vector)) for row in rows]
-            )
+            cursor.executemany(statement, [(*row.chunk, row.revision, Vector(row.vector)) for row in rows])
 
     def added(self, conn: Conn, manifest: Manifest) -> set[str]:
         """See :class:`Rows`."""

@@ -10,16 +10,21 @@ from typing import Any
 import psycopg
 
 from switchover import intents
+from switchover.build import pgvector as build
 from switchover.fence import postgres as effects
 from switchover.pointers import pgvector
 from switchover.writers import sql_fence
 
 FENCE = "docs_ingest"
+TRUNCATED = "documents_truncated"
 _LOCK = 7_340_001  # advisory lock: two processes may start at once, CREATE ... IF NOT EXISTS can then collide
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS documents (
         doc text PRIMARY KEY, title text NOT NULL, text text NOT NULL, revision bigint NOT NULL)""",
+    # What one of two workers sees, each of which takes every second document.
+    f"""CREATE OR REPLACE VIEW {TRUNCATED} AS SELECT doc, title, text, revision FROM (
+        SELECT *, row_number() OVER (ORDER BY doc COLLATE "C") AS n FROM documents) AS numbered WHERE n % 2 = 1""",
     """CREATE TABLE IF NOT EXISTS request_log (
         id bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(), arm text, index_hash text,
         kind text NOT NULL CHECK (kind IN ('live', 'probe')), status int NOT NULL, ms_retrieve real,
@@ -47,6 +52,7 @@ def create(conn: psycopg.Connection[Any]) -> None:
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         conn.execute("SET LOCAL client_min_messages = warning")
         conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        for statement in (*pgvector.TABLES, sql_fence.TABLE, intents.TABLE, intents.INDEX, effects.ddl(), *_TABLES):
+        product = (*pgvector.TABLES, build.TABLE, sql_fence.TABLE, intents.TABLE, intents.INDEX, effects.ddl())
+        for statement in (*product, *_TABLES):
             conn.execute(statement)
         conn.execute("INSERT INTO switchover_fence (fence) VALUES (%s) ON CONFLICT DO NOTHING", [FENCE])

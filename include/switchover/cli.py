@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from switchover import __version__, cli_gold, cli_judge, cli_pointer, cli_recovery, cli_watchdog, cli_writers
+from switchover import (
+    __version__,
+    cli_build,
+    cli_gold,
+    cli_judge,
+    cli_pointer,
+    cli_recovery,
+    cli_watchdog,
+    cli_writers,
+)
 from switchover.arms_text import compared_text
 from switchover.edge import Edge, environment_connections
 from switchover.errors import (
@@ -93,6 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_writers.add_commands(commands, _command)
     cli_recovery.add_commands(commands, _command)
     cli_watchdog.add_commands(commands, _command)
+    cli_build.add_commands(commands, _command)
 
     restore = _command(
         commands,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +35,10 @@ class Encoder(Protocol):
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         """Character offsets (start, end) of the text's tokens, in order."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has."""
         ...
 
 
@@ -69,10 +74,17 @@ class WordLlamaEncoder:
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         """See :class:`Encoder`."""
-        offsets = _model().tokenizer.encode(text, add_special_tokens=False).offsets
-        # The tokenizer counts the space before a word to the word; a chunk may begin behind it.
-        trimmed = ((start + _blanks(text[start:end]), end) for start, end in offsets)
-        return [(start, end) for start, end in trimmed if end > start]
+        return _trimmed(text, _model().tokenizer.encode(text, add_special_tokens=False).offsets)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See :class:`Encoder`."""
+        found = _model().tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [len(_trimmed(text, each.offsets)) for text, each in zip(texts, found, strict=True)]
+
+    @staticmethod
+    def tokenizer_version() -> str:
+        """The TOK_VER pin: digest of the tokenizer file that the encoder uses."""
+        return _tokenizer_digest()
 
     def digest(self) -> str:
         """SHA-256 of the weights file and the rotation: the bytes that decide every vector."""
@@ -92,8 +104,10 @@ def encoder_from(spec: Mapping[str, Any]) -> WordLlamaEncoder:
     return WordLlamaEncoder(dimension=int(spec["dimension"]), revision=str(spec["revision"]))
 
 
-def _blanks(token: str) -> int:
-    return len(token) - len(token.lstrip())
+def _trimmed(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Without the space before a word, which the tokenizer counts to the word: a chunk may begin behind it."""
+    found = ((end - len(text[start:end].lstrip()), end) for start, end in offsets)
+    return [(start, end) for start, end in found if end > start]
 
 
 @functools.cache
@@ -110,6 +124,15 @@ def _weights_digest() -> str:
 
     weights = Path(wordllama.__file__).parent / "weights" / "l2_supercat_256.safetensors"
     return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+@functools.cache
+def _tokenizer_digest() -> str:
+    import wordllama
+
+    files = sorted((Path(wordllama.__file__).parent / "tokenizers").glob("l2_supercat*.json"))
+    contents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
 @functools.cache

@@ -11,17 +11,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from switchover.build.spec import Build
 from switchover.errors import PlanError
 from switchover.indexes import AnyIndex
 from switchover.notify.parts import Channel
-from switchover.part import ConnectionId, Part
+from switchover.part import ConnectionId, Identifier, Part
 from switchover.pins import PIN_NAMES, canonical_json, digest
 from switchover.pointers import AnyPointer
 from switchover.rules import Rules
 from switchover.writers import AnyWriter
 from switchover.yaml_lines import LinedYaml
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Path_ = Annotated[str, Field(pattern=r"^/")]
 
 
@@ -150,6 +150,7 @@ class Plan(Part):
     readers: list[Reader] = Field(min_length=1, description="Every reader that must follow the pointer.")
     converge_s: float = Field(30, gt=0, description="Seconds until every reader must have followed.")
     index: AnyIndex
+    build: Build | None = Field(None, description="How an arm's index is built; see below and docs/build.md.")
     arms: dict[str, Arm] = Field(min_length=2, description="The arms by target name.")
     green: str = Field(description="The candidate; must be one of the arms.")
     changes: list[str] = Field(default_factory=list, description="Pins that may differ between the arms.")
@@ -186,6 +187,8 @@ class Plan(Part):
             raise ValueError(f"green: {self.green!r} is not an arm; allowed: {', '.join(self.arms)}")
         self.pointer.check_arms(self.arms)
         self.index.check_arms(self.arms)
+        if self.build is not None and self.index.kind != "pgvector":
+            raise ValueError(f"build: indexes of kind {self.index.kind!r} are not built here; allowed: pgvector")
         if self.schedule and self.asset:
             raise ValueError("schedule and asset: only one of the two may start runs")
         names = [writer.name for writer in self.writers]
@@ -229,6 +232,7 @@ class Plan(Part):
         ids |= {writer.connection for writer in self.writers}
         parts = [part for writer in self.writers for part in (writer.reports, writer.queue, writer.proves)]
         ids |= {part.connection for part in parts if part}
+        ids |= {self.build.documents.connection} if self.build is not None else set()
         return sorted(ids)
 
     @property

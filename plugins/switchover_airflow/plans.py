@@ -9,19 +9,29 @@ refuses to be serialised: Airflow reports it under its own ``relative_fileloc``,
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
 
 from switchover.errors import PlanError
+from switchover.plan import Plan, load_plan
 
 
 def plan_paths() -> list[Path]:
     """The files of all plans."""
     plans = Path(os.environ.get("SWITCHOVER_PLANS") or Path(__file__).parents[2] / "include" / "plans")
     return sorted(plans.glob("*.yaml")) if plans.is_dir() else [plans]
+
+
+def readable_plans() -> Iterator[Plan]:
+    """The plans without those that cannot be read: ``dags/switchover.py`` reports them."""
+    for path in plan_paths():
+        with contextlib.suppress(PlanError):
+            yield load_plan(path)
 
 
 class BrokenPlan(DAG):

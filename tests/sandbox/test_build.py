@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from sandbox import build, corpus, ranking
+from switchover.build.pgvector import PgvectorTarget
 from switchover.encoder import encoder_from
 from switchover.errors import BadInput, TargetRefused
 from switchover.pins import PIN_NAMES, Manifest, changed_pins, content_digest, pairs_digest
@@ -132,10 +133,10 @@ def test_a_green_is_replaced_by_its_next_build_and_its_live_writes_return(empty:
 def test_a_job_that_dies_leaves_the_former_build(empty: Conn, monkeypatch: pytest.MonkeyPatch) -> None:
     former = build.build(empty, build.spec_for("docs_v2", "truncated"))
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the disk is full")
 
-    monkeypatch.setattr(build, "_index", fail)
+    monkeypatch.setattr(PgvectorTarget, "index", fail)
     with pytest.raises(RuntimeError, match="disk is full"):
         build.build(empty, build.DOCS_V2)
     assert stored(empty, "docs_v2") == (former.index_hash, former)
@@ -146,6 +147,7 @@ def test_build_id_says_the_same_for_the_same_input() -> None:
     rows = build.chunks(build.DOCS_V1)
     again = build.manifest(build.DOCS_V1, list(reversed(rows)))
     assert build.manifest(build.DOCS_V1, rows) == again
-    other = dataclasses.replace(build.DOCS_V1, chunk_schema="sentences-420-overlap-120/1")
+    recipe = build.DOCS_V1.recipe.model_copy(update={"chunking": "sentences-420-overlap-120/1"})
+    other = dataclasses.replace(build.DOCS_V1, recipe=recipe)
     assert build.manifest(other, build.chunks(other)).pins["BUILD_ID"] != again.pins["BUILD_ID"]
     assert again.pins["RERANK_CONF"] == ranking.RERANK_CONF

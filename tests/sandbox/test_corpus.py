@@ -7,7 +7,8 @@ from pydoc_data import topics
 
 import pytest
 
-from sandbox import analyzer, chunking, corpus
+from sandbox import analyzer, corpus
+from switchover.build import chunking
 
 
 def test_every_distinct_topic_is_a_document() -> None:
@@ -51,7 +52,7 @@ def test_normalise(wrapped: str, joined: str) -> None:
 def test_chunks_hold_every_word_within_their_size(schema: str, size: int) -> None:
     for document in corpus.documents():
         held = [False] * len(document.text)
-        spans = chunking.SCHEMAS[schema](document.text)
+        spans = chunking.CHUNKINGS[schema](document.text)
         assert len(set(spans)) == len(spans)
         for start, end in spans:
             assert 0 < end - start <= size
@@ -76,5 +77,5 @@ def test_terms_keep_keywords_only_where_they_are_meant() -> None:
 
 def test_sentences_cover_the_text_without_its_edges() -> None:
     text = "One is here. Two is here.\n\n  Three: a list\n  * item one\n  * item two"
-    pieces = [text[start:end] for start, end in analyzer.sentences(text)]
+    pieces = [text[start:end] for start, end in chunking.sentences(text)]
     assert pieces == ["One is here.", "Two is here.", "Three: a list", "* item one", "* item two"]

@@ -63,7 +63,7 @@ class PgvectorIndex:
 
     def content(self, target: str) -> Content:
         """See :class:`Index`. Streams the rows: memory does not grow with the index."""
-        manifest = self._manifest(target)
+        manifest = self.manifest(target)
         statement = sa.text(PAIRS.format(table=_quoted(target)))
         count = 0
         with self._transaction(target) as connection:
@@ -81,7 +81,7 @@ class PgvectorIndex:
 
     def sample(self, target: str, *, size: int) -> Sample:
         """See :class:`Index`."""
-        revision = self._manifest(target).facts.corpus_revision
+        revision = self.manifest(target).facts.corpus_revision
         statement = sa.text(SAMPLE.format(table=_quoted(target)))
         with self._transaction(target) as connection:
             rows = connection.execute(statement, {"revision": revision, "size": size}).all()
@@ -101,7 +101,8 @@ class PgvectorIndex:
                 raise
             connection.execute(sa.text("DELETE FROM switchover_manifest WHERE target = :target"), {"target": target})
 
-    def _manifest(self, target: str) -> Manifest:
+    def manifest(self, target: str) -> Manifest:
+        """The manifest of a target. ``TargetRefused`` when there is none, or it cannot be read."""
         query = sa.text("SELECT manifest FROM switchover_manifest WHERE target = :target")
         with self._transaction(target) as connection:
             found = connection.execute(query, {"target": target}).scalar_one_or_none()

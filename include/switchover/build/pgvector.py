@@ -1,0 +1,279 @@
+"""Where a build's rows go: a table beside the target's, which takes its place when it is whole.
+
+Rows and checkpoint are written in one transaction, so a build that is killed goes on exactly behind what is
+stored. Two builds of one target cannot mix: each batch names the checkpoint that it continues.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psycopg
+import sqlalchemy as sa
+
+from switchover import sql
+from switchover.build.documents import Position
+from switchover.build.rows import Batch, chunk_ids
+from switchover.edge import ANSWER_S
+from switchover.encoder import Vectors
+from switchover.errors import BadInput, StateConflict
+from switchover.pins import Manifest, canonical_json, pairs_digest
+
+TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
+    target text PRIMARY KEY, recipe jsonb NOT NULL, revision bigint NOT NULL, doc text NOT NULL,
+    documents bigint NOT NULL DEFAULT 0, chunks bigint NOT NULL DEFAULT 0,
+    began_at timestamptz NOT NULL DEFAULT now(), at timestamptz NOT NULL DEFAULT now())"""
+
+COLUMNS = "id, doc, section, start_char, end_char, tokens, text, content_digest, revision, embedding"
+COPY_TYPES = ("text", "text", "text", "int4", "int4", "int4", "text", "text", "int8", "bytea")
+ROWS_S, WHOLE_S, LOCK_S = 60.0, 86_400.0, "10s"
+SUFFIX = "__build"
+WHOLE_TABLE = ("seqscan", "hashjoin", "mergejoin")
+_HINT = "a build creates its tables itself: it needs CREATE in the schema, USAGE of the type vector"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What of a build is stored. ``chunks`` counts what was loaded, also what a later revision replaced."""
+
+    recipe: Mapping[str, Any]
+    position: Position
+    documents: int
+    chunks: int
+
+
+class PgvectorTarget:
+    """The target's table, the one beside it that is being filled, and the checkpoint."""
+
+    def __init__(self, *, engine: sa.Engine, target: str) -> None:
+        if not target.isidentifier() or len(target + SUFFIX) > 63:
+            raise BadInput(f"build: target {target!r}: allowed: a table name of at most {63 - len(SUFFIX)} letters")
+        self.target = target
+        self.staging = target + SUFFIX
+        self._engine = engine
+        self._what = f"build of {target!r} in {sql.place(engine)}"
+
+    def prepare(self) -> None:
+        """Make the table of checkpoints where it is missing."""
+        with self._transaction() as connection:
+            if connection.execute(sa.text("SELECT to_regclass('switchover_build')")).scalar_one() is None:
+                connection.execute(sa.text(TABLE))
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The build that is under way; ``None`` when there is none."""
+        query = "SELECT recipe, revision, doc, documents, chunks FROM switchover_build WHERE target = :target"
+        with self._transaction() as connection:
+            row = connection.execute(sa.text(query), {"target": self.target}).one_or_none()
+        if row is None:
+            return None
+        position = Position(revision=row.revision, doc=row.doc)
+        return Checkpoint(recipe=row.recipe, position=position, documents=row.documents, chunks=row.chunks)
+
+    def start(self, recipe: Mapping[str, Any], *, dimension: int) -> None:
+        """Begin with an empty table; a build of another recipe that was under way is dropped."""
+        first = Position()
+        with self._transaction() as connection:
+            connection.execute(sa.text(f'DROP TABLE IF EXISTS "{self.staging}"'))
+            connection.execute(
+                sa.text(
+                    f'CREATE TABLE "{self.staging}" (id text COLLATE "C" PRIMARY KEY, doc text NOT NULL,'
+                    " section text NOT NULL, start_char int NOT NULL, end_char int NOT NULL, tokens int NOT NULL,"
+                    " text text NOT NULL, content_digest text NOT NULL, revision bigint NOT NULL,"
+                    f" embedding vector({dimension}) NOT NULL)"
+                )
+            )
+            # Vectors stay in the row: an exact scan reads every one of them.
+            connection.execute(sa.text(f'ALTER TABLE "{self.staging}" ALTER COLUMN embedding SET STORAGE PLAIN'))
+            connection.execute(
+                sa.text(
+                    "INSERT INTO switchover_build (target, recipe, revision, doc) VALUES (:target, :recipe, :revision,"
+                    " :doc) ON CONFLICT (target) DO UPDATE SET recipe = excluded.recipe, revision = excluded.revision,"
+                    " doc = excluded.doc, documents = 0, chunks = 0, began_at = now(), at = now()"
+                ),
+                {"target": self.target, "recipe": canonical_json(recipe), **vars(first)},
+            )
+
+    def load(self, batch: Batch, *, after: Position, to: Position, replace: bool) -> None:
+        """Add the batch's rows and move the checkpoint, in one transaction.
+
+        ``replace``: first take out what the documents had. Without it they are taken for new; a row that is
+        there already is noticed, one that only the older revision had stays until revisions are compared.
+        ``StateConflict`` when the checkpoint is not ``after``: another build of the target is running.
+        """
+        try:
+            self._load(batch, after=after, to=to, replace=replace)
+        except psycopg.errors.UniqueViolation:
+            self._load(batch, after=after, to=to, replace=True)
+
+    def _load(self, batch: Batch, *, after: Position, to: Position, replace: bool) -> None:
+        with self._moving(after=after, to=to, documents=len(batch.documents), chunks=len(batch.chunks)) as connection:
+            if replace:
+                self._remove(connection, [document.doc for document in batch.documents])
+            cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+            with cursor.copy(f'COPY "{self.staging}" ({COLUMNS}) FROM STDIN (FORMAT BINARY)') as copy:
+                copy.set_types(COPY_TYPES)
+                for row in copy_rows(batch):
+                    copy.write_row(row)
+
+    def remove(self, docs: Sequence[str], *, at: Position) -> None:
+        """Take documents out that the source has no more."""
+        with self._moving(after=at, to=at) as connection:
+            self._remove(connection, docs)
+
+    def revisions(self) -> Iterator[tuple[str, int]]:
+        """Name and revision of every document that has rows, by name in code-point order."""
+        yield from self._revisions(self.staging)
+
+    def published_revisions(self) -> Iterator[tuple[str, int]]:
+        """The same of the target itself."""
+        yield from self._revisions(self.target)
+
+    def index(self, *, m: int, ef_construction: int) -> bool:
+        """Build the approximate index unless it is there; returns whether it was missing."""
+        with self._transaction(WHOLE_S) as connection:
+            query = (
+                "SELECT EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+                " JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'hnsw' AND i.indrelid = to_regclass(:table))"
+            )
+            if connection.execute(sa.text(query), {"table": f'"{self.staging}"'}).scalar_one():
+                return False
+            # Vectors are unit vectors: the inner product is the cosine, at a third of its cost.
+            connection.execute(
+                sa.text(
+                    f'CREATE INDEX ON "{self.staging}" USING hnsw (embedding vector_ip_ops)'
+                    f" WITH (m = {m:d}, ef_construction = {ef_construction:d})"
+                )
+            )
+            return True
+
+    def pairs(self) -> tuple[int, str]:
+        """Count of the rows that are being built and digest of their pairs: what INDEX_HASH is made of.
+
+        By the stored content digests; the switchover's verify makes them again from the texts.
+        """
+        count = 0
+        query = f'SELECT id, content_digest FROM "{self.staging}" ORDER BY id'
+        with self._transaction(WHOLE_S) as connection:
+            # In one sweep and sorted: by its index a large table is read in no order.
+            connection.execute(sa.text("SET LOCAL enable_indexscan = off"))
+            connection.execute(sa.text("SET LOCAL work_mem = '64MB'"))
+
+            def counted() -> Iterator[tuple[str, str]]:
+                nonlocal count
+                for count, (id, digest) in enumerate(_streamed(connection, query), start=1):  # noqa: B007 - used below
+                    yield id, digest
+
+            digest = pairs_digest(counted(), in_order=True)
+        return count, digest
+
+    def stored(self) -> Manifest | None:
+        """The target's manifest, when its table holds as many rows as it says."""
+        query = "SELECT manifest FROM switchover_manifest WHERE target = :target AND to_regclass(:table) IS NOT NULL"
+        with self._transaction() as connection:
+            values = {"target": self.target, "table": f'"{self.target}"'}
+            found = connection.execute(sa.text(query), values).scalar_one_or_none()
+            if found is None:
+                return None
+            manifest = Manifest.from_json(found)
+            rows = sa.text(f'SELECT count(*) FROM "{self.target}" WHERE revision <= :revision')
+            count = connection.execute(rows, {"revision": manifest.facts.corpus_revision}).scalar_one()
+        return manifest if count == manifest.facts.count else None
+
+    def publish(self, manifest: Manifest, *, at: Position) -> None:
+        """Put the built table in the target's place, with its manifest; the checkpoint goes. One transaction."""
+        with self._transaction(ROWS_S) as connection:
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_S}'"))
+            self._expect(connection, at)
+            connection.execute(sa.text("SET LOCAL default_statistics_target = 10"))  # it looks at 3,000 rows
+            connection.execute(sa.text(f'ANALYZE "{self.staging}" (id, doc, revision)'))
+            connection.execute(sa.text(f'DROP TABLE IF EXISTS "{self.target}"'))
+            connection.execute(sa.text(f'ALTER TABLE "{self.staging}" RENAME TO "{self.target}"'))
+            self._describe(connection, manifest)
+            connection.execute(sa.text("DELETE FROM switchover_build WHERE target = :t"), {"t": self.target})
+
+    def describe(self, manifest: Manifest) -> None:
+        """Write the manifest of rows that are there already: the pins of newer code."""
+        with self._transaction() as connection:
+            self._describe(connection, manifest)
+
+    def _describe(self, connection: sa.Connection, manifest: Manifest) -> None:
+        connection.execute(
+            sa.text(
+                "INSERT INTO switchover_manifest (target, index_hash, manifest) VALUES (:target, :hash, :manifest)"
+                " ON CONFLICT (target) DO UPDATE SET index_hash = excluded.index_hash, manifest = excluded.manifest,"
+                " built_at = now() WHERE (switchover_manifest.manifest, switchover_manifest.index_hash)"
+                " IS DISTINCT FROM (excluded.manifest, excluded.index_hash)"
+            ),
+            {"target": self.target, "hash": manifest.index_hash, "manifest": json.dumps(manifest.to_json())},
+        )
+
+    @contextlib.contextmanager
+    def _moving(self, *, after: Position, to: Position, documents: int = 0, chunks: int = 0) -> Iterator[sa.Connection]:
+        statement = (
+            "UPDATE switchover_build SET revision = :revision, doc = :doc, documents = documents + :documents,"
+            " chunks = chunks + :chunks, at = now() WHERE target = :target"
+        )
+        values = {"target": self.target, **vars(to), "documents": documents, "chunks": chunks}
+        with self._transaction(ROWS_S) as connection:
+            self._expect(connection, after)
+            yield connection
+            connection.execute(sa.text(statement), values)
+
+    def _expect(self, connection: sa.Connection, position: Position) -> None:
+        query = "SELECT revision, doc FROM switchover_build WHERE target = :target FOR UPDATE"
+        found = connection.execute(sa.text(query), {"target": self.target}).one_or_none()
+        if found is None or (found.revision, found.doc) != (position.revision, position.doc):
+            raise StateConflict(
+                f"{self._what}: another build of it is running; this one has stopped and changed nothing more"
+            )
+
+    def _remove(self, connection: sa.Connection, docs: Sequence[str]) -> None:
+        """By the range of their ids: the primary key is the only index while rows are loaded."""
+        cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+        first, last = zip(*map(chunk_ids, docs), strict=True)
+        # Without statistics the planner would read the whole table once a batch.
+        cursor.execute("SELECT " + ", ".join(f"set_config('enable_{way}', 'off', true)" for way in WHOLE_TABLE))
+        cursor.execute(
+            f'DELETE FROM "{self.staging}" AS old USING unnest(%s::text[], %s::text[], %s::text[]) AS new(doc, a, z)'
+            " WHERE old.id >= new.a AND old.id < new.z AND old.doc = new.doc",
+            [list(docs), list(first), list(last)],
+        )
+
+    def _revisions(self, table: str) -> Iterator[Any]:
+        query = f'SELECT DISTINCT doc COLLATE "C" AS doc, revision FROM "{table}" ORDER BY 1, 2'
+        with self._transaction(WHOLE_S) as connection:
+            yield from _streamed(connection, query)
+
+    def _transaction(self, answer_s: float = ANSWER_S) -> AbstractContextManager[sa.Connection]:
+        return sql.transaction(self._engine, self._what, hint=_HINT, answer_s=answer_s)
+
+
+def _streamed(connection: sa.Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    """Rows of a server-side cursor, as the driver gives them."""
+    with connection.connection.driver_connection.cursor(name="switchover_build") as cursor:  # type: ignore[union-attr]
+        cursor.itersize = 5_000
+        yield from cursor.execute(query)
+
+
+def copy_rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
+    """The batch's rows as ``COPY_TYPES`` takes them."""
+    for row, revision, vector in zip(batch.chunks, batch.revisions, _packed(batch.vectors), strict=True):
+        yield (*row, revision, vector)
+
+
+def _packed(vectors: Vectors) -> Iterator[memoryview]:
+    """Each vector in pgvector's receive format: dimension, an unused word, big-endian float32 values."""
+    count, dimension = vectors.shape
+    packed = np.empty((count, 4 + 4 * dimension), dtype=np.uint8)
+    packed[:, :4] = np.frombuffer(struct.pack(">HH", dimension, 0), dtype=np.uint8)
+    packed[:, 4:] = vectors.astype(">f4").view(np.uint8).reshape(count, 4 * dimension)
+    whole = memoryview(packed.tobytes())
+    for start in range(0, packed.size, 4 + 4 * dimension):
+        yield whole[start : start + 4 + 4 * dimension]
