@@ -263,8 +263,9 @@ def test_verify_names_what_is_wrong_and_nothing_flips(world: World, damage: str,
     switch = world.open()
     freeze(switch)
     if "request_log" in damage:  # the load goes on; its rows must not count as fresh
+        world.sql("CREATE TABLE IF NOT EXISTS dead_log (LIKE request_log)")
         switch.__dict__["plan"] = switch.plan.model_copy(
-            update={"signals": switch.plan.signals.model_copy(update={"table": "ingest_effect"})}
+            update={"signals": switch.plan.signals.model_copy(update={"table": "dead_log"})}
         )
     else:
         world.sql(damage)
