@@ -84,6 +84,7 @@ def test_a_look_changes_nothing_and_can_be_kept(world: WriterWorld) -> None:
     assert not writer.drained().done, "a writer that runs is not drained"
     assert world.state() == before
     assert writer.thawed(found), "nor frozen"
+    assert writer.waiting() == world.backlog
 
 
 def test_a_freeze_stops_new_work_and_can_be_repeated(world: WriterWorld, record: Record) -> None:

@@ -130,6 +130,8 @@ def test_the_status_says_what_became_of_a_write(built: Conn, built_url: str) -> 
         assert conflict.status_code == 409 and "text:" in conflict.json()["detail"]
         large = client.post("/write", json={**body(revision=2), "text": "x" * 300_000})
         assert large.status_code == 413 and "allowed: 262144" in large.json()["detail"]
+        huge = client.post("/write", json={**body(revision=2), "text": "x" * 2_000_000})
+        assert huge.status_code == 413
         built.execute("UPDATE switchover_fence SET frozen = true")
         for revision in (2, 3):
             assert client.post("/write", json=body(revision=revision)).status_code == 202

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from switchover.errors import BadInput
+from switchover.errors import BadInput, PayloadTooLarge
 
 PAYLOAD_BYTES = 1 << 20
 #: Payloads up to this size are kept beside their digest, so that a conflict can be shown.
@@ -31,7 +31,7 @@ def payload_of(value: Any) -> Payload:
     text = None if isinstance(value, bytes) else _json("payload", value)
     raw = value if text is None else text.encode()
     if len(raw) > PAYLOAD_BYTES:
-        raise BadInput(
+        raise PayloadTooLarge(
             f"fence: payload of {len(raw)} bytes; allowed: {PAYLOAD_BYTES}; pass the digest of a large payload instead"
         )
     return Payload(digest=hashlib.sha256(raw).hexdigest(), size=len(raw), kept=text if len(raw) <= KEPT_BYTES else None)

@@ -138,6 +138,7 @@ class SqsLambdaWorld(AwsWriterWorld):
     kind = "sqs_lambda"
     service = "lambda"
     write_marker = b"PUT /"
+    backlog = 2
     receipt = ""
 
     def set_up(self) -> None:

@@ -24,6 +24,7 @@ class WriterWorld(Place):
     """A writer of its own on the session's server, running when a test starts."""
 
     table = "writers"
+    backlog = 0  # writes that wait for it where they come from
 
     @abstractmethod
     def state(self) -> Any:

@@ -15,6 +15,7 @@ from tests.contract.writers.base import WriterWorld
 class KafkaGroupWriterWorld(WriterWorld):
     kind = "kafka_consumer_group"
     fixture = "kafka"
+    backlog = 3
 
     def __init__(self, server: Any) -> None:
         super().__init__(server)
