@@ -2,7 +2,8 @@
 
 One JSON line. Each page is read from PostgreSQL and rendered, as the app that Airflow mounts does it behind the
 login. ``cold``: nothing of it was asked before; ``warm``: median of further openings. ``ratio``: the warm time ÷ that
-of a page that asks the ledger ``select 1``, in the same run.
+of a page that asks the ledger ``select 1``, in the same run. ``cpu``: median seconds of processor time, of the page and
+of its PostgreSQL process together, which other load on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -26,7 +28,7 @@ from switchover.ledger import Ledger
 from switchover.review import Reviews
 
 RUNS, ROWS = 10_000, 200_000
-TIMES = 9
+TIMES = 5
 ID = "docs:1"
 MANY_RUNS = """
 INSERT INTO switchover_run (id, service, state, blue, green, pointer, plan, plan_digest, hold_minutes, opened_at,
@@ -67,11 +69,21 @@ def fill(ledger: Ledger) -> int:
     return rows
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
+class Clock:
+    """Wall and processor seconds of calls: this process's and that of one PostgreSQL process."""
+
+    def __init__(self, backend: int) -> None:
+        self._backend = psutil.Process(backend)
+
+    def _cpu(self) -> float:
+        there = self._backend.cpu_times()
+        return time.process_time() + float(there.user + there.system)
+
+    def of(self, call: Callable[[], object]) -> tuple[float, float]:
+        """(wall, processor) seconds of one call."""
+        wall, cpu = time.perf_counter(), self._cpu()
+        call()
+        return time.perf_counter() - wall, self._cpu() - cpu
 
 
 def main() -> None:
@@ -81,7 +93,10 @@ def main() -> None:
         ledger = Ledger(engine=sa.create_engine(server.sqlalchemy_url("bench")))
         ledger.create_tables()
         rows = fill(ledger)
-        ledger = Ledger(engine=ledger.database.engine.execution_options(postgresql_readonly=True))
+        engine = sa.create_engine(server.sqlalchemy_url("bench"), pool_size=1, max_overflow=0)
+        ledger = Ledger(engine=engine.execution_options(postgresql_readonly=True))
+        with ledger.database.transaction() as connection:
+            clock = Clock(int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()))
         reviews = Reviews()
 
         def bare() -> None:
@@ -99,7 +114,7 @@ def main() -> None:
             page.render_run(of.get(ledger, ID), base="")
 
         bare()
-        floor = statistics.median(timed(bare) for _ in range(TIMES))
+        floor = statistics.median(clock.of(bare)[0] for _ in range(TIMES))
         found: dict[str, float | int] = {"runs": RUNS, "evidence_rows": rows, "select_1_ms": round(1000 * floor, 2)}
         pages: dict[str, Callable[[], object]] = {
             "list": lambda: show_list(1),
@@ -108,9 +123,10 @@ def main() -> None:
             "run_new_look": lambda: show_run(Reviews()),  # nothing is remembered of the look before
         }
         for name, show in pages.items():
-            found[f"{name}_cold_s"] = round(timed(show), 3)
-            warm = statistics.median(timed(show) for _ in range(TIMES))
-            found[f"{name}_warm_s"] = round(warm, 3)
+            found[f"{name}_cold_s"] = round(clock.of(show)[0], 3)
+            times = [clock.of(show) for _ in range(TIMES)]
+            warm, cpu = (statistics.median(column) for column in zip(*times, strict=True))
+            found[f"{name}_warm_s"], found[f"{name}_cpu_s"] = round(warm, 3), round(cpu, 3)
             found[f"{name}_ratio"] = round(warm / floor, 1)
         print(json.dumps(found))
 
