@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix check format docs capabilities bench-flip bench-fence bench-judge bench-build bench-ttr bench-review screenshots test-browser simulate-hold lock clean
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-build bench-ttr bench-review screenshots test-browser simulate-hold lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-browser: $(READY) ## the review page in a real browser, during and after a 
 
 test-matrix: $(READY) ## the inner ring on every Python 3.10 to 3.13 that is found
 	tests/matrix $(BIN)/uv
+
+test-writers: $(READY) ## 100,000 messages through promote and roll back, killed at every boundary: lost, duplicated, out of order
+	$(BIN)/python -m tests.writers.storm
 
 check: $(READY) ## lint, format, types, and that the made pages are up to date
 	$(BIN)/ruff check $(SOURCES)
