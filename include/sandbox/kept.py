@@ -62,7 +62,7 @@ class KeptDemo:
             self._lines.put(line)
         self._lines.put(None)
 
-    def wait_for(self, text: str, *, timeout: float = 240) -> str:
+    def wait_for(self, text: str, *, timeout: float = 400) -> str:
         """The next line with this text.
 
         Raises

@@ -193,7 +193,7 @@ def _more(
         "caches": part("cache namespaces", lambda: _caches(ledger, row, plan), {}),
         "pins": part("pins", lambda: _pins(ledger, row, plan), []),
         "lease": None if lease is None else {**vars(lease), "here": lease.holder == row.id},
-        "watchdog": None,  # nothing writes a sign of life into the ledger yet
+        "watchdog": part("watchdog", ledger.watchdogs.line, "not recorded"),
         "rehearsal": part("rehearsal", lambda: _rehearsal(ledger, row, plan), None),
     }
 

@@ -79,6 +79,7 @@ def test_the_page_of_a_hold_says_it_all(ledger: Ledger) -> None:
     for words in ("freeze is done", "nothing in flight", "differs, undeclared", "this run, until", "What is 3?"):
         assert words in told
     assert "3 writes wait, the oldest for 12.5 s" in told
+    assert "no watchdog looks at this ledger" in told
     assert html.count("<figure") == 6
     assert html.count('role="img"') == 6
     assert "<script" in html and "<script>" not in html and " style=" not in html
