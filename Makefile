@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-build bench-ttr bench-review screenshots test-browser simulate-hold lock clean
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-build bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ bench-fence: $(READY) ## one JSON line: effects/s, p50 and p95 of an effect, fen
 
 bench-ttr: $(READY) ## one JSON line: 30 rollbacks on a real scheduler, part by part, beside chains of empty tasks (10 minutes)
 	@$(BIN)/python bench/bench_ttr.py
+
+test-crash: $(READY) ## kill everything at every side effect under a real Airflow, and write docs/crash.md's table (about an hour)
+	$(BIN)/pytest -q -s tests/crash --crash docs/crash.json
+	@$(BIN)/python docs/make.py
 
 bench-judge: $(READY) ## one JSON line: a million evidence rows against all rules, beside numpy's floor and pandas
 	@$(BIN)/python bench/bench_judge.py

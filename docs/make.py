@@ -50,6 +50,11 @@ WRITER_FACTS = ("waits_for_work", "resumed_as_found", "foreign_change_seen", "ep
 
 FIRES = "## When it fires\n"
 
+CRASH_BEGIN = "<!-- made by `make test-crash` -->\n"
+CRASH_HEAD = """| killed or clicked | at | ended | recovered by | seconds | moves | effects twice, lost | seen wrong |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
 STATES_INTRO = """# States
 
 Made by `python docs/make.py` from `include/switchover/protocol.py`. What each means is in
@@ -77,6 +82,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "commands.md": COMMANDS_INTRO + "\n" + "\n\n".join(_helps(build_parser())) + "\n",
         ROOT / "docs" / "pointers.md": _with_table("pointers", POINTERS_HEAD + _pointer_rows()),
         ROOT / "docs" / "writers.md": _with_table("writers", WRITERS_HEAD + _writer_rows()),
+        ROOT / "docs" / "crash.md": _with_crashes((ROOT / "docs" / "crash.md").read_text()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
         **{ROOT / "docs" / "rules" / f"{rule}.md": _with_playbook(rule) for rule in PLAYBOOK},
@@ -121,6 +127,19 @@ def _writer_rows() -> str:
 def _told(fact: bool | None) -> str:
     """``None``: the case does not apply to this kind; its section says why."""
     return "–" if fact is None else _yes(fact)
+
+
+def _with_crashes(page: str) -> str:
+    """The page with the table of what the kill matrix showed last."""
+    cells = json.loads((ROOT / "docs" / "crash.json").read_text())
+    rows = [
+        f"| {cell['what']} | {cell['moment']} {cell['at']} | {cell['end'].replace('_', ' ')} | {cell['by']}"
+        f" | {cell['seconds']:g} | {cell['moves']} | {cell['duplicated']}, {cell['lost']}"
+        f" | {'; '.join(cell['wrong']) or 'nothing'} |"
+        for cell in cells
+    ]
+    before, rest = page.split(CRASH_BEGIN, 1)
+    return before + CRASH_BEGIN + CRASH_HEAD + "\n".join(rows) + "\n" + TABLE_END + rest.split(TABLE_END, 1)[1]
 
 
 def _page(kind: str) -> str:

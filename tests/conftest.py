@@ -23,6 +23,12 @@ settings.register_profile("quick", max_examples=25, derandomize=True, deadline=N
 settings.register_profile("long", max_examples=1_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--crash FILE`` runs the whole kill matrix of tests/crash and writes what each cell showed."""
+    parser.addoption("--crash", type=Path, metavar="FILE", help="run the whole kill matrix, write its cells to FILE")
+
+
 pytest_plugins = ["tests.contract.recorder", "tests.groups", "tests.servers", "tests.world"]
 
 if TYPE_CHECKING:

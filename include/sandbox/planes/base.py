@@ -67,7 +67,7 @@ class DataPlane(ABC):
 
     def _start_service(self, name: str, port: int, *arguments: str, ready: str) -> None:
         argv = python("sandbox.service", "--port", str(port), *arguments)
-        self.stack.start_service(name, argv, ready=answers(f"http://{ports.HOST}:{port}{ready}"))
+        self.stack.start_service(name, argv, ready=answers(f"http://{ports.HOST}:{port}{ready}"), timeout=180)
 
     def _start_server(self, what: str, start: Any, conn_id: str) -> Server:
         """Start a server and make it known under a connection id."""
