@@ -13,6 +13,7 @@ from typing import Any
 from switchover import (
     __version__,
     cli_build,
+    cli_doctor,
     cli_gold,
     cli_judge,
     cli_pointer,
@@ -34,7 +35,7 @@ from switchover.errors import (
 from switchover.ledger import Ledger
 from switchover.page import render_run
 from switchover.plan import load_plan, plan_schema
-from switchover.report import markdown, rule_table, status_line
+from switchover.report import markdown, rule_table
 from switchover.review import review
 from switchover.steps.finish import restore
 from switchover.steps.switch import Switch
@@ -91,11 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     init = _command(ledgers, "init", _ledger_init, "create the tables that are missing", "switchover ledger init")
     _ledger_option(init)
 
-    status = _command(commands, "status", _status, "list switchovers, newest first", "switchover status --service docs")
-    status.add_argument("--service", help="only this service")
-    status.add_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")
-    _ledger_option(status)
-
+    cli_doctor.add_commands(commands, _command)
     cli_judge.add_commands(commands, _command)
     cli_gold.add_commands(commands, _command)
     cli_pointer.add_commands(commands, _command)
@@ -156,15 +153,6 @@ def _plan_schema(options: argparse.Namespace, edge: Edge) -> Result:
 def _ledger_init(options: argparse.Namespace, edge: Edge) -> Result:
     Ledger(engine=edge.sql(options.ledger)).create_tables()
     return f"ledger {options.ledger!r}: tables are there", {"ledger": options.ledger, "ready": True}, EXIT_OK
-
-
-def _status(options: argparse.Namespace, edge: Edge) -> Result:
-    ledger = Ledger(engine=edge.sql(options.ledger))
-    now = ledger.now()
-    rows = ledger.runs.latest(service=options.service, limit=options.last)
-    lines = [f"{row.id}  {status_line(row, now)}" for row in rows]
-    data = [{"id": row.id, "service": row.service, "state": row.state.value, "reason": row.reason} for row in rows]
-    return "\n".join(lines) or "no switchovers yet", data, EXIT_OK
 
 
 def _restore(options: argparse.Namespace, edge: Edge) -> Result:

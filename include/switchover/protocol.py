@@ -82,7 +82,10 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What the ledger says about one switchover. Times are aware UTC."""
+    """What the ledger says about one switchover. Times are aware UTC.
+
+    ``flip_begun``: the run has been about to flip, so that Green may be live by its doing.
+    """
 
     id: str
     service: str
@@ -90,6 +93,7 @@ class Record:
     blue: str
     green: str
     decision: Decision | None = None
+    flip_begun: bool = True
     hold_until: datetime | None = None
     reason: str = ""
 
@@ -182,6 +186,14 @@ def _holding(record: Record, seen: Observation, now: datetime, *, on_green: bool
 
 
 def _going_back(record: Record, *, on_green: bool) -> Action:
+    if not record.flip_begun:
+        return _stuck_before_flip(record, on_green=on_green)
     if on_green:
         return Action(kind=Kind.ROLL_BACK, why=record.reason or "rolling back")
     return Action(kind=Kind.CONFIRM_ROLLBACK, why="the pointer reads Blue")
+
+
+def _stuck_before_flip(record: Record, *, on_green: bool) -> Action:
+    if on_green:
+        return Action(kind=Kind.STOP, why=f"Green {record.green!r} is live, but not by this run, which never flipped")
+    return Action(kind=Kind.ABORT, why="the run never flipped, and Blue is live again")

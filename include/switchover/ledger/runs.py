@@ -40,6 +40,7 @@ class RunRow:
     reason: str
     opened_at: datetime
     updated_at: datetime
+    flipping_at: datetime | None
     flipped_at: datetime | None
     hold_until: datetime | None
     first_bad_at: datetime | None
@@ -60,6 +61,7 @@ class RunRow:
             blue=self.blue,
             green=self.green,
             decision=self.decision,
+            flip_begun=self.flipping_at is not None,
             hold_until=self.hold_until,
             reason=self.reason,
         )
@@ -79,6 +81,8 @@ class Undriven:
 
 
 _ENDED = [state.value for state in ENDED]
+_WRITER = tables.writer.c
+_FROZEN = sa.exists().where(_WRITER.run == table.c.id, _WRITER.resumed_at.is_(None), _WRITER.held.is_(None))
 _AFTER_FLIP = [state.value for state in State if not state.ended and not state.before_flip]
 
 
@@ -141,6 +145,12 @@ class Runs:
         """Switchovers of one pointer that have not ended."""
         return self._open(table.c.pointer == pointer)
 
+    def left_frozen_on(self, pointer: str) -> list[RunRow]:
+        """Switchovers of one pointer that have ended but left writers frozen that nothing holds."""
+        query = sa.select(table).where(table.c.pointer == pointer, table.c.state.in_(_ENDED), _FROZEN)
+        with self._db.transaction() as connection:
+            return [_run_row(row) for row in connection.execute(query).mappings()]
+
     def _open(self, where: sa.ColumnElement[bool]) -> list[RunRow]:
         query = sa.select(table).where(where, table.c.state.not_in(_ENDED)).order_by(table.c.opened_at.desc())
         with self._db.transaction() as connection:
@@ -153,9 +163,7 @@ class Runs:
         """
         other = table.alias()
         others = sa.exists().where(other.c.pointer == table.c.pointer, other.c.state.not_in(_ENDED))
-        writer = tables.writer.c
-        frozen = sa.exists().where(writer.run == table.c.id, writer.resumed_at.is_(None), writer.held.is_(None))
-        left = sa.and_(table.c.state.in_(_ENDED), frozen, ~others)
+        left = sa.and_(table.c.state.in_(_ENDED), _FROZEN, ~others)
         lease = tables.lease
         query = (
             sa.select(*table.c, lease.c.holder, lease.c.expires_at)
@@ -182,6 +190,8 @@ class Runs:
         allowed = [state.value for state, targets in TRANSITIONS.items() if to in targets]
         condition = sa.and_(_this(id, lease), table.c.state.in_(allowed))
         values = {"state": to.value, "updated_at": NOW, **changes}
+        if to is State.FLIPPING:
+            values["flipping_at"] = NOW
         if to in ENDED:
             values["ended_at"] = NOW
         with self._db.transaction() as connection:

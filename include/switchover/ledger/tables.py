@@ -39,6 +39,7 @@ run = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     _at("opened_at", required=True),
     _at("updated_at", required=True),
+    _at("flipping_at"),
     _at("flipped_at"),
     _at("hold_until"),
     _at("first_bad_at"),

@@ -87,6 +87,13 @@ def preflight(
             f" (since {others[0].updated_at:%Y-%m-%d %H:%M:%S} UTC); if nobody drives it any more,"
             f" `switchover restore '{others[0].id}'` ends it"
         )
+    left = [row for row in ledger.runs.left_frozen_on(pointer.key) if row.id != id]
+    if left:
+        ledger.leases.release(lease)
+        raise StateConflict(
+            f"{pointer.key}: switchover {left[0].id!r} has ended as {left[0].state.value} but its writers are still"
+            f" frozen; `switchover restore '{left[0].id}'` resumes them"
+        )
     ledger.runs.open(id=id, plan=plan, pointer=pointer.key, blue=live, green=green, hold_minutes=minutes)
     pointer.fence(lease.epoch)
     switch = Switch(edge=edge, ledger=ledger, id=id, actor=actor, plan=plan)
