@@ -78,8 +78,7 @@ def test_rehearsals_follow_the_plan_s_schedule(
 ) -> None:
     assert dags["rehearse__docs"].schedule is None
     path = tmp_path / "docs.yaml"
-    gold = f"path: {PLANS.parent}/gold/"
-    text = (PLANS / "docs.yaml").read_text().replace("path: ../gold/", gold)
+    text = (PLANS / "docs.yaml").read_text().replace("../gold/", f"{PLANS.parent}/gold/")
     path.write_text(text + "rehearsal: {schedule: '0 4 * * *'}\n")
     monkeypatch.setenv("SWITCHOVER_PLANS", str(path))
     bag = DagBag(dag_folder=str(ROOT / "dags" / "switchover.py"))
