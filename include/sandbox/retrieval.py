@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -53,6 +52,4 @@ class Offline:
     def _candidates(self, question: str, count: int) -> list[ranking.Candidate]:
         cosines = self._vectors @ self._encoder.encode([question])[0]
         order = sorted(np.argsort(-cosines)[: count + 8], key=lambda at: (-cosines[at], self.chunks[at].id))
-        return [
-            ranking.Candidate(**dataclasses.asdict(self.chunks[at]), cosine=float(cosines[at])) for at in order[:count]
-        ]
+        return [ranking.Candidate(**self.chunks[at]._asdict(), cosine=float(cosines[at])) for at in order[:count]]

@@ -18,7 +18,7 @@ import pytest
 
 from switchover.cli import main
 from switchover.edge import Edge, environment_connections
-from switchover.errors import InvariantBroken
+from switchover.errors import InvariantBroken, StateConflict
 from switchover.ledger import Ledger
 from switchover.protocol import Decision, State
 from switchover.report import ttr
@@ -150,10 +150,25 @@ def test_writers_of_an_ended_run_stay_while_another_run_is_open(world: World, wa
     switch.move(State.ROLLED_BACK)
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     abandon(world)
-    world.open("docs:2")
-    abandon(world)
+    row = switch.row
+    same = {"plan": switch.plan, "pointer": row.pointer, "blue": row.blue, "green": row.green}
+    world.ledger.runs.open(id="docs:2", hold_minutes=1, **same)
     assert watchdog.once().undriven == []
     assert world.frozen
+
+
+def test_no_run_begins_over_writers_that_an_ended_run_left_frozen(world: World, watchdog: Watchdog) -> None:
+    switch = held(world)
+    switch.lead()
+    switch.move(State.ROLLED_BACK)
+    world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
+    abandon(world)
+    with pytest.raises(StateConflict, match="'docs:1' has ended as rolled_back but its writers are still frozen; `swi"):
+        world.open("docs:2")
+    assert world.ledger.runs.find("docs:2") is None
+    watchdog.once()
+    assert not world.frozen
+    world.open("docs:2")
 
 
 def test_one_writer_that_cannot_be_resumed_is_said_and_keeps_nobody_frozen(world: World, watchdog: Watchdog) -> None:
@@ -243,7 +258,7 @@ def test_of_two_watchdogs_one_rolls_back(world: World) -> None:
             thread.join()
     assert "settled" in results and set(results) <= {"settled", "overtaken"}
     assert switch.row.state is State.ROLLED_BACK
-    back = [f for f in world.ledger.journal.flips(switch.id) if f["after"] == "docs_v1" and not f["rehearsal"]]
+    back = [f for f in world.ledger.journal.flips(switch.id) if f["after"] == "docs_v1"]
     assert len(back) == 1
     assert world.sql("SELECT version FROM switchover_alias WHERE alias = 'docs'") == [(3,)], "there and back, once"
 
