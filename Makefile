@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-build bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-schedules
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-build bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-approvals test-schedules
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-fast: $(READY) ## the inner ring, and the contracts of what PostgreSQL hold
 
 test-browser: $(READY) ## the review page in a real browser, during and after a real demo
 	$(BIN)/pytest -q tests/browser
+
+test-approvals: $(READY) ## approvals, messages and metrics of real runs on an Airflow of its own (minutes)
+	$(BIN)/pytest -q -m approvals tests/demo
 
 test-schedules: $(READY) ## 10,000 schedules of crashes, lost answers, zombies and accidents against the real ledger (an hour)
 	SCHEDULES=10000 $(BIN)/pytest -q tests/schedules

@@ -13,9 +13,12 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, chain, get_parsing_context
 
+from switchover.approval import Gate
 from switchover.errors import PlanError
 from switchover.plan import Plan, load_plan
+from switchover.steps.approve import plan_print
 from switchover_airflow import deadlines
+from switchover_airflow.operators.approve import ApproveOperator
 from switchover_airflow.operators.base import RETRY_POLICY
 from switchover_airflow.operators.gates import AcceptanceGateOperator, HoldGateOperator, PreflightOperator
 from switchover_airflow.operators.recovery import BreakGlassOperator, RehearseOperator, RetireOperator
@@ -45,9 +48,11 @@ CHECKLIST = {
     "freeze": "1. Freeze the writers; prove that nothing is in flight.",
     "verify": "2. Verify the invariants: pins, index, encoder, secrets, signals, gold set, rehearsed rollback.",
     "warm": "3. Warm Green: ask the gold set of both arms at once until latency is steady.",
+    "approve_flip": "3. A person decides whether to flip; no answer is an abort.",
     "acceptance_gate": "3. Flip only if every acceptance rule passes; otherwise abort.",
     "flip": "4. Flip the one pointer, compare-and-set; read back until every reader follows.",
     "hold": "5. Hold and watch Green; the writers stay frozen, so a rollback loses no write.",
+    "approve_unfreeze": "5. A person decides while the hold goes on; no answer is a rollback.",
     "gate": "5. Unfreeze only if every rule passes; anything else, also no answer, is a rollback.",
     "unfreeze": "6. Unfreeze the writers on Green.",
     "rollback": "Roll back: pointer to Blue, proven by every reader, then the writers.",
@@ -140,7 +145,13 @@ def build_dag(plan: Plan) -> DAG:
         outcome = OutcomeOperator(**step("outcome", trigger_rule="all_done", preflight_task_id="preflight"))
         restore = RestoreOperator(**step("restore", **URGENT)).as_teardown()
 
-        chain(preflight, freeze, verify, warm, acceptance_gate, flip, hold, gate, [unfreeze, rollback], evidence)
+        asking = {"plan_print": plan_print(plan)}
+        to_flip = [ApproveOperator(**step("approve_flip", **asking))] if plan.asks(Gate.BEFORE_FLIP) else []
+        after = plan.asks(Gate.BEFORE_UNFREEZE) or plan.asks(Gate.ON_UNACCEPTED)
+        to_stay = [ApproveOperator(**step("approve_unfreeze", **asking))] if after else []
+
+        chain(preflight, freeze, verify, warm, *to_flip, acceptance_gate, flip, hold, *to_stay, gate)
+        chain(gate, [unfreeze, rollback], evidence)
         chain(acceptance_gate, abort, evidence, outcome, restore)
         chain(preflight, outcome)
     return dag

@@ -157,7 +157,7 @@ def wait_for_traffic(signals: Signals) -> None:
 
 
 def wait_for(service: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             if httpx.get(f"{service}/healthz/ready").status_code == 200:
@@ -165,7 +165,7 @@ def wait_for(service: str) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.2)
-    pytest.fail("the service did not become ready in 30 s")
+    pytest.fail("the service did not become ready in 120 s")
 
 
 @pytest.fixture

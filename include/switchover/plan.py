@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from switchover.approval import Gate
 from switchover.build.spec import Build
 from switchover.errors import PlanError
 from switchover.indexes import AnyIndex
@@ -105,8 +106,8 @@ class Hold(Part):
     minutes: float = Field(20, gt=0, description="Length; 15 to 30 unless the plan is a sandbox plan.")
     max_minutes: float = Field(30, gt=0, description="Length with every extension.")
     tick_s: float = Field(15, gt=0, description="Seconds between two looks.")
-    on_unaccepted: Literal["rollback", "extend"] = Field(
-        "rollback", description="What follows when the end is neither accepted nor a stop."
+    on_unaccepted: Literal["rollback", "extend", "ask"] = Field(
+        "rollback", description="What follows when the end is neither accepted nor a stop; `ask`: a person decides."
     )
 
 
@@ -167,6 +168,9 @@ class Plan(Part):
     rehearsal: Rehearsal = Field(default_factory=Rehearsal)
     retire: Retire = Field(default_factory=Retire)
     rules: Rules = Field(default_factory=Rules)
+    approve: list[Gate] = Field(default_factory=list, description="Where people decide; see docs/approvals.md.")
+    approvers: Literal[1, 2] = Field(1, description="How many different persons must approve.")
+    approve_minutes: float = Field(30, gt=0, le=720, description="How long people have; no answer is the safe end.")
     notify: list[Channel] = Field(default_factory=list, description="Who is told of what; see docs/notifications.md.")
     evidence: str = Field(
         "evidence",
@@ -196,8 +200,14 @@ class Plan(Part):
             raise ValueError(f"writers: names must differ; found {', '.join(names)}")
         if self.warm.max_rounds < self.warm.min_rounds:
             raise ValueError("warm: max_rounds is below min_rounds")
+        if Gate.ON_UNACCEPTED in self.approve and self.hold.on_unaccepted == "extend":
+            raise ValueError("approve: on_unaccepted asks a person, hold.on_unaccepted extends; allowed: one of them")
         self.check_hold(self.hold.minutes)
         return self
+
+    def asks(self, gate: Gate) -> bool:
+        """Whether a person decides there."""
+        return gate in self.approve or (gate is Gate.ON_UNACCEPTED and self.hold.on_unaccepted == "ask")
 
     def check_hold(self, minutes: float) -> None:
         """Refuse a hold that only a sandbox may have."""

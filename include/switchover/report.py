@@ -120,30 +120,31 @@ def rule_table(verdicts: Sequence[Mapping[str, Any]]) -> str:
 def markdown(summary: Summary) -> str:
     """The summary for people, as Markdown. Cell text is escaped; nothing of it becomes markup."""
     parts = [
-        f"# Switchover {_text(summary['id'])}",
-        f"**{summary['state']}** — {_text(summary['reason'])}",
-        f"Blue `{_text(summary['blue'])}`, Green `{_text(summary['green'])}`, pointer `{_text(summary['pointer'])}`",
+        f"# Switchover {escaped(summary['id'])}",
+        f"**{summary['state']}** — {escaped(summary['reason'])}",
+        f"Blue `{escaped(summary['blue'])}`, Green `{escaped(summary['green'])}`,"
+        f" pointer `{escaped(summary['pointer'])}`",
     ]
     for fired in summary.get("playbook", ()):
-        told = "\n".join(f"{number}. {_text(step)}" for number, step in enumerate(fired["steps"], 1))
-        parts.append(f"## What to look at first: {_text(fired['rule'])}\n\n{told}")
+        told = "\n".join(f"{number}. {escaped(step)}" for number, step in enumerate(fired["steps"], 1))
+        parts.append(f"## What to look at first: {escaped(fired['rule'])}\n\n{told}")
     if summary["ttr_s"]:
         rows = [[name, _cell(value)] for name, value in summary["ttr_s"].items()]
         rows.append(["budget", _cell(summary["ttr_budget_s"])])
-        parts.append("## Time to restore (seconds)\n\n" + _markdown_table(["part", "seconds"], rows))
+        parts.append("## Time to restore (seconds)\n\n" + markdown_table(["part", "seconds"], rows))
     steps = [[s["name"], _cell(s["seconds"]), _cell(s["ok"]), s["note"]] for s in summary["steps"]]
-    parts.append("## Steps\n\n" + _markdown_table(["step", "seconds", "ok", "note"], steps))
+    parts.append("## Steps\n\n" + markdown_table(["step", "seconds", "ok", "note"], steps))
     checks = [[c["name"], _cell(c["ok"]), c["found"], c["expected"]] for c in summary["checks"]]
-    parts.append("## Checks\n\n" + _markdown_table(["check", "ok", "found", "expected"], checks))
+    parts.append("## Checks\n\n" + markdown_table(["check", "ok", "found", "expected"], checks))
     verdicts = [[v["gate"], *(_cell(v.get(column)) for column in RULE_COLUMNS)] for v in summary["verdicts"]]
-    parts.append("## Verdicts\n\n" + _markdown_table(["gate", *RULE_COLUMNS], verdicts))
+    parts.append("## Verdicts\n\n" + markdown_table(["gate", *RULE_COLUMNS], verdicts))
     writers = [
         [w["name"], *(_cell(w[key]) for key in ("frozen_at", "resumed_at", "resumed_on", "held"))]
         for w in summary["writers"]
     ]
-    parts.append("## Writers\n\n" + _markdown_table(["writer", "frozen", "resumed", "on", "held"], writers))
+    parts.append("## Writers\n\n" + markdown_table(["writer", "frozen", "resumed", "on", "held"], writers))
     if summary["staleness"]:
-        parts.append("## What Blue would have lacked\n\n" + _markdown_table(["tick", *STALENESS], _stale(summary)))
+        parts.append("## What Blue would have lacked\n\n" + markdown_table(["tick", *STALENESS], _stale(summary)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -225,7 +226,8 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _text(value: Any) -> str:
+def escaped(value: Any) -> str:
+    """Text that Markdown shows as it is."""
     text = str(value).replace("\n", " ")
     for mark in "\\`*_|<>[]":
         text = (
@@ -236,9 +238,10 @@ def _text(value: Any) -> str:
     return text
 
 
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose cells are escaped; ``none`` without rows."""
     if not rows:
         return "none"
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
-    lines += [" | ".join(_text(cell) for cell in row) for row in rows]
+    lines += [" | ".join(escaped(cell) for cell in row) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)

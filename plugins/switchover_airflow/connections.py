@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException
 from switchover.clients import aws_config
 from switchover.edge import Connection, Edge
 from switchover.errors import ConnectionMissing
+from switchover_airflow.links import page_of
 
 
 def airflow_edge() -> Edge:
@@ -25,7 +26,7 @@ def airflow_edge() -> Edge:
         except AirflowException as error:
             raise _missing(conn_id) from error
 
-    return Edge(connections=get, builders=BUILDERS)
+    return Edge(connections=get, builders=BUILDERS, page=page_of)
 
 
 async def airflow_edge_async(conn_ids: Iterable[str], *, optional: Iterable[str] = ()) -> Edge:
@@ -48,7 +49,7 @@ async def airflow_edge_async(conn_ids: Iterable[str], *, optional: Iterable[str]
             raise _missing(conn_id)
         return found[conn_id]
 
-    return Edge(connections=get, builders=BUILDERS)
+    return Edge(connections=get, builders=BUILDERS, page=page_of)
 
 
 def aws_client(connection: Connection, service: str) -> Any:

@@ -25,5 +25,16 @@ class SwitchoverLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """The "Switchover" tab of the DAG run."""
-        base = conf.get("api", "base_url", fallback="").rstrip("/")
-        return f"{base}/dags/{quote(ti_key.dag_id)}/runs/{quote(ti_key.run_id)}/plugin/switchover"
+        return tab_of(ti_key.dag_id, ti_key.run_id)
+
+
+def page_of(switchover_id: str) -> str:
+    """The same tab by the run's id in the ledger; empty where nobody has said where Airflow is."""
+    service, _, run_id = switchover_id.partition(":")
+    return tab_of(f"switchover__{service}", run_id) if conf.get("api", "base_url", fallback="") else ""
+
+
+def tab_of(dag_id: str, run_id: str) -> str:
+    """Address of the "Switchover" tab of a DAG run."""
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    return f"{base}/dags/{quote(dag_id)}/runs/{quote(run_id)}/plugin/switchover"

@@ -51,6 +51,54 @@ def test_the_checklist_in_its_order(dag: DAG) -> None:
     assert dag.get_task("evidence").upstream_task_ids == {"unfreeze", "rollback", "abort"}
 
 
+def test_a_plan_that_asks_nobody_has_the_checklist_and_nothing_else(dag: DAG) -> None:
+    edges = {task.task_id: task.downstream_task_ids for task in dag.tasks}
+    assert edges == {
+        "preflight": {"freeze", "outcome"},
+        "freeze": {"verify"},
+        "verify": {"warm"},
+        "warm": {"acceptance_gate"},
+        "acceptance_gate": {"flip", "abort"},
+        "flip": {"hold"},
+        "hold": {"gate"},
+        "gate": {"unfreeze", "rollback"},
+        "unfreeze": {"evidence"},
+        "rollback": {"evidence"},
+        "abort": {"evidence"},
+        "evidence": {"outcome"},
+        "outcome": {"restore"},
+        "restore": set(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asks", "tasks"),
+    [
+        ("approve: [before_flip]", {"approve_flip": ("warm", "acceptance_gate")}),
+        ("approve: [before_unfreeze]", {"approve_unfreeze": ("hold", "gate")}),
+        ("approve: [on_unaccepted]", {"approve_unfreeze": ("hold", "gate")}),
+        (
+            "approve: [before_flip, before_unfreeze, on_unaccepted]",
+            {"approve_flip": ("warm", "acceptance_gate"), "approve_unfreeze": ("hold", "gate")},
+        ),
+    ],
+)
+def test_a_question_stands_before_the_gate_that_decides(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asks: str, tasks: dict[str, tuple[str, str]]
+) -> None:
+    plans = plans_in(tmp_path)
+    text = (plans / "docs.yaml").read_text()
+    (plans / "docs.yaml").write_text(f"{text}\n{asks}\n")
+    dag = bag_of(monkeypatch, plans).dags["switchover__docs"]
+    assert {task.task_id for task in dag.tasks if task.task_id.startswith("approve")} == set(tasks)
+    for task_id, (before, gate) in tasks.items():
+        task = dag.get_task(task_id)
+        assert (task.upstream_task_ids, task.downstream_task_ids) == ({before}, {gate})
+        assert task.trigger_rule == "all_success", "it asks nobody when the step before it has failed"
+        assert dag.get_task(gate).upstream_task_ids == {task_id}
+        assert dag.get_task(gate).trigger_rule == "all_done"
+
+
 def test_gates_and_ends_run_whatever_happened_before(dag: DAG) -> None:
     for task_id in ("acceptance_gate", "gate", "evidence", "outcome"):
         assert dag.get_task(task_id).trigger_rule == "all_done", task_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import TriggerEvent
 
 from switchover_airflow.sensors.hold import HoldSensor
+from switchover_airflow.triggers.answer import AnswerTrigger
 from switchover_airflow.triggers.hold import HoldTrigger
 from tests.airflow.conftest import ROOT
 
+UUID = "01890a5d-ac96-774b-bcce-b302099a8057"
 ARGUMENTS: dict[str, Any] = {
     "ledger_conn_id": "no_such_ledger",
     "switchover_id": "docs:1",
@@ -48,9 +51,20 @@ def test_the_trigger_survives_its_journey() -> None:
     assert HoldTrigger(**arguments).serialize() == (path, arguments)
 
 
-def test_a_trigger_that_cannot_watch_says_so_as_an_event() -> None:
+def test_the_trigger_of_a_question_survives_its_journey() -> None:
+    more = {"gate": "before_flip", "ti_id": UUID, "told": "Flip?"}
+    path, arguments = AnswerTrigger(**ARGUMENTS, **more).serialize()
+    assert path == f"{AnswerTrigger.__module__}.{AnswerTrigger.__qualname__}"
+    assert json.loads(json.dumps(arguments)) == arguments
+    assert AnswerTrigger(**arguments).serialize() == (path, arguments)
+
+
+@pytest.mark.parametrize("more", [{}, {"gate": "before_flip", "ti_id": UUID, "told": ""}])
+def test_a_trigger_that_cannot_watch_says_so_as_an_event(more: dict[str, str]) -> None:
+    trigger = AnswerTrigger if more else HoldTrigger
+
     async def first() -> TriggerEvent:
-        return await anext(HoldTrigger(**ARGUMENTS).run())
+        return await anext(trigger(**ARGUMENTS, **more).run())
 
     event = asyncio.run(first())
     assert event.payload["end"] == "error"

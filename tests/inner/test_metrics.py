@@ -63,7 +63,8 @@ def test_a_run_that_was_rolled_back_has_every_metric(ledger: Ledger) -> None:
     assert told(ledger)["switchover.live_arm", "docs_v2"] == 1
     body = {"rule": "coverage", "outcome": "FAIL", "value": 0.5, "bound": 0.6, "margin": -0.1}
     ledger.journal.judged(RUN, gate="stop", tick=3, verdicts=[body])
-    ledger.approvals.ask(RUN, "before_flip", seat=1, subject="s", until=now)
+    assert ledger.approvals.ask(RUN, "before_flip", seat=1, subject="s", until=now)
+    assert not ledger.approvals.ask(RUN, "before_flip", seat=1, subject="other", until=now)
     assert told(ledger)["switchover.approval.waiting", "before_flip"] == 1
     ledger.approvals.answer(RUN, "before_flip", seat=1, answer="approved", by="anna")
     ledger.approvals.answer(RUN, "before_flip", seat=1, answer="rejected", by="bert")

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+from switchover.approval import Gate
 from switchover.errors import PlanError
 from switchover.plan import load_plan, plan_schema
 
@@ -162,3 +163,24 @@ def test_channels_name_connections_that_a_run_does_not_need(tmp_path: Path) -> N
 def test_a_channel_that_cannot_be_is_refused(tmp_path: Path, before: str, after: str, told: str) -> None:
     (tmp_path / "chat.j2").write_text("{{ title }}")
     assert told in refusal(tmp_path, GOOD + NOTIFY.replace(before, after))
+
+
+def test_where_people_decide(tmp_path: Path) -> None:
+    assert not any(load_plan(write(tmp_path)).asks(gate) for gate in Gate)
+    plan = load_plan(write(tmp_path, GOOD + "approve: [before_flip, on_unaccepted]\napprovers: 2\n"))
+    assert [gate for gate in Gate if plan.asks(gate)] == [Gate.BEFORE_FLIP, Gate.ON_UNACCEPTED]
+    asks = load_plan(write(tmp_path, GOOD + "hold: {on_unaccepted: ask}\n"))
+    assert [gate for gate in Gate if asks.asks(gate)] == [Gate.ON_UNACCEPTED]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("approve: [lunch]\n", "approve.0: found 'lunch'; allowed: 'before_flip', 'before_unfreeze'"),
+        ("approvers: 3\n", "approvers: found 3; allowed: 1 or 2"),
+        ("approve_minutes: 0\n", "approve_minutes: found 0"),
+        ("approve: [on_unaccepted]\nhold: {on_unaccepted: extend}\n", "allowed: one of them"),
+    ],
+)
+def test_an_approval_that_cannot_be_is_refused(tmp_path: Path, more: str, told: str) -> None:
+    assert told in refusal(tmp_path, GOOD + more)

@@ -25,9 +25,9 @@ class Approvals:
     def ask(self, run: str, gate: str, *, seat: int, subject: str, until: datetime) -> bool:
         """Write a question down; false when it was asked before, and then it stands as it was."""
         values = {"run": run, "gate": gate, "seat": seat, "subject": subject, "until": until}
+        insert = postgresql.insert(table).values(values).on_conflict_do_nothing().returning(table.c.seat)
         with self._db.transaction() as connection:
-            done = connection.execute(postgresql.insert(table).values(values).on_conflict_do_nothing())
-            return bool(done.rowcount)
+            return connection.execute(insert).scalar_one_or_none() is not None
 
     def answer(self, run: str, gate: str, *, seat: int, answer: str, by: str | None) -> None:
         """Write an answer down; the first one stands."""

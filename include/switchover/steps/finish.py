@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from switchover.approval import Gate
 from switchover.errors import StateConflict
+from switchover.judge import Outcome
 from switchover.ledger import RunRow
 from switchover.protocol import Decision, State
 from switchover.steps.act import observe, settle
-from switchover.steps.flip import accepted
+from switchover.steps.flip import accepted, permitted
 from switchover.steps.resume import held_lines, resume_writers, unresumed
 from switchover.steps.switch import Switch
 
@@ -23,9 +25,9 @@ def promote_or_roll_back(switch: Switch) -> Decision | None:
         return row.decision
     switch.lead(wait=True)
     row = switch.row
-    passed, why = accepted(switch, "hold")
+    passed, why = may_stay(switch)
     if row.state is State.HOLDING and passed:
-        decision = switch.decide(Decision.PROMOTE, reason="every rule passes").decision
+        decision = switch.decide(Decision.PROMOTE, reason=why).decision
         switch.hand_over()
     else:
         reason = _why_back(switch, why)
@@ -33,6 +35,24 @@ def promote_or_roll_back(switch: Switch) -> Decision | None:
         switch.ledger.runs.stamp(switch.id, "judged_at")
     switch.say(f"gate: {switch.row.decision.value if switch.row.decision else 'undecided'}: {switch.row.reason}")
     return decision
+
+
+def may_stay(switch: Switch) -> tuple[bool, str]:
+    """Whether Green may stay, and why: by the rules, by a person, or by both, as the plan says.
+
+    A stop rule that fired, also while people were thinking, lets nobody promote.
+    """
+    stops = switch.ledger.journal.verdicts(switch.id, gate="stop", latest=True)
+    if any(row["outcome"] == Outcome.FAIL.value for row in stops):
+        return False, "a stop rule fired"
+    held, why = accepted(switch, "hold")
+    if held:
+        allowed, by_whom = permitted(switch, Gate.BEFORE_UNFREEZE)
+        return allowed, "; ".join(filter(None, ("every rule passes", by_whom))) if allowed else by_whom
+    if switch.plan.asks(Gate.ON_UNACCEPTED):
+        allowed, by_whom = permitted(switch, Gate.ON_UNACCEPTED)
+        return allowed, f"{by_whom}; {why}"
+    return False, why
 
 
 def _why_back(switch: Switch, unaccepted: str) -> str:

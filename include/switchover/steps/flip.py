@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from switchover.approval import Gate, standing
 from switchover.errors import InvariantBroken, StateConflict
 from switchover.judge import Outcome
 from switchover.ledger import Ledger
@@ -21,6 +22,14 @@ def accepted(switch: Switch, gate: str) -> tuple[bool, str]:
     return not bad, "; ".join(f"{row['rule']} {row['outcome']}: {row['body']['detail']}" for row in bad)
 
 
+def permitted(switch: Switch, gate: Gate) -> tuple[bool, str]:
+    """Whether people allow what follows a gate, and who; a gate that asks nobody allows it."""
+    if not switch.plan.asks(gate):
+        return True, ""
+    found = standing(switch.questions(gate), gate=gate, approvers=switch.plan.approvers)
+    return found.approved, found.why
+
+
 def flip_or_abort(switch: Switch) -> bool:
     """The acceptance gate: true when the flip may go ahead. Fails closed; a refusal is written down."""
     row = switch.row
@@ -29,13 +38,14 @@ def flip_or_abort(switch: Switch) -> bool:
     if row.decision is not None:
         return False
     passed, why = accepted(switch, "acceptance")
+    allowed, by_whom = permitted(switch, Gate.BEFORE_FLIP)
     missing = no_way_back(switch)
-    if row.state is State.WARMED and passed and missing is None:
-        switch.say("acceptance gate: every rule passes")
+    if row.state is State.WARMED and passed and allowed and missing is None:
+        switch.say("; ".join(filter(None, ("acceptance gate: every rule passes", by_whom))))
         return True
     why = missing if passed and missing else why
     broken = next((step for step in switch.ledger.journal.steps(switch.id) if step["ok"] is False), None)
-    reason = f"{broken['name']}: {broken['note']}" if broken else f"acceptance gate: {why}"
+    reason = f"{broken['name']}: {broken['note']}" if broken else f"acceptance gate: {why or by_whom}"
     switch.lead()
     switch.decide(Decision.ROLL_BACK, reason=reason)
     switch.hand_over()
@@ -57,7 +67,7 @@ def flip(switch: Switch) -> str:
     with switch.step("flip") as note:
         row = switch.row
         if row.state is State.WARMED:
-            if not accepted(switch, "acceptance")[0]:
+            if not (accepted(switch, "acceptance")[0] and permitted(switch, Gate.BEFORE_FLIP)[0]):
                 raise StateConflict(f"switchover {switch.id!r}: the acceptance gate has not passed; not flipped")
             if missing := no_way_back(switch):
                 raise InvariantBroken(f"switchover {switch.id!r}: {missing}; not flipped")

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from switchover.approval import Gate
 from switchover.errors import LeaseLost, LedgerUnreachable, SwitchoverError
 from switchover.evidence import Evidence, SignalSample
 from switchover.heartbeat import Heartbeat
@@ -39,9 +40,14 @@ class End(str, Enum):
     ACCEPTED = "accepted"
     STOPPED = "stopped"
     UNACCEPTED = "unaccepted"
+    OPEN = "open"  # not accepted, and the plan has a person decide
+    UNANSWERED = "unanswered"  # a person was asked, and the time for an answer is over
     MOVED = "moved"
     LEASE_LOST = "lease_lost"
     OVERTAKEN = "overtaken"
+
+
+HELD = (End.ACCEPTED, End.OPEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,22 +129,24 @@ def _begin(switch: Switch) -> int:
 
 
 def _longest_s(switch: Switch) -> float:
-    """Seconds until the hold must be over, with every extension and the hand-over to the gate."""
+    """Seconds until the hold must be over, with every extension, every answer and the hand-over to the gate."""
     row, plan = switch.row, switch.plan
     longest = timedelta(minutes=max(plan.hold.max_minutes, row.hold_minutes))
     over = (row.flipped_at or row.opened_at) + longest
+    over = max(over, row.hold_until or over)
     return (over - switch.ledger.now()).total_seconds() + plan.handover_s
 
 
 def _finish(switch: Switch, tick: Tick) -> Tick:
-    """An accepted hold leaves the lease to the gate; any other leaves it to run out."""
-    if tick.end is End.ACCEPTED:
+    """A hold that may lead to a promotion leaves the lease to the next task; any other leaves it to run out."""
+    if tick.end in HELD:
         try:
             switch.hand_over()
         except LeaseLost as error:
             tick = replace(tick, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
-    switch.ledger.journal.step_ended(switch.id, PHASE, ok=tick.end is End.ACCEPTED, note=tick.line)
-    if tick.end is not End.ACCEPTED:
+    held = tick.end in HELD
+    switch.ledger.journal.step_ended(switch.id, PHASE, ok=held, note=tick.line)
+    if not held:
         switch.tell(Event.STOP, tick.line)
     return tick
 
@@ -204,8 +212,10 @@ def _judge_stop(
 def _judge_end(
     switch: Switch, row: RunRow, number: int, samples: list[SignalSample | None], canaries: Sequence[Verdict]
 ) -> Tick:
-    """The hold is over: accept, extend once more, or say that Green is not accepted."""
+    """The hold is over: accept, extend once more, leave it to a person, or say that Green is not accepted."""
     plan = switch.plan
+    if any(question["answered_at"] is None for question in switch.questions()):
+        return Tick(number=number, outcome=Outcome.INCONCLUSIVE, line="nobody answered in time", end=End.UNANSWERED)
     rows = switch.ledger.evidence.rows(switch.id, phase=PHASE)
     verdicts = judge_acceptance(
         Evidence.from_rows(rows, switch.gold.ids),
@@ -226,6 +236,8 @@ def _judge_end(
         switch.ledger.runs.stamp(switch.id, hold_until=until)
         switch.say(f"not accepted yet ({line}); extended until {until:%H:%M:%S} UTC")
         return Tick(number=number, outcome=outcome, line=line)
+    if plan.asks(Gate.ON_UNACCEPTED):
+        return Tick(number=number, outcome=outcome, line=f"not accepted, a person decides: {line}", end=End.OPEN)
     switch.ledger.runs.stamp(switch.id, "judged_at")
     return Tick(number=number, outcome=outcome, line=line, end=End.UNACCEPTED)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from switchover.approval import Gate
 from switchover.arms import ArmClient
 from switchover.corpus import sql_corpus
 from switchover.edge import Edge
@@ -206,6 +207,12 @@ class Switch:
         if self._lease is None:
             raise LeaseLost(f"switchover {self.id!r}: this process has not taken the lease of {self.row.pointer}")
         return self._lease
+
+    def questions(self, gate: Gate | None = None) -> list[Mapping[str, Any]]:
+        """What people were asked; nothing is read where the plan asks nobody."""
+        if not any(self.plan.asks(each) for each in Gate):
+            return []
+        return self.ledger.approvals.of(self.id, gate=gate)
 
     def renew_lease(self) -> Lease:
         """Renew the lease that this process leads under; ``LeaseLost`` when it ran out or another epoch began."""

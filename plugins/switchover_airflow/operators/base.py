@@ -17,6 +17,7 @@ from switchover_airflow.connections import airflow_edge
 from switchover_airflow.links import SwitchoverLink
 
 if TYPE_CHECKING:
+    from switchover_airflow.operators.approve import ApproveOperator
     from switchover_airflow.sensors.hold import HoldSensor
 
 #: A server that does not answer is asked again at once; what a person must mend is not.
@@ -31,7 +32,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
 
 
 @contextlib.contextmanager
-def open_switch(task: StepOperator | GateOperator | HoldSensor) -> Iterator[Switch]:
+def open_switch(task: StepOperator | GateOperator | HoldSensor | ApproveOperator) -> Iterator[Switch]:
     """The task's switchover; a run that preflight did not open is skipped."""
     edge = airflow_edge()
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from switchover.steps.hold import End
+from switchover.steps.hold import HELD
 from switchover_airflow.links import SwitchoverLink
 from switchover_airflow.operators.base import open_switch
 from switchover_airflow.triggers.hold import HoldTrigger
@@ -48,6 +48,6 @@ class HoldSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, str]) -> str:
         """Returns the last look's line, or fails with it."""
-        if event["end"] != End.ACCEPTED.value:
+        if event["end"] not in HELD:
             raise AirflowFailException(f"Green did not hold ({event['end']}): {event['line']}")
         return event["line"]

@@ -47,6 +47,34 @@ async function follow() {
   setTimeout(follow, EVERY_MS);
 }
 
+// "Roll back now": the break-glass DAG is triggered through Airflow's own API, as the user who is logged in and with
+// that user's rights. JSON from the same origin only: another site can neither send it nor bring the login along.
+const REFUSED = { 401: "you are not logged in any more", 403: "you have no right to trigger it", 404: "there is no such DAG", 409: "it runs already" };
+
+async function trigger(button) {
+  const told = button.parentElement.querySelector("[data-told]");
+  button.disabled = true;
+  told.textContent = "Asking Airflow …";
+  try {
+    const answer = await fetch(button.dataset.trigger, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      credentials: "same-origin",
+      body: JSON.stringify({ logical_date: null, conf: {}, note: "Roll back now, from the review page" }),
+    });
+    if (answer.ok) { told.textContent = `${button.dataset.dag} is running; this page follows it.`; return; }
+    told.textContent = `Not triggered: ${button.dataset.dag}: ${REFUSED[answer.status] || `Airflow answered ${answer.status}`}.`;
+  } catch {
+    told.textContent = "Not triggered: Airflow did not answer.";
+  }
+  button.disabled = false;
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-trigger]");
+  if (button) trigger(button);
+});
+
 follow_theme();
 addEventListener("storage", follow_theme);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh().catch(() => {}); });

@@ -1,0 +1,66 @@
+"""What people are asked, and what their answers come to. Pure: rows of the ledger in, a standing out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Gate(str, Enum):
+    """Where a run may wait for people."""
+
+    BEFORE_FLIP = "before_flip"  # every rule passes; without an answer the run is aborted
+    BEFORE_UNFREEZE = "before_unfreeze"  # Green has held; without an answer it is rolled back
+    ON_UNACCEPTED = "on_unaccepted"  # Green neither held nor stopped; without an answer it is rolled back
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Answer(str, Enum):
+    """How a question ended."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    VOID = "void"  # plan, manifests or gold set changed while somebody thought
+    NONE = "no answer"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a gate's question is. ``seat`` is the person that it waits for, counted from 1; ``None`` when decided."""
+
+    approved: bool
+    seat: int | None
+    why: str
+
+
+def standing(rows: Sequence[Mapping[str, Any]], *, gate: Gate, approvers: int) -> Standing:
+    """Approved only by as many different persons as the plan asks for, of one and the same subject.
+
+    ``rows`` are the gate's questions in the ledger. Anything but an approval decides against.
+    """
+    for row in rows:
+        if row["answered_at"] is not None and row["answer"] != Answer.APPROVED.value:
+            by = f" by {row['answered_by']}" if row["answered_by"] else ""
+            return Standing(approved=False, seat=None, why=f"{gate}: {row['answer']}{by}{WHY.get(row['answer'], '')}")
+    if len({row["subject"] for row in rows}) > 1:
+        return Standing(approved=False, seat=None, why=f"{gate}: void: the questions are not of one subject")
+    people = sorted({row["answered_by"] for row in rows if row["answered_by"]})
+    if len(people) >= approvers:
+        return Standing(approved=True, seat=None, why=f"{gate}: approved by {', '.join(people)}")
+    if not rows:
+        return Standing(approved=False, seat=1, why=f"{gate}: nobody was asked")
+    by = f", so far by {', '.join(people)}" if people else ""
+    return Standing(approved=False, seat=len(people) + 1, why=f"{gate}: waits for {approvers - len(people)} more{by}")
+
+
+WHY = {
+    Answer.VOID.value: ": plan, manifests or gold set have changed since it was asked",
+    Answer.NONE.value: " in time",
+}

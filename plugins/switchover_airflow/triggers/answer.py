@@ -1,0 +1,118 @@
+"""Keeps a run watched while people think: the hold goes on, or before the flip the lease is kept. Moves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from airflow.observability import stats
+from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from switchover.approval import Gate
+from switchover.errors import SwitchoverError
+from switchover.notify import Event
+from switchover.steps.approve import waiting
+from switchover.steps.switch import Switch
+from switchover_airflow import metrics
+from switchover_airflow.connections import airflow_edge_async
+
+
+class AnswerTrigger(BaseTrigger):
+    """Fires when the watch ends before an answer, or finds an answer that the task did not get.
+
+    Airflow resumes the task itself as soon as somebody answers, and this trigger is cancelled then. An answer
+    that came before the task was deferred would be missed, so each look asks for one as well.
+
+    :param ledger_conn_id: connection of the ledger
+    :param switchover_id: the run to watch
+    :param connection_ids: every connection that the run's plan needs
+    :param channel_ids: connections that only telling people needs
+    :param gate: what is asked
+    :param ti_id: the task instance that holds the question
+    :param told: one line for the channels; empty when they were told of this question before
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger_conn_id: str,
+        switchover_id: str,
+        connection_ids: list[str],
+        channel_ids: list[str],
+        gate: str,
+        ti_id: str,
+        told: str,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.arguments = {
+            "ledger_conn_id": ledger_conn_id,
+            "switchover_id": switchover_id,
+            "connection_ids": connection_ids,
+            "channel_ids": channel_ids,
+            "gate": gate,
+            "ti_id": ti_id,
+            "told": told,
+        }
+        self.ledger_conn_id = ledger_conn_id
+        self.switchover_id = switchover_id
+        self.connection_ids = connection_ids
+        self.channel_ids = channel_ids
+        self.gate = Gate(gate)
+        self.ti_id = UUID(ti_id)
+        self.told = told
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """See ``BaseTrigger``."""
+        return "switchover_airflow.triggers.answer.AnswerTrigger", self.arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yields one event: ``{"end", "line"}``, or the answer as Airflow itself would hand it over."""
+        try:
+            edge = await airflow_edge_async(self.connection_ids, optional=self.channel_ids)
+        except SwitchoverError as error:
+            yield _event(end="error", line=str(error))
+            return
+        try:
+            switch = Switch.open(
+                edge=edge, ledger=self.ledger_conn_id, id=self.switchover_id, actor=f"airflow trigger {self.gate}"
+            )
+            if self.told:
+                switch.tell(Event.APPROVAL_WANTED, self.told)
+            async with contextlib.aclosing(waiting(switch, self.gate)) as ticks:
+                async for tick in ticks:
+                    self.log.info("%s", tick.line)
+                    if tick.end is not None:
+                        yield _event(end=tick.end.value, line=tick.line)
+                        return
+                    if found := await self._answer():
+                        yield _event(**found)
+                        return
+                    await asyncio.to_thread(metrics.send, switch.ledger, switch.id, gauge=stats.gauge)
+        except SwitchoverError as error:
+            yield _event(end="error", line=f"{type(error).__name__}: {error}")
+        finally:
+            await asyncio.to_thread(edge.close)
+
+    async def _answer(self) -> dict[str, Any] | None:
+        try:
+            found = await asyncio.to_thread(get_hitl_detail_content_detail, self.ti_id)
+        except Exception as error:  # noqa: BLE001  (the watch does not end for want of this look)
+            self.log.warning("cannot ask Airflow for an answer: %s", type(error).__name__)
+            return None
+        if not found.response_received or not found.chosen_options:
+            return None
+        user = found.responded_by_user
+        by = {"id": user.id, "name": user.name} if user is not None else None
+        return {
+            "chosen_options": list(found.chosen_options),
+            "responded_by_user": by,
+            "responded_at": found.responded_at,
+        }
+
+
+def _event(**payload: Any) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]
