@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import wait
 from typing import Any
 
 from confluent_kafka import Consumer, Producer
@@ -46,7 +47,8 @@ class KafkaWorld(World):
         self.move(BLUE)
 
     def tear_down(self) -> None:
-        self.admin.delete_topics(self.topics)
+        # Waited for: an answer that comes when this world is garbage would end the client in the client's own thread.
+        wait(self.admin.delete_topics(self.topics).values(), timeout=10)
 
     def spec(self) -> dict[str, Any]:
         groups = {BLUE: f"{self.name}-blue", GREEN: f"{self.name}-green", "elsewhere": f"{self.name}-else"}

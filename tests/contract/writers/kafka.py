@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from typing import Any
 
 from confluent_kafka import Consumer, Producer
@@ -87,4 +88,5 @@ class KafkaGroupWriterWorld(WriterWorld):
 
     def tear_down(self) -> None:
         self.end()
-        self.admin.delete_topics([self.topic])
+        # Waited for: an answer that comes when this world is garbage would end the client in the client's own thread.
+        wait(self.admin.delete_topics([self.topic]).values(), timeout=10)
