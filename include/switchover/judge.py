@@ -13,9 +13,9 @@ from switchover.rules import Rules
 from switchover.settle import Case
 from switchover.stopping import Watch, stop
 from switchover.traffic import Signals, Traffic
-from switchover.verdict import Outcome, Verdict, worst
+from switchover.verdict import Outcome, Verdict, decisive, worst
 
-__all__ = ["Outcome", "Verdict", "judge_acceptance", "judge_stop", "worst"]
+__all__ = ["Outcome", "Verdict", "decisive", "judge_acceptance", "judge_stop", "worst"]
 
 
 def judge_acceptance(

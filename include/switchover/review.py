@@ -21,6 +21,7 @@ from switchover.course import Course, Where, course, where
 from switchover.errors import SwitchoverError
 from switchover.gaps import missing_records
 from switchover.headline import headline
+from switchover.judge import decisive
 from switchover.ledger import Ledger, RunRow
 from switchover.pins import PIN_NAMES, changed_pins
 from switchover.plan import Plan
@@ -260,9 +261,8 @@ def _traffic(ledger: Ledger, row: RunRow) -> list[Traffic]:
 
 
 def _playbook(facts: Summary) -> list[dict[str, Any]]:
-    """After a rollback or an abort: what to look at first, for each rule that did not pass."""
+    """After a rollback or an abort: what to look at first, for each rule that decided against Green."""
     if facts["state"] not in (State.ROLLED_BACK.value, State.ABORTED.value, State.ROLLING_BACK.value):
         return []
-    fired = [v for v in facts["gate"] if v.get("outcome") != "PASS" and v.get("rule") in PLAYBOOK]
-    fired.sort(key=lambda verdict: verdict.get("outcome") != "FAIL")
+    fired = [v for v in decisive(facts["gate"], lambda v: str(v.get("outcome"))) if v.get("rule") in PLAYBOOK]
     return [{"rule": v["rule"], "detail": v.get("detail", ""), "steps": list(PLAYBOOK[v["rule"]])} for v in fired]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from switchover.intervals import Interval
 from switchover.rules import Comparison
 
+T = TypeVar("T")
 SLACK = 1e-9  # equality passes, also where a sum of thirds misses it by a rounding
 
 
@@ -27,6 +28,7 @@ class Outcome(str, Enum):
 
 
 ORDER = tuple(Outcome)  # from best to worst
+RANKS = {outcome.value: rank for rank, outcome in enumerate(ORDER)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,13 @@ class Verdict:
 def worst(verdicts: Sequence[Verdict]) -> Outcome:
     """The worst outcome: FAIL, then ERROR, INCONCLUSIVE, PASS. No verdict at all is INCONCLUSIVE, never PASS."""
     return max((v.outcome for v in verdicts), key=ORDER.index, default=Outcome.INCONCLUSIVE)
+
+
+def decisive(verdicts: Sequence[T], outcome_of: Callable[[T], str]) -> list[T]:
+    """What a reason names: the rules that failed; only if none did, those that did not pass, worst first."""
+    bad = [verdict for verdict in verdicts if outcome_of(verdict) != Outcome.PASS.value]
+    bad.sort(key=lambda verdict: RANKS.get(outcome_of(verdict), RANKS["ERROR"]), reverse=True)
+    return [verdict for verdict in bad if outcome_of(verdict) == Outcome.FAIL.value] or bad
 
 
 def within(value: float, comparison: Comparison, bound: float) -> bool:

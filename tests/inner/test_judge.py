@@ -9,7 +9,7 @@ import pytest
 from judge_cases import by_rule, evidence, failed, number, on_green, probes, row, sample
 
 from switchover.evidence import Expected
-from switchover.judge import Outcome, Verdict, judge_acceptance, worst
+from switchover.judge import Outcome, Verdict, decisive, judge_acceptance, worst
 from switchover.rules import RULE_NAMES, Rules
 
 RULES = Rules()
@@ -393,3 +393,12 @@ def verdict(outcome: Outcome) -> Verdict:
 )
 def test_worst_wins_and_nothing_is_not_pass(outcomes: list[Outcome], expected: Outcome) -> None:
     assert worst([verdict(outcome) for outcome in outcomes]) is expected
+
+
+def test_a_reason_names_what_failed_and_what_could_not_be_told_only_if_nothing_failed() -> None:
+    told = {"coverage": "PASS", "cache_poison": "INCONCLUSIVE", "http_5xx": "ERROR", "flip_rate": "FAIL"}
+    assert decisive(list(told), told.__getitem__) == ["flip_rate"]
+    told["flip_rate"] = "PASS"
+    assert decisive(list(told), told.__getitem__) == ["http_5xx", "cache_poison"], "the worst first"
+    assert decisive(["coverage"], told.__getitem__) == []
+    assert decisive(["half"], lambda _: "half-written") == ["half"], "what nobody can read is no pass"

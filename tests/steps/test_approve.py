@@ -169,8 +169,9 @@ def test_a_stop_rule_beats_an_approval(world: World) -> None:
     switch = held(world, asking(world, "before_unfreeze"))
     ask(switch, Gate.BEFORE_UNFREEZE, **same(switch))
     says(switch, Gate.BEFORE_UNFREEZE, "anna")
-    body = {"rule": "http_5xx", "outcome": "FAIL", "detail": "5 % <= 1 %"}
-    switch.ledger.journal.judged(switch.id, gate="stop", tick=1, verdicts=[body])
+    failed = {"rule": "http_5xx", "outcome": "FAIL", "detail": "5 % <= 1 %"}
+    open_end = {"rule": "cache_poison", "outcome": "INCONCLUSIVE", "detail": "no cache was seen"}
+    switch.ledger.journal.judged(switch.id, gate="stop", tick=1, verdicts=[open_end, failed])
     assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
     assert switch.row.reason == "stop rule: http_5xx FAIL: 5 % <= 1 %"
 

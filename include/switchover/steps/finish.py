@@ -42,8 +42,7 @@ def may_stay(switch: Switch) -> tuple[bool, str]:
 
     A stop rule that fired, also while people were thinking, lets nobody promote.
     """
-    stops = switch.ledger.journal.verdicts(switch.id, gate="stop", latest=True)
-    if any(row["outcome"] == Outcome.FAIL.value for row in stops):
+    if _stop_fired(switch):
         return False, "a stop rule fired"
     held, why = accepted(switch, "hold")
     if held:
@@ -55,10 +54,14 @@ def may_stay(switch: Switch) -> tuple[bool, str]:
     return False, why
 
 
+def _stop_fired(switch: Switch) -> bool:
+    stops = switch.ledger.journal.verdicts(switch.id, gate="stop", latest=True)
+    return any(row["outcome"] == Outcome.FAIL.value for row in stops)
+
+
 def _why_back(switch: Switch, unaccepted: str) -> str:
-    stopped, why = accepted(switch, "stop")
-    if not stopped and "FAIL" in why:
-        return f"stop rule: {why}"
+    if _stop_fired(switch):
+        return f"stop rule: {accepted(switch, 'stop')[1]}"
     hold = next((step for step in switch.ledger.journal.steps(switch.id) if step["name"] == "hold"), None)
     if hold is not None and hold["ok"] is False:
         return f"hold: {hold['note']}"

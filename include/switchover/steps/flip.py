@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from switchover.approval import Gate, standing
 from switchover.errors import InvariantBroken, StateConflict
-from switchover.judge import Outcome
+from switchover.judge import decisive
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.protocol import Decision, Kind, State
@@ -14,11 +14,11 @@ from switchover.steps.switch import Switch
 
 
 def accepted(switch: Switch, gate: str) -> tuple[bool, str]:
-    """Whether the newest verdicts of a gate all pass, and which rules do not. No verdict at all is no pass."""
+    """Whether the newest verdicts of a gate all pass, and which rules decided against. No verdict at all is no pass."""
     verdicts = switch.ledger.journal.verdicts(switch.id, gate=gate, latest=True)
     if not verdicts:
         return False, f"no verdict at the {gate} gate"
-    bad = [row for row in verdicts if row["outcome"] != Outcome.PASS.value]
+    bad = decisive(verdicts, lambda row: str(row["outcome"]))
     return not bad, "; ".join(f"{row['rule']} {row['outcome']}: {row['body']['detail']}" for row in bad)
 
 
