@@ -28,8 +28,8 @@ from switchover.plan import load_plan
 from tests.inner.test_notify import Receiver
 
 pytestmark = pytest.mark.approvals
-HOLD_S = 15
-MINUTES = 2
+HOLD_S = 40
+MINUTES = 1
 DATAGRAM = re.compile(r"airflow\.(switchover\.[a-z_.]+),([^:]+):([^|]+)\|g")
 
 
