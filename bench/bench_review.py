@@ -3,7 +3,8 @@
 One JSON line. Each page is read from PostgreSQL and rendered, as the app that Airflow mounts does it behind the
 login. ``cold``: nothing of it was asked before; ``warm``: median of further openings. ``ratio``: the warm time ÷ that
 of a page that asks the ledger ``select 1``, in the same run. ``cpu``: median seconds of processor time, of the page and
-of its PostgreSQL process together, which other load on the machine hardly changes.
+of its PostgreSQL process together, which other load on the machine hardly changes. ``look_rows``, ``look_columns``: all
+evidence of the run as the hold needs it at each look, made of rows and read as columns; ``look_ratio`` is between them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.inner.recorded import TICKS, record
 from tests.servers import throwaway_postgres
 
 from switchover import page
+from switchover.evidence import Evidence
 from switchover.ledger import Ledger
 from switchover.review import Reviews
 
@@ -116,11 +118,14 @@ def main() -> None:
         bare()
         floor = statistics.median(clock.of(bare)[0] for _ in range(TIMES))
         found: dict[str, float | int] = {"runs": RUNS, "evidence_rows": rows, "select_1_ms": round(1000 * floor, 2)}
+        ids = ledger.evidence.questions(ID)
         pages: dict[str, Callable[[], object]] = {
             "list": lambda: show_list(1),
             "list_last": lambda: show_list(10**6),
             "run": lambda: show_run(reviews),
             "run_new_look": lambda: show_run(Reviews()),  # nothing is remembered of the look before
+            "look_rows": lambda: Evidence.from_rows(ledger.evidence.rows(ID, phase="hold"), ids),
+            "look_columns": lambda: ledger.evidence.load(ID, phase="hold", questions=ids),
         }
         for name, show in pages.items():
             found[f"{name}_cold_s"] = round(clock.of(show)[0], 3)
@@ -128,6 +133,7 @@ def main() -> None:
             warm, cpu = (statistics.median(column) for column in zip(*times, strict=True))
             found[f"{name}_warm_s"], found[f"{name}_cpu_s"] = round(warm, 3), round(cpu, 3)
             found[f"{name}_ratio"] = round(warm / floor, 1)
+        found["look_ratio"] = round(found["look_rows_warm_s"] / found["look_columns_warm_s"], 1)
         print(json.dumps(found))
 
 

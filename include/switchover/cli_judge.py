@@ -17,13 +17,12 @@ from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
 from switchover.errors import BadInput
 from switchover.evaluate import EXIT_CODES, arms_of, evaluate, judge_smoke
-from switchover.evidence import Evidence
 from switchover.gold import GoldSet, gold_json, load_gold
 from switchover.judge import judge_acceptance
 from switchover.ledger import Ledger
 from switchover.plan import Plan, load_plan
 from switchover.power import Setup, sufficiency
-from switchover.report import rule_table
+from switchover.report import load_evidence, rule_table
 from switchover.rules import Rules
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.text import table
@@ -106,12 +105,12 @@ def _replay(options: argparse.Namespace, edge: Edge) -> Result:
     row = ledger.runs.get(options.run)
     plan = row.read_plan()
     phase = options.phase or ledger.evidence.newest_phase(row.id)
-    rows = ledger.evidence.rows(row.id, phase=phase)
-    if not rows:
+    recording = load_evidence(ledger, row.id, phase=phase)
+    if recording is None:
         raise BadInput(f"switchover {row.id!r}: has no {phase} evidence to judge")
     rules = LinedYaml.read(options.rules).validate(Rules) if options.rules else plan.rules
     verdicts = judge_acceptance(
-        Evidence.from_rows(rows, ledger.evidence.questions(row.id)),
+        recording.evidence,
         rules=rules,
         signals=ledger.journal.samples(row.id) if phase == "hold" else None,
         rehearsal_ttr_s=rehearsed_seconds(ledger, row, plan),

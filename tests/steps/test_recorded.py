@@ -7,6 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from switchover.errors import BadInput
 from switchover.evidence import COLUMNS, Evidence
 from switchover.pins import PIN_NAMES
 from switchover.steps import finish
@@ -44,6 +45,15 @@ def test_a_run_leaves_all_that_its_report_needs(run: Switch) -> None:
     assert sorted(texts) == sorted(wanted)
     first = row["hits"][0]
     assert len(texts[row["arm"], first["snippet_id"]]) == first["end"] - first["start"]
+
+
+def test_another_gold_set_than_the_one_that_was_asked_is_refused(run: Switch, world: World) -> None:
+    asked = run.evidence("warm")
+    assert (len(asked.questions), asked.whole) == (len(run.gold.ids), True)
+    world.sql(f"UPDATE switchover_evidence SET question = 'gone' WHERE question = '{run.gold.ids[0]}'")
+    lost = len(asked) // len(asked.questions)
+    with pytest.raises(BadInput, match=rf"{lost} warm evidence rows are of no question of the gold set"):
+        run.evidence("warm")
 
 
 def test_columns_are_those_of_the_rows(run: Switch, world: World) -> None:

@@ -48,10 +48,14 @@ LOAD = f"SELECT string_agg({BYTES}, '') FROM {table.name} WHERE run = %s AND pha
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """All evidence of one phase, and when the first probe of each tick was sent."""
+    """All evidence of one phase, and when the first probe of each tick was sent.
+
+    ``left_out`` counts rows of another arm, or of a question that was not to be asked.
+    """
 
     evidence: Evidence
     began: Mapping[int, datetime]
+    left_out: int
 
 
 class EvidenceStore:
@@ -76,7 +80,7 @@ class EvidenceStore:
     def load(self, run: str, *, phase: str, questions: Sequence[str]) -> Recording:
         """What ``Evidence.from_rows`` makes of all rows of a phase, many times as fast.
 
-        ``questions`` are the ids that were to be asked; rows of another question or arm are left out.
+        ``questions`` are the ids that were to be asked; rows of another question or arm are left out and counted.
         """
         with self._db.transaction() as connection:
             driver: Any = connection.connection.driver_connection
@@ -154,7 +158,7 @@ def _recording(columns: Mapping[str, Any], questions: tuple[str, ...], codes: Ma
         **{name: columns[name] for name in plain},
     )
     evidence = raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)
-    return Recording(evidence=evidence, began=_began(raw.tick, columns["at"]))
+    return Recording(evidence=evidence, began=_began(raw.tick, columns["at"]), left_out=int((~known).sum()))
 
 
 def _began(tick: npt.NDArray[Any], at: npt.NDArray[Any]) -> dict[int, datetime]:

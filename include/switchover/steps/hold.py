@@ -19,7 +19,7 @@ from switchover.approval import Gate
 from switchover.errors import LeaseLost, LedgerUnreachable, SwitchoverError
 from switchover.evidence import Evidence, SignalSample
 from switchover.heartbeat import Heartbeat
-from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop, worst
+from switchover.judge import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
 from switchover.ledger import RunRow
 from switchover.notify import Event
 from switchover.probe import Asked, Round, ask_round
@@ -177,14 +177,15 @@ def _judge(switch: Switch, before: Before, round: Round, asked: Sequence[Asked],
     switch.record(round, asked)
     samples = _sample(switch, before.row, round.tick)
     stale = staleness.look(switch, round.tick)
-    stop = _judge_stop(switch, round.tick, samples, canaries)
+    evidence = switch.evidence(PHASE)
+    stop = _judge_stop(switch, round.tick, evidence, samples, canaries)
     outcome, line = worst(stop), f"{_line(round.tick, stop, samples)}; {stale.line}"
     if outcome is Outcome.FAIL:
         _mark_bad(switch, before)
         return Tick(number=round.tick, outcome=outcome, line=line, end=End.STOPPED)
     if _seconds_left(switch) > 0:
         return Tick(number=round.tick, outcome=outcome, line=line)
-    return _judge_end(switch, before.row, round.tick, samples, canaries)
+    return _judge_end(switch, before.row, round.tick, evidence, samples, canaries)
 
 
 def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | None]:
@@ -200,25 +201,32 @@ def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | Non
 
 
 def _judge_stop(
-    switch: Switch, number: int, samples: list[SignalSample | None], canaries: Sequence[Verdict]
+    switch: Switch,
+    number: int,
+    evidence: Evidence,
+    samples: list[SignalSample | None],
+    canaries: Sequence[Verdict],
 ) -> list[Verdict]:
-    rows = switch.ledger.evidence.rows(switch.id, phase=PHASE)
-    verdicts = judge_stop(Evidence.from_rows(rows, switch.gold.ids), rules=switch.plan.rules, signals=samples)
+    verdicts = judge_stop(evidence, rules=switch.plan.rules, signals=samples)
     verdicts += canaries
     _record(switch, "stop", number, verdicts)
     return verdicts
 
 
 def _judge_end(
-    switch: Switch, row: RunRow, number: int, samples: list[SignalSample | None], canaries: Sequence[Verdict]
+    switch: Switch,
+    row: RunRow,
+    number: int,
+    evidence: Evidence,
+    samples: list[SignalSample | None],
+    canaries: Sequence[Verdict],
 ) -> Tick:
     """The hold is over: accept, extend once more, leave it to a person, or say that Green is not accepted."""
     plan = switch.plan
     if any(question["answered_at"] is None for question in switch.questions()):
         return Tick(number=number, outcome=Outcome.INCONCLUSIVE, line="nobody answered in time", end=End.UNANSWERED)
-    rows = switch.ledger.evidence.rows(switch.id, phase=PHASE)
     verdicts = judge_acceptance(
-        Evidence.from_rows(rows, switch.gold.ids),
+        evidence,
         rules=plan.rules,
         signals=samples,
         rehearsal_ttr_s=rehearsed_seconds(switch.ledger, row, plan),
@@ -272,8 +280,8 @@ def _seconds_left(switch: Switch) -> float:
 
 
 def _line(number: int, verdicts: list[Verdict], samples: list[SignalSample | None]) -> str:
-    """One line for people: what is not passing, else that all is well, and the traffic so far."""
+    """One line for people: what decided against Green, else that all is well, and the traffic so far."""
     sample = samples[-1]
     traffic = f"{sample.requests} requests, {sample.errors_5xx} 5xx" if sample is not None else "signals dead"
-    bad = [f"{v.rule} {v.outcome.value} ({v.detail})" for v in verdicts if v.outcome is not Outcome.PASS]
+    bad = [f"{v.rule} {v.outcome.value} ({v.detail})" for v in decisive(verdicts, lambda v: v.outcome.value)]
     return f"tick {number}: {'; '.join(bad) if bad else f'all {len(verdicts)} rules pass'}; {traffic}"

@@ -17,7 +17,8 @@ from switchover.arms import ArmClient
 from switchover.corpus import sql_corpus
 from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
-from switchover.errors import LeaseLost
+from switchover.errors import BadInput, LeaseLost
+from switchover.evidence import Evidence
 from switchover.gold import GoldSet, load_gold
 from switchover.heartbeat import Heartbeat
 from switchover.indexes import Index
@@ -138,6 +139,19 @@ class Switch:
         self.ledger.evidence.add(self.id, rows)
         self.ledger.subjects.retrieved(self.id, [(probe.arm, hit) for probe in asked for hit in probe.reply.hits])
         return rows
+
+    def evidence(self, phase: str) -> Evidence:
+        """All evidence of a phase as the judge reads it; every question of the gold set is expected.
+
+        ``BadInput`` when there are rows of any other question: the gold set is not the one that was asked.
+        """
+        found = self.ledger.evidence.load(self.id, phase=phase, questions=self.gold.ids)
+        if found.left_out:
+            raise BadInput(
+                f"switchover {self.id!r}: {found.left_out} {phase} evidence rows are of no question of the gold set"
+                f" ({len(self.gold.ids)} questions); put back the one that the run began with"
+            )
+        return found.evidence
 
     def say(self, text: str) -> None:
         """One line for the task log and the audit trail."""

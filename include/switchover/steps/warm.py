@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from switchover.errors import StateConflict
-from switchover.evidence import Evidence
-from switchover.judge import Outcome, Verdict, judge_acceptance, worst
+from switchover.judge import Verdict, decisive, judge_acceptance, worst
 from switchover.probe import Round, ask_round
 from switchover.protocol import State
 from switchover.steps.caches import canary_verdicts, prime_green
@@ -27,9 +26,9 @@ def warm(switch: Switch) -> list[Verdict]:
             raise StateConflict(f"switchover {switch.id!r}: is {switch.row.state.value}; warm needs verified")
         primed = asyncio.run(prime_green(switch))
         rounds = asyncio.run(_rounds(switch))
-        rows = switch.ledger.evidence.rows(switch.id, phase=PHASE)
+        evidence = switch.evidence(PHASE)
         verdicts = judge_acceptance(
-            Evidence.from_rows(rows, switch.gold.ids),
+            evidence,
             rules=switch.plan.rules,
             rehearsal_ttr_s=rehearsed_seconds(switch.ledger, switch.row, switch.plan),
             traffic=False,
@@ -39,14 +38,15 @@ def warm(switch: Switch) -> list[Verdict]:
             switch.id, gate="acceptance", tick=rounds - 1, verdicts=[verdict.to_json() for verdict in verdicts]
         )
         outcome = worst(verdicts)
-        note.text = f"{primed}{len(rows)} probes in {rounds} rounds: {outcome.value}{_failed(verdicts)}"
+        probes = np.count_nonzero(evidence.observed)
+        note.text = f"{primed}{probes} probes in {rounds} rounds: {outcome.value}{_failed(verdicts)}"
         switch.say(note.text)
         switch.move(State.WARMED)
         return verdicts
 
 
 def _failed(verdicts: list[Verdict]) -> str:
-    rules = [verdict.rule for verdict in verdicts if verdict.outcome is not Outcome.PASS]
+    rules = [verdict.rule for verdict in decisive(verdicts, lambda verdict: verdict.outcome.value)]
     return f" ({', '.join(rules)})" if rules else ""
 
 
