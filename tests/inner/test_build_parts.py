@@ -10,7 +10,7 @@ import pytest
 
 from switchover.build.chunking import CHUNKINGS
 from switchover.build.documents import Document, Position
-from switchover.build.merge import differences
+from switchover.build.merge import differences, marks
 from switchover.build.progress import Progress
 from switchover.build.rows import batches, chunk_ids
 from switchover.build.spec import Build
@@ -47,6 +47,13 @@ def test_differences_are_those_of_two_dictionaries() -> None:
         every = source.keys() | stored.keys()
         wanted = {n: (source.get(n), stored.get(n)) for n in every if source.get(n) != stored.get(n)}
         assert found == wanted
+
+
+def test_marks_are_the_same_only_for_the_same_documents_in_any_order_and_any_parts() -> None:
+    listed = [("a", 1), ("b", 1), ("c", 2)]
+    assert marks(listed) == marks(reversed(listed)) == marks(listed[:1]) + marks(listed[1:])
+    others = [listed[:2], [*listed, ("a", 1)], [("a", 2), *listed[1:]], [("a", 1), ("b", 2), ("c", 1)], [("a1", 1)]]
+    assert len({marks(each) for each in (listed, *others)}) == len(others) + 1
 
 
 def test_a_document_that_is_stored_in_two_revisions_differs() -> None:

@@ -158,6 +158,37 @@ def test_what_is_written_meanwhile_is_caught_up(world: World) -> None:
     assert world.rows("arm") == world.rows("other")
 
 
+def test_rows_are_read_for_their_revisions_only_where_the_source_is_not_what_was_loaded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = world.builder()
+    builder.begin()
+    builder.load()
+    asked: list[str] = []
+
+    def revisions(target: PgvectorTarget, read: Any = PgvectorTarget.revisions) -> Iterator[tuple[str, int]]:
+        asked.append("read")
+        yield from read(target)
+
+    monkeypatch.setattr(PgvectorTarget, "revisions", revisions)
+    builder.catch_up()
+    assert asked == []
+    world.conn.execute("DELETE FROM documents WHERE doc = 'doc-05'")
+    world.write("doc-00-late", 1)
+    builder.catch_up()
+    assert asked == ["read"]
+    assert {row[0].split(":")[0] for row in world.rows("arm__build")} == {
+        "doc-00-late",
+        *(f"doc-{n:02d}" for n in range(12) if n != 5),
+    }
+
+
+def test_checkpoints_of_before_there_were_marks_are_made_anew(world: World) -> None:
+    world.builder().begin()
+    world.conn.execute("ALTER TABLE switchover_build DROP COLUMN marks")
+    assert world.builder().run().changed
+
+
 def test_a_document_that_changes_while_it_is_loaded_is_stored_once(world: World) -> None:
     """Killed, changed, resumed: the load meets the document again, with one chunk as before and one that is gone."""
     builder = world.builder()

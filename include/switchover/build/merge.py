@@ -1,8 +1,9 @@
-"""What two ordered lists of (document, revision) do not have in common, in constant memory."""
+"""What two lists of (document, revision) do not have in common, in constant memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -13,6 +14,12 @@ class Difference:
     doc: str
     source: int | None
     stored: int | None
+
+
+def marks(revisions: Iterable[tuple[str, int]]) -> int:
+    """A sum that two lists share only if they hold the same, in any order; that of a whole is that of its parts."""
+    digests = (hashlib.sha256(f"{revision}\t{doc}".encode()).digest() for doc, revision in revisions)
+    return sum(int.from_bytes(each, "big") for each in digests)
 
 
 def differences(source: Iterator[tuple[str, int]], stored: Iterator[tuple[str, int]]) -> Iterator[Difference]:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from switchover import sql
 from switchover.build.documents import Position
+from switchover.build.merge import marks
 from switchover.build.rows import Batch, chunk_ids
 from switchover.edge import ANSWER_S
 from switchover.encoder import Vectors
@@ -28,7 +29,7 @@ from switchover.pins import Manifest, canonical_json, pairs_digest
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
     target text PRIMARY KEY, recipe jsonb NOT NULL, revision bigint NOT NULL, doc text NOT NULL,
-    documents bigint NOT NULL DEFAULT 0, chunks bigint NOT NULL DEFAULT 0,
+    documents bigint NOT NULL DEFAULT 0, chunks bigint NOT NULL DEFAULT 0, marks numeric NOT NULL DEFAULT 0,
     began_at timestamptz NOT NULL DEFAULT now(), at timestamptz NOT NULL DEFAULT now())"""
 
 COLUMNS = "id, doc, section, start_char, end_char, tokens, text, content_digest, revision, embedding"
@@ -41,12 +42,13 @@ _HINT = "a build creates its tables itself: it needs CREATE in the schema, USAGE
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What of a build is stored. ``chunks`` counts what was loaded, also what a later revision replaced."""
+    """What of a build is stored. ``chunks`` and ``marks`` are of all that was loaded, also of what was replaced."""
 
     recipe: Mapping[str, Any]
     position: Position
     documents: int
     chunks: int
+    marks: int
 
 
 class PgvectorTarget:
@@ -61,20 +63,28 @@ class PgvectorTarget:
         self._what = f"build of {target!r} in {sql.place(engine)}"
 
     def prepare(self) -> None:
-        """Make the table of checkpoints where it is missing."""
+        """Make the table of checkpoints where it is missing; one of before there were marks is made anew."""
+        query = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('switchover_build') AND attname = 'marks'"
         with self._transaction() as connection:
-            if connection.execute(sa.text("SELECT to_regclass('switchover_build')")).scalar_one() is None:
+            if connection.execute(sa.text(query)).scalar_one_or_none() is None:
+                connection.execute(sa.text("DROP TABLE IF EXISTS switchover_build"))
                 connection.execute(sa.text(TABLE))
 
     def checkpoint(self) -> Checkpoint | None:
         """The build that is under way; ``None`` when there is none."""
-        query = "SELECT recipe, revision, doc, documents, chunks FROM switchover_build WHERE target = :target"
+        query = "SELECT recipe, revision, doc, documents, chunks, marks FROM switchover_build WHERE target = :target"
         with self._transaction() as connection:
             row = connection.execute(sa.text(query), {"target": self.target}).one_or_none()
         if row is None:
             return None
         position = Position(revision=row.revision, doc=row.doc)
-        return Checkpoint(recipe=row.recipe, position=position, documents=row.documents, chunks=row.chunks)
+        return Checkpoint(
+            recipe=row.recipe,
+            position=position,
+            documents=row.documents,
+            chunks=row.chunks,
+            marks=int(row.marks),
+        )
 
     def start(self, recipe: Mapping[str, Any], *, dimension: int) -> None:
         """Begin with an empty table; a build of another recipe that was under way is dropped."""
@@ -95,7 +105,7 @@ class PgvectorTarget:
                 sa.text(
                     "INSERT INTO switchover_build (target, recipe, revision, doc) VALUES (:target, :recipe, :revision,"
                     " :doc) ON CONFLICT (target) DO UPDATE SET recipe = excluded.recipe, revision = excluded.revision,"
-                    " doc = excluded.doc, documents = 0, chunks = 0, began_at = now(), at = now()"
+                    " doc = excluded.doc, documents = 0, chunks = 0, marks = 0, began_at = now(), at = now()"
                 ),
                 {"target": self.target, "recipe": canonical_json(recipe), **vars(first)},
             )
@@ -113,7 +123,7 @@ class PgvectorTarget:
             self._load(batch, after=after, to=to, replace=True)
 
     def _load(self, batch: Batch, *, after: Position, to: Position, replace: bool) -> None:
-        with self._moving(after=after, to=to, documents=len(batch.documents), chunks=len(batch.chunks)) as connection:
+        with self._moving(after=after, to=to, batch=batch) as connection:
             if replace:
                 self._remove(connection, [document.doc for document in batch.documents])
             cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
@@ -190,13 +200,12 @@ class PgvectorTarget:
         """Put the built table in the target's place, with its manifest; the checkpoint goes. One transaction."""
         with self._transaction(ROWS_S) as connection:
             connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_S}'"))
-            self._expect(connection, at)
+            self._checkpointed(connection, "DELETE FROM switchover_build", at=at)
             connection.execute(sa.text("SET LOCAL default_statistics_target = 10"))  # it looks at 3,000 rows
             connection.execute(sa.text(f'ANALYZE "{self.staging}" (id, doc, revision)'))
             connection.execute(sa.text(f'DROP TABLE IF EXISTS "{self.target}"'))
             connection.execute(sa.text(f'ALTER TABLE "{self.staging}" RENAME TO "{self.target}"'))
             self._describe(connection, manifest)
-            connection.execute(sa.text("DELETE FROM switchover_build WHERE target = :t"), {"t": self.target})
 
     def describe(self, manifest: Manifest) -> None:
         """Write the manifest of rows that are there already: the pins of newer code."""
@@ -215,21 +224,25 @@ class PgvectorTarget:
         )
 
     @contextlib.contextmanager
-    def _moving(self, *, after: Position, to: Position, documents: int = 0, chunks: int = 0) -> Iterator[sa.Connection]:
-        statement = (
-            "UPDATE switchover_build SET revision = :revision, doc = :doc, documents = documents + :documents,"
-            " chunks = chunks + :chunks, at = now() WHERE target = :target"
+    def _moving(self, *, after: Position, to: Position, batch: Batch | None = None) -> Iterator[sa.Connection]:
+        """The checkpoint moves first: its row is locked until the batch is there."""
+        values: dict[str, Any] = {"documents": 0, "chunks": 0, "marks": 0}
+        if batch is not None:
+            loaded = marks((document.doc, document.revision) for document in batch.documents)
+            values = {"documents": len(batch.documents), "chunks": len(batch.chunks), "marks": str(loaded)}
+        changes = (
+            "revision = :revision, doc = :doc, documents = documents + :documents, chunks = chunks + :chunks,"
+            " marks = marks + CAST(:marks AS numeric), at = now()"
         )
-        values = {"target": self.target, **vars(to), "documents": documents, "chunks": chunks}
         with self._transaction(ROWS_S) as connection:
-            self._expect(connection, after)
+            self._checkpointed(connection, f"UPDATE switchover_build SET {changes}", at=after, **vars(to), **values)
             yield connection
-            connection.execute(sa.text(statement), values)
 
-    def _expect(self, connection: sa.Connection, position: Position) -> None:
-        query = "SELECT revision, doc FROM switchover_build WHERE target = :target FOR UPDATE"
-        found = connection.execute(sa.text(query), {"target": self.target}).one_or_none()
-        if found is None or (found.revision, found.doc) != (position.revision, position.doc):
+    def _checkpointed(self, connection: sa.Connection, statement: str, *, at: Position, **values: Any) -> None:
+        """Change the checkpoint if it is still ``at``."""
+        where = " WHERE target = :target AND (revision, doc) = (:at_revision, :at_doc)"
+        values = {"target": self.target, "at_revision": at.revision, "at_doc": at.doc, **values}
+        if connection.execute(sa.text(statement + where), values).rowcount != 1:
             raise StateConflict(
                 f"{self._what}: another build of it is running; this one has stopped and changed nothing more"
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from switchover.build.documents import Document, Position, SqlDocuments
-from switchover.build.merge import Difference, differences
+from switchover.build.merge import Difference, differences, marks
 from switchover.build.pgvector import Checkpoint, PgvectorTarget
 from switchover.build.progress import Progress, Say
 from switchover.build.rows import Batch, batches
@@ -205,9 +205,14 @@ class Builder:
         return progress.documents
 
     def _reconcile(self) -> None:
-        """What the order of revisions cannot show: documents that are gone, or were committed late."""
+        """What the order of revisions cannot show: documents that are gone, or were committed late.
+
+        Where the source holds just what was loaded there is neither, and the rows need not be read.
+        """
         found = self._target.checkpoint()
         assert found is not None
+        if marks(self._documents.revisions(in_order=False)) == found.marks:
+            return
         late: list[str] = []
         gone: list[str] = []
         for each in differences(self._documents.revisions(), self._target.revisions()):
