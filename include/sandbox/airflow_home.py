@@ -100,6 +100,9 @@ class AirflowHome:
         return {"AIRFLOW_HOME": str(self.home), **self.connections(), **self._settings()}
 
     def _settings(self) -> dict[str, str]:
+        # A killed scheduler's workers have inherited its connection: without this the transaction it was in keeps its
+        # locks as long as they live, and the next scheduler can queue nothing.
+        metadata = f"{self.postgres.sqlalchemy_url(AIRFLOW_DB)}&options=-c%20idle_in_transaction_session_timeout%3D20s"
         sections: dict[str, dict[str, object]] = {
             "core": {
                 "executor": "LocalExecutor",
@@ -119,9 +122,9 @@ class AirflowHome:
                 "min_serialized_dag_update_interval": 1,
             },
             "database": {
-                "sql_alchemy_conn": self.postgres.sqlalchemy_url(AIRFLOW_DB),
+                "sql_alchemy_conn": metadata,
                 # Airflow would derive asyncpg, which reads a socket directory in a URL differently.
-                "sql_alchemy_conn_async": self.postgres.sqlalchemy_url(AIRFLOW_DB),
+                "sql_alchemy_conn_async": metadata,
             },
             "api": {
                 "base_url": self.url,

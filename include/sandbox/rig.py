@@ -17,7 +17,6 @@ import psycopg
 import sqlalchemy as sa
 import yaml
 
-from sandbox import build
 from sandbox.demo import GOLD, Demo
 from sandbox.errors import SandboxError
 from sandbox.live import Live
@@ -25,7 +24,7 @@ from sandbox.planes import PLANS
 from sandbox.planes.pgvector import PgvectorPlane
 from sandbox.postgres import DOCS_DB, LEDGER_DB
 from sandbox.scenarios import BLUE, GREEN, SCENARIOS
-from sandbox.stack import Stack
+from sandbox.stack import Stack, python
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import load_plan
 from switchover.protocol import State
@@ -78,6 +77,7 @@ class Rig:
         """Database, indexes, service, load, a writer and Airflow; waits for the plan's DAG and ``dag_ids``."""
         self.stack.start_postgres()
         self.stack.together(self.stack.start_airflow, self._demo.start_data_plane)
+        self.stack.start_service("ingest-dag", python("sandbox.ingest", "--stream", "dag"))  # in docs_ingest's place
         self.stack.wait_for_dags([self.dag_id, *dag_ids])
         self.ledger = Ledger(engine=sa.create_engine(self.stack.postgres.sqlalchemy_url(LEDGER_DB), pool_pre_ping=True))
 
@@ -118,9 +118,10 @@ class Rig:
         httpx.post(f"{self.stack.service_url}/sandbox/fault", json=body, timeout=10).raise_for_status()
 
     def point_at_blue(self) -> None:
-        """Put the pointer back after a promotion."""
+        """Put the pointer back after a promotion, as a person with SQL would; the writers catch Blue up."""
+        statement = "UPDATE switchover_alias SET target = %s, version = version + 1 WHERE target <> %s"
         with psycopg.connect(self.stack.postgres.url(DOCS_DB), autocommit=True) as connection:
-            build.point(connection, alias=self.live.alias or "docs", target=BLUE)
+            connection.execute(statement, [BLUE, BLUE])
 
     @property
     def live(self) -> Live:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,14 @@ async def ask_round(
     arms: Mapping[str, ArmClient],
     gold: GoldSet,
     spec: Probes,
+    began: datetime | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Asked]:
-    """Ask ``arms`` (role -> client) every question, paraphrase and seed of a round."""
+    """Ask ``arms`` (role -> client) every question, paraphrase and seed of a round.
+
+    ``began``: the ledger's time now, from which probes are dated; a worker's own clock may be wrong.
+    """
+    began, zero = began or datetime.now(timezone.utc), time.monotonic()
     order = random.Random(f"{round.phase}:{round.tick}")  # noqa: S311 - an order, not a secret
     todo = [(q, p, s) for q in range(len(gold.items)) for p in PARAPHRASES for s in round.seeds]
     order.shuffle(todo)
@@ -66,7 +72,7 @@ async def ask_round(
         text = gold.items[question].paraphrases[paraphrase]
         async with limit:
             for role in roles:
-                at = datetime.now(timezone.utc)
+                at = began + timedelta(seconds=time.monotonic() - zero)
                 reply = await arms[role].ask(text, seed=seed, k=spec.k)
                 asked.append(Asked(arm=role, question=question, paraphrase=paraphrase, seed=seed, reply=reply, at=at))
             on_progress(len(asked), len(todo) * len(arms))

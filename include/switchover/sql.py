@@ -15,7 +15,6 @@ REFUSALS = (
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedColumn,
     psycopg.errors.InsufficientPrivilege,
-    psycopg.errors.ReadOnlySqlTransaction,
 )
 
 
@@ -37,8 +36,9 @@ def transaction(
 ) -> Iterator[sa.Connection]:
     """One transaction: commits at the end, rolls back on any error.
 
-    A server that does not answer, or is silent for ``answer_s`` seconds, raises ``unreachable``; an absent
-    table, a missing right or a read-only server raises ``BadInput``, with ``hint`` as the next step.
+    A server that does not answer, is silent for ``answer_s`` seconds, or takes no writes for now (a standby, a
+    failover) raises ``unreachable``; an absent table or a missing right raises ``BadInput``, with ``hint`` as the
+    next step.
     ``single``: each statement is a transaction of its own, which saves the two round trips around it.
     """
     with reaching(what, unreachable):
@@ -47,8 +47,10 @@ def transaction(
                 connection.connection.driver_connection.answer_s = answer_s  # type: ignore[union-attr]
                 yield connection
         except (sa.exc.ProgrammingError, sa.exc.InternalError) as error:
+            first = str(error.orig).splitlines()[0]
+            if isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
+                raise unreachable(f"{what}: takes no writes now ({first}); nothing was changed") from error
             if isinstance(error.orig, REFUSALS):
-                first = str(error.orig).splitlines()[0]
                 raise BadInput(f"{what}: {first}{'; ' + hint if hint else ''}") from error
             raise
         except sa.exc.OperationalError as error:

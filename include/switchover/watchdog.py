@@ -1,8 +1,9 @@
 """The watchdog: a small process outside Airflow that brings a run to its end when nobody drives it any more.
 
-It looks at the ledger every second. A run that has begun to flip, is not at its end and whose lease nobody has
-renewed is taken over under the next epoch and settled as :func:`switchover.protocol.decide` says: undecided is a
-rollback. Several may run: one gets the lease. It changes nothing when it cannot read the ledger or the pointer.
+It looks at the ledger every second. A run that has begun to flip, or has writers frozen, is not at its end and whose
+lease nobody has renewed is taken over under the next epoch and settled as :func:`switchover.protocol.decide` says:
+undecided is a rollback, before the flip an abort. Several may run: one gets the lease. It changes nothing when it
+cannot read the ledger or the pointer.
 """
 
 from __future__ import annotations

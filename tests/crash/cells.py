@@ -45,11 +45,6 @@ class Cell:
         return f"{self.what}/{self.at}/{self.moment}"
 
     @property
-    def needs_a_person(self) -> bool:
-        """Deleted before its flip began: nothing is at stake but the writers, and no process owns the run any more."""
-        return self.what == "delete run" and self.at == "freeze"
-
-    @property
     def goes_back(self) -> bool:
         """Whether Green must turn bad for the run to come there."""
         return self.at == "rollback"

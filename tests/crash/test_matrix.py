@@ -42,8 +42,6 @@ def test_a_crash_ends_right(cell: Cell, world: World, results: list[dict[str, An
         world.let_go()
         back_s = blue_again(world, began) if cell.what == "whole Airflow" else None
         world.supervisor.paused.clear()
-        if cell.needs_a_person:
-            world.restore(run)
         row = until(lambda: world.ended(run), timeout=180, what=f"the end of {run}", pause_s=0.1)
         seconds = time.monotonic() - began
         until(lambda: world.gone_or_ended(run), timeout=180, what=f"Airflow's end of {run}", pause_s=0.2)

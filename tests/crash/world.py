@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from sandbox.errors import SandboxError
 from sandbox.postgres import DOCS_DB, LEDGER_DB
 from sandbox.rig import Rig, until
 from sandbox.scenarios import BLUE, GREEN
-from sandbox.stack import python
 from switchover.errors import SwitchoverError
 from switchover.protocol import State
 
@@ -180,16 +178,6 @@ class World:
         if what == "delete run":  # a running one cannot be deleted
             api.delete(f"dags/{dag}/dagRuns/{run}")
 
-    def restore(self, run: str) -> None:
-        """A person finds a run that nobody owns: `switchover restore RUN`, as soon as its lease is over."""
-        stack = self.rig.stack
-        argv = [*python("switchover.cli"), "restore", f"{self.rig.plan.service}:{run}"]
-
-        def done() -> bool:
-            return subprocess.run(argv, env=stack.environment(), capture_output=True, check=False).returncode == 0
-
-        until(done, timeout=60, what="switchover restore", pause_s=1)
-
     def gone_or_ended(self, run: str) -> bool:
         """Whether Airflow has finished with a run."""
         try:
@@ -226,5 +214,20 @@ def watching(rig: Rig, run: str) -> Iterator[Witness]:
     witness.start()
     try:
         yield witness
+    except BaseException:
+        for line in trail(rig, run):
+            rig.say(line)
+        raise
     finally:
         witness.stop()
+
+
+def trail(rig: Rig, run: str) -> list[str]:
+    """What is known of a run whose cell failed: tasks, then the audit trail."""
+    tasks = rig.stack.api.get(f"dags/{rig.dag_id}/dagRuns/{run}/taskInstances")["task_instances"]
+    row = rig.row(run)
+    events = rig.ledger.journal.events(row.id) if row is not None else []
+    return [
+        *(f"  task {task['task_id']}: {task['state']}" for task in tasks),
+        *(f"  {event['at']} {event['actor']}: {event['text']}" for event in events),
+    ]

@@ -7,16 +7,20 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
+import psycopg
 import pytest
 
 from sandbox.postgres import Postgres
+from switchover import probe
 from switchover.edge import Edge, environment_connections
+from switchover.gold import GoldSet
 from switchover.ledger import Ledger
 from switchover.protocol import State
-from switchover.steps import hold
+from switchover.steps import finish, hold
 from switchover.steps.flip import flip
 from switchover.steps.hold import End, Tick, watch
 from switchover.steps.preflight import preflight
@@ -61,6 +65,17 @@ def slow_rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]]
     return slow
 
 
+@pytest.fixture
+def few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a look ask five questions only, where the lease is what matters."""
+    real = hold.ask_round
+
+    async def round(*arguments: Any, gold: GoldSet, **options: Any) -> Any:
+        return await real(*arguments, gold=replace(gold, items=gold.items[:5]), **options)
+
+    monkeypatch.setattr(hold, "ask_round", round)
+
+
 @pytest.mark.parametrize(
     "wait", [lambda: asyncio.sleep(5), lambda: time.sleep(5)], ids=["a slow arm", "a loop that stands still"]
 )
@@ -93,6 +108,7 @@ def test_a_loop_that_watches_nothing_does_not_keep_green_alive(world: World, slo
     assert "ran out at" in last.line
 
 
+@pytest.mark.usefixtures("few_questions")
 def test_a_lease_that_another_took_ends_the_hold_at_once(world: World) -> None:
     switch = short(world).warmed()
     flip(switch)
@@ -126,6 +142,7 @@ def apart(world: World) -> Iterator[tuple[Postgres, Switch]]:
         edge.close()
 
 
+@pytest.mark.usefixtures("few_questions")
 def test_a_ledger_that_is_away_longer_than_the_lease_loses_nothing(apart: tuple[Postgres, Switch]) -> None:
     server, switch = apart
     epoch = switch.lease.epoch
@@ -148,3 +165,95 @@ def test_a_ledger_that_is_away_longer_than_the_lease_loses_nothing(apart: tuple[
     assert switch.ledger.evidence.last_tick(switch.id, phase="hold") == numbers[-1]
     told = [event["text"] for event in switch.ledger.journal.events(switch.id)]
     assert f"the ledger did not answer and the lease ran out; the hold goes on under epoch {epoch + 1}" in told
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_a_ledger_that_takes_no_writes_for_longer_than_the_lease_loses_nothing(apart: tuple[Postgres, Switch]) -> None:
+    server, switch = apart
+    said: list[str] = []
+
+    def writable(yes: bool) -> None:
+        with psycopg.connect(server.url("ledger"), autocommit=True) as admin:
+            admin.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'off' if yes else 'on'}")
+            admin.execute("SELECT pg_reload_conf()")
+
+    async def failover(tick: Tick) -> None:
+        said.append(tick.line)
+        if len(said) == 1:
+            await asyncio.to_thread(writable, False)
+            await asyncio.sleep(4)
+        elif len(said) == 3:
+            await asyncio.to_thread(writable, True)
+        elif len(said) > 3 and tick.looked:
+            switch.ledger.runs.stamp(switch.id, hold_until=switch.ledger.now())
+
+    seen = ticks(switch, failover)
+    assert seen[-1].end in (End.ACCEPTED, End.UNACCEPTED), seen[-1].line
+    assert "takes no writes now" in said[1] and "\n" not in said[1]
+    numbers = [tick.number for tick in seen if tick.looked]
+    assert numbers == list(range(len(numbers))), "no look is left out"
+
+
+def shift(world: World, by: str) -> None:
+    """The database's clock jumps: everything it has written down is that much later or earlier now."""
+    world.sql(f"UPDATE switchover_lease SET taken_at = taken_at + {by}, expires_at = expires_at + {by}")
+    world.sql(f"UPDATE switchover_run SET flipped_at = flipped_at + {by}, hold_until = hold_until + {by}")
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_a_clock_that_jumps_an_hour_ahead_promotes_nothing(world: World) -> None:
+    switch = short(world).warmed()
+    flip(switch)
+
+    async def jump(tick: Tick) -> None:
+        if tick.number == 0:
+            shift(world, "interval '-1 hour'")
+
+    last = ticks(switch, jump)[-1]
+    assert last.end in (End.LEASE_LOST, End.UNACCEPTED), last.line
+    finish.rollback(world.again(switch))
+    assert (switch.row.state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_a_clock_that_falls_back_an_hour_keeps_no_lease_longer_than_the_hold(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold, "_longest_s", lambda switch: 3.0)
+    switch = short(world).warmed()
+    flip(switch)
+    dead = False
+
+    async def jump(tick: Tick) -> None:
+        nonlocal dead
+        if tick.number == 0:
+            shift(world, "interval '1 hour'")
+        lease = world.ledger.leases.get(switch.pointer.key)
+        dead = lease is not None and not lease.alive
+        if dead:  # from here on a watchdog rolls back; the hold itself sees the end of its lease at its own end
+            world.sql("UPDATE switchover_run SET hold_until = now()")
+
+    last = ticks(switch, jump)[-1]
+    assert dead, "the lease outlived the hold"
+    assert last.end in (End.LEASE_LOST, End.UNACCEPTED), last.line
+
+
+def test_a_worker_s_own_clock_dates_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(hours=1)
+
+    monkeypatch.setattr(probe, "datetime", Late)
+    switch = short(world).warmed()
+    flip(switch)
+    httpx.post(f"{world.service}/sandbox/fault", json={"target": "docs_v2", "kind": "rerank-inverted"})
+
+    async def nothing(tick: Tick) -> None:
+        return
+
+    last = ticks(switch, nothing)[-1]
+    assert last.end is End.STOPPED, last.line
+    row = switch.row
+    assert row.flipped_at and row.first_bad_at and row.judged_at
+    assert row.flipped_at <= row.first_bad_at <= row.judged_at

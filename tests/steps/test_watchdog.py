@@ -124,12 +124,23 @@ def test_what_was_decided_to_stay_stays(world: World, watchdog: Watchdog) -> Non
     assert world.live == "docs_v2"
 
 
-@pytest.mark.parametrize("state", ["planned", "warmed"])
-def test_a_run_before_its_flip_is_airflow_s(world: World, watchdog: Watchdog, state: str) -> None:
-    switch = world.open() if state == "planned" else world.warmed()
+def test_a_run_that_has_frozen_nothing_is_airflow_s(world: World, watchdog: Watchdog) -> None:
+    switch = world.open()
     abandon(world)
     assert watchdog.once().undriven == []
-    assert switch.row.state.value == state
+    assert switch.row.state is State.PLANNED
+
+
+def test_writers_do_not_stay_frozen_for_a_run_that_nobody_drives(world: World, watchdog: Watchdog) -> None:
+    switch = world.warmed()
+    abandon(world)
+    watchdog.once()
+    assert (switch.row.state, world.live, world.frozen) == (State.ABORTED, "docs_v1", False)
+    assert f"last held by '{switch.id}'" in switch.row.reason
+    assert ttr(switch.row) is None, "nothing was flipped, so nothing was restored"
+    with pytest.raises(StateConflict):
+        flip(world.again(switch))
+    assert (world.live, world.frozen) == ("docs_v1", False), "Airflow comes too late"
 
 
 def test_writers_that_an_ended_run_left_frozen_are_resumed(world: World, watchdog: Watchdog) -> None:

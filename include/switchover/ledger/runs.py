@@ -157,18 +157,18 @@ class Runs:
             return [_run_row(row) for row in connection.execute(query).mappings()]
 
     def undriven(self) -> list[Undriven]:
-        """Every run after its flip began that is not at its end, writers included, while nobody's lease lives.
+        """Every run with something at stake, a flip begun or writers frozen, while nobody's lease lives.
 
-        That is for a watchdog: oldest first. A run that left writers frozen waits for an open run of its pointer.
+        That is for a watchdog: oldest first. Writers that an ended run left frozen wait for an open run of its pointer.
         """
         other = table.alias()
         others = sa.exists().where(other.c.pointer == table.c.pointer, other.c.state.not_in(_ENDED))
-        left = sa.and_(table.c.state.in_(_ENDED), _FROZEN, ~others)
+        frozen = sa.and_(_FROZEN, sa.or_(table.c.state.not_in(_ENDED), ~others))
         lease = tables.lease
         query = (
             sa.select(*table.c, lease.c.holder, lease.c.expires_at)
             .join(lease, lease.c.pointer == table.c.pointer)
-            .where(sa.or_(table.c.state.in_(_AFTER_FLIP), left), lease.c.expires_at <= NOW)
+            .where(sa.or_(table.c.state.in_(_AFTER_FLIP), frozen), lease.c.expires_at <= NOW)
             .order_by(table.c.opened_at)
         )
         with self._db.transaction() as connection:

@@ -43,7 +43,8 @@ def _take_over(switch: Switch, since: datetime, last_holder: str) -> Attended:
     try:
         with switch.leading() as lease:
             switch.say(f"{switch.holder} takes over, epoch {lease.epoch}: {why}")
-            if switch.row.judged_at is None and switch.row.decision is None:
+            row = switch.row
+            if not row.state.before_flip and row.judged_at is None and row.decision is None:
                 switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=since)
             names = bring_to_an_end(switch, reason=f"{switch.holder}: {why}", who=switch.holder)
     finally:

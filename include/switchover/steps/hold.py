@@ -104,13 +104,13 @@ async def _look_or_wait(switch: Switch, number: int, beat: Heartbeat, *, until: 
 
 
 async def _look(switch: Switch, number: int, beat: Heartbeat) -> Tick:
+    gold = await asyncio.to_thread(lambda: switch.gold)
     before = await asyncio.to_thread(_may_watch, switch, number, beat)
     if isinstance(before, Tick):
         return before
     round = Round(phase=PHASE, tick=number, seeds=[number % switch.plan.probes.seeds])
-    gold = await asyncio.to_thread(lambda: switch.gold)
     async with switch.asking(before.row) as arms:
-        asked = await ask_round(round, arms=arms, gold=gold, spec=switch.plan.probes)
+        asked = await ask_round(round, arms=arms, gold=gold, spec=switch.plan.probes, began=before.began)
     canaries = await canary_verdicts(switch, before.row)
     return await asyncio.to_thread(_judge, switch, before, round, asked, canaries)
 
@@ -263,7 +263,7 @@ def _mark_bad(switch: Switch, before: Before) -> None:
     streak = _first_bad_tick(switch.ledger.journal.verdicts(switch.id, gate="stop"))
     first_probe = switch.ledger.evidence.began(switch.id, phase=PHASE, tick=streak)
     found = [at for at in (first_error, first_probe) if at is not None]
-    switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=min(found, default=before.began))
+    switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=min([*found, switch.ledger.now()]))
 
 
 def _first_bad_tick(verdicts: Sequence[Mapping[str, Any]]) -> int:

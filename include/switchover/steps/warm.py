@@ -57,7 +57,12 @@ async def _rounds(switch: Switch) -> int:
         for tick in range(plan.warm.max_rounds):
             round = Round(phase=PHASE, tick=tick, seeds=range(plan.probes.seeds))
             asked = await ask_round(
-                round, arms=arms, gold=switch.gold, spec=plan.probes, on_progress=_progress(switch, tick)
+                round,
+                arms=arms,
+                gold=switch.gold,
+                spec=plan.probes,
+                began=switch.ledger.now(),
+                on_progress=_progress(switch, tick),
             )
             latest = _green_p95(switch.record(round, asked))
             if tick + 1 >= plan.warm.min_rounds and abs(latest - previous) <= plan.warm.steady * previous:
