@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +20,7 @@ from pydantic.fields import FieldInfo
 from switchover.cli import build_parser
 from switchover.plan import Plan, plan_schema
 from switchover.playbook import PLAYBOOK
-from switchover.protocol import TRANSITIONS, State
+from switchover.protocol import TRANSITIONS, Decision, Observation, Record, State, decide
 
 ROOT = Path(__file__).parents[1]
 os.environ["COLUMNS"] = "100"  # help texts do not depend on the terminal
@@ -61,6 +62,18 @@ Made by `python docs/make.py` from `include/switchover/protocol.py`. What each m
 [protocol.md](protocol.md).
 """
 
+DECISIONS_INTRO = """
+## What is done
+
+What `decide` answers, by what the ledger says and what the pointer says. Whoever asks gets the same answer: the run's
+own task while the lease is alive; once nobody drives, the watchdog (a flip begun, or writers frozen), the run's
+teardown, or a person with `switchover restore`. On neither arm it is always `stop`: a person must look, nothing is
+changed. When the pointer cannot be read it is always `retry`: nothing is changed. An ended run is `nothing`.
+
+| state | decision | driven, Blue live | driven, Green live | nobody drives, Blue live | nobody drives, Green live |
+| --- | --- | --- | --- | --- | --- |
+"""
+
 
 def main() -> int:
     """Write or check every page."""
@@ -83,7 +96,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "pointers.md": _with_table("pointers", POINTERS_HEAD + _pointer_rows()),
         ROOT / "docs" / "writers.md": _with_table("writers", WRITERS_HEAD + _writer_rows()),
         ROOT / "docs" / "crash.md": _with_crashes((ROOT / "docs" / "crash.md").read_text()),
-        ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states(),
+        ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states() + DECISIONS_INTRO + _decisions(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
         **{ROOT / "docs" / "rules" / f"{rule}.md": _with_playbook(rule) for rule in PLAYBOOK},
     }
@@ -221,6 +234,21 @@ def _states() -> str:
         if state.ended:
             lines.append(f"    {state.value} --> [*]")
     return "\n".join([*lines, "```"]) + "\n"
+
+
+def _decisions() -> str:
+    """What ``decide`` says of every open state and decision, with the lease alive and run out."""
+    now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    rows = []
+    for state in (each for each in State if not each.ended):
+        for decision in (None, *Decision):
+            if decision is Decision.PROMOTE and (state.before_flip or state is State.FLIPPING):
+                continue  # only a hold is accepted
+            record = Record(id="", service="", state=state, blue="blue", green="green", decision=decision)
+            seen = [Observation(target=on, lease_alive=alive) for alive in (True, False) for on in ("blue", "green")]
+            said = [f"`{decide(record, each, now).kind.value}`" for each in seen]
+            rows.append(f"| {state.value} | {decision.value if decision else ''} | {' | '.join(said)} |\n")
+    return "".join(rows)
 
 
 if __name__ == "__main__":

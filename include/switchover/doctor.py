@@ -90,7 +90,7 @@ def advise(
         by = "the run" if lease.holder == row.id else lease.holder
         wanted = [] if row.state.before_flip or row.decision is Decision.PROMOTE else [f"Blue back now: {back}"]
         return [f"nothing to do: {by} drives it", *wanted]
-    if row.state.before_flip:
+    if row.state.before_flip and not frozen:
         return [f"nobody drives it; Airflow's next task goes on. To end it: {restore}"]
     if watched:
         return [f"nothing to do: nobody drives it, and the watchdog takes over within seconds. By hand: {restore}"]
