@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, get_args
@@ -52,8 +53,8 @@ WRITER_FACTS = ("waits_for_work", "resumed_as_found", "foreign_change_seen", "ep
 FIRES = "## When it fires\n"
 
 CRASH_BEGIN = "<!-- made by `make test-crash` -->\n"
-CRASH_HEAD = """| killed or clicked | at | ended | recovered by | seconds | moves | effects twice, lost | seen wrong |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+CRASH_HEAD = """| killed or clicked | at | ended | recovered by | seconds | moves | twice, lost | seen wrong | right |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 STATES_INTRO = """# States
@@ -146,13 +147,18 @@ def _with_crashes(page: str) -> str:
     """The page with the table of what the kill matrix showed last."""
     cells = json.loads((ROOT / "docs" / "crash.json").read_text())
     rows = [
-        f"| {cell['what']} | {cell['moment']} {cell['at']} | {cell['end'].replace('_', ' ')} | {cell['by']}"
+        f"| {cell['what']} | {cell['moment']} {cell['at']} | {_ended(cell)} | {cell['by']}"
         f" | {cell['seconds']:g} | {cell['moves']} | {cell['duplicated']}, {cell['lost']}"
-        f" | {'; '.join(cell['wrong']) or 'nothing'} |"
+        f" | {'; '.join(cell['wrong']) or 'nothing'} | {_yes(cell['right'])} |"
         for cell in cells
     ]
     before, rest = page.split(CRASH_BEGIN, 1)
     return before + CRASH_BEGIN + CRASH_HEAD + "\n".join(rows) + "\n" + TABLE_END + rest.split(TABLE_END, 1)[1]
+
+
+def _ended(cell: Mapping[str, Any]) -> str:
+    back = "" if cell["blue_again_s"] is None else f", Blue live again after {cell['blue_again_s']:g} s"
+    return str(cell["end"]).replace("_", " ") + back
 
 
 def _page(kind: str) -> str:

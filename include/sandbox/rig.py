@@ -67,6 +67,7 @@ class Rig:
 
     def __init__(self, *, stack: Stack, plan: Path, say: Callable[[str], None]) -> None:
         self.stack = stack
+        self.plan_file = plan
         self.plan = load_plan(plan)
         self.say = say
         self.dag_id = f"switchover__{self.plan.service}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PROCESSES = (
@@ -42,12 +43,17 @@ class Cell:
     @property
     def name(self) -> str:
         """For pytest and the table."""
-        return f"{self.what}/{self.at}/{self.moment}"
+        return name_of(vars(self))
 
     @property
     def goes_back(self) -> bool:
         """Whether Green must turn bad for the run to come there."""
         return self.at == "rollback"
+
+
+def name_of(cell: Mapping[str, str]) -> str:
+    """The name of a cell by its parts, also by a row of what it showed."""
+    return f"{cell['what']}/{cell['at']}/{cell['moment']}"
 
 
 def cells() -> list[Cell]:

@@ -16,7 +16,7 @@ import pytest
 from sandbox.airflow_home import REPOSITORY
 from sandbox.rig import Rig, write_plan
 from sandbox.stack import Stack
-from tests.crash.cells import LEAN
+from tests.crash.cells import LEAN, cells, name_of
 from tests.crash.world import World
 
 HERE = Path(__file__).parent
@@ -35,23 +35,23 @@ CLOSELY = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without ``--crash FILE`` only the lean cells run."""
     if config.getoption("--crash") is None:
-        left_out = [
-            item
-            for item in items
-            if item.path.is_relative_to(HERE) and "[" in item.name and not item.name.endswith(LEAN_NAMES)
-        ]
+        left_out = [item for item in items if item.path.is_relative_to(HERE) and not item.name.endswith(LEAN_NAMES)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
 def results(request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
-    """What each cell showed; written at the end."""
+    """What each cell showed; at the end it takes the place of what the file had of the same cells."""
     found: list[dict[str, Any]] = []
     yield found
     path = request.config.getoption("--crash")
-    if path is not None and found:
-        path.write_text(json.dumps(found, indent=1) + "\n")
+    if path is None or not found:
+        return
+    before = json.loads(path.read_text()) if path.exists() else []
+    rows = {name_of(row): row for row in [*before, *found]}
+    known = [rows[cell.name] for cell in cells() if cell.name in rows]
+    path.write_text(json.dumps(known, indent=1) + "\n")
 
 
 @pytest.fixture(scope="session")

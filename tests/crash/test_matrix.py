@@ -60,6 +60,7 @@ def test_a_crash_ends_right(cell: Cell, world: World, results: list[dict[str, An
         "lost": effects["lost"],
         "wrong": sorted(witness.wrong),
         "decisions": sorted(witness.decisions),
+        "right": False,
     }
     results.append(found)
     rig.say(f"{cell.name}: {found['end']} by {found['by']} in {found['seconds']} s")
@@ -72,6 +73,7 @@ def test_a_crash_ends_right(cell: Cell, world: World, results: list[dict[str, An
     assert {writer["resumed_on"] for writer in rig.ledger.journal.writers(row.id)} <= {target}
     if back_s is not None:
         assert back_s <= BLUE_AGAIN_S
+    found["right"] = True
 
 
 def blue_again(world: World, began: float) -> float:
