@@ -37,6 +37,7 @@ from switchover.pins import Manifest, content_digest
 Stream = Literal["process", "dag", "http"]
 STREAMS: tuple[Stream, ...] = ("process", "dag", "http")  # the last one is taken in by ``sandbox.writes``
 BATCH = 50
+_DOCUMENTS = "ingest/"
 _APPEND_LOCK = 7_340_003
 
 ALIAS = Live()
@@ -113,23 +114,21 @@ def count_effects(conn: psycopg.Connection[Any], live: Live = ALIAS) -> dict[str
     manifest = index.manifest(conn, live.target(conn))
     if manifest is None:
         raise BadInput(f"ingest: {live.place} points at no index that has a manifest; nothing to count against")
-    query = """SELECT s.seq, length(s.text),
+    query = """SELECT s.seq,
                EXISTS (SELECT 1 FROM ingest_effect e WHERE e.seq = s.seq AND e.effect = 'index' AND e.target = %s),
                EXISTS (SELECT 1 FROM ingest_effect e WHERE e.seq = s.seq AND e.effect = 'notify'),
                s.seq <= (SELECT coalesce(max(p.seq), 0) FROM ingest_position p WHERE p.stream = s.stream)
         FROM ingest_source s"""
     source = conn.execute(query, [manifest.target]).fetchall()
-    there = index.added(conn, manifest)
-    indexed = [effect and row_id(seq, length) in there for seq, length, effect, _, _ in source]
-    lost = sum(
-        taken and not (done and notified) for done, (_, _, _, notified, taken) in zip(indexed, source, strict=True)
-    )
+    there = index.documents(conn, manifest, prefix=_DOCUMENTS)
+    indexed = [effect and document(seq) in there for seq, effect, _, _ in source]
+    lost = sum(taken and not (done and notified) for done, (*_, notified, taken) in zip(indexed, source, strict=True))
     return {"written": sum(indexed), "duplicated": _duplicated(conn), "lost": lost}
 
 
-def row_id(seq: int, length: int) -> str:
-    """Under which id a source row stands in an index; ``length`` in characters."""
-    return f"ingest/{seq}:0-{length}"
+def document(seq: int) -> str:
+    """Which document a source row is."""
+    return f"{_DOCUMENTS}{seq}"
 
 
 def lag(conn: psycopg.Connection[Any], live: Live = ALIAS) -> int:
@@ -180,9 +179,9 @@ def _index(conn: psycopg.Connection[Any], index: Rows, manifest: Manifest, strea
     first = manifest.facts.corpus_revision
     rows, sources = [], []
     for (seq, key, text), vector in zip(pending, vectors, strict=True):
-        doc = f"ingest/{seq}"
+        doc = document(seq)
         chunk = Chunk(
-            id=row_id(seq, len(text)),
+            id=f"{doc}:0-{len(text)}",
             doc=doc,
             section="ingest",
             start=0,

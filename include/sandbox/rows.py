@@ -39,8 +39,8 @@ class Rows(Protocol):
         """Add rows; one that is there already is left as it is."""
         ...
 
-    def added(self, conn: Conn, manifest: Manifest) -> set[str]:
-        """Ids of all rows that writers have added."""
+    def documents(self, conn: Conn, manifest: Manifest, *, prefix: str) -> set[str]:
+        """Names of all documents that have a row and begin so, whether a writer or a build has put them there."""
         ...
 
 
@@ -66,10 +66,12 @@ class PgRows:
         with conn.cursor() as cursor:
             cursor.executemany(statement, [(*row.chunk, row.revision, Vector(row.vector)) for row in rows])
 
-    def added(self, conn: Conn, manifest: Manifest) -> set[str]:
+    def documents(self, conn: Conn, manifest: Manifest, *, prefix: str) -> set[str]:
         """See :class:`Rows`."""
-        query = sql.SQL("SELECT id FROM {} WHERE revision > %s").format(sql.Identifier(manifest.target))
-        return {str(row[0]) for row in conn.execute(query, [manifest.facts.corpus_revision])}
+        query = sql.SQL("SELECT DISTINCT doc FROM {} WHERE starts_with(doc, %s)").format(
+            sql.Identifier(manifest.target)
+        )
+        return {str(row[0]) for row in conn.execute(query, [prefix])}
 
 
 class OpenSearchRows:
@@ -93,11 +95,10 @@ class OpenSearchRows:
                 self._client, manifest, [(row.chunk, row.vector, row.revision) for row in rows], refresh=False
             )
 
-    def added(self, conn: Conn, manifest: Manifest) -> set[str]:
+    def documents(self, conn: Conn, manifest: Manifest, *, prefix: str) -> set[str]:
         """See :class:`Rows`."""
-        newer = {"range": {"revision": {"gt": manifest.facts.corpus_revision}}}
-        body = {"query": newer, "size": opensearch.PAGE, "_source": False}
+        body = {"query": {"prefix": {"doc": prefix}}, "size": opensearch.PAGE, "_source": ["doc"]}
         with opensearch.answering():
             self._client.indices.refresh(index=manifest.target)
             found = self._client.search(index=manifest.target, body=body)
-        return {str(hit["_id"]) for hit in found["hits"]["hits"]}
+        return {str(hit["_source"]["doc"]) for hit in found["hits"]["hits"]}

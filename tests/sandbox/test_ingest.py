@@ -80,6 +80,24 @@ def test_after_a_promotion_the_writer_catches_green_up_and_notifies_nobody_again
     assert ingest.count_effects(built) == {"written": 5, "duplicated": 0, "lost": 0}
 
 
+def test_an_arm_that_was_built_after_the_writes_holds_them_and_is_not_counted_as_lossy(
+    new_database: Callable[[], str],
+) -> None:
+    with psycopg.connect(new_database(), autocommit=True) as conn:
+        build.build(conn, build.DOCS_V1)
+        build.point(conn, alias="docs", target="docs_v1")
+        source(conn, 3)
+        ingest.apply_batch(conn, stream="process")
+        assert build.build(conn, build.DOCS_V2).facts.corpus_revision == 4
+        point(conn, "docs_v2")
+        source(conn, 1)
+        assert ingest.apply_batch(conn, stream="process") == ingest.Applied(rows=4, notified=1, target="docs_v2")
+        assert ingest.count_effects(conn) == {"written": 4, "duplicated": 0, "lost": 0}
+        assert conn.execute("SELECT count(*) FROM docs_v2 WHERE doc LIKE 'ingest/%'").fetchone() == (4,)
+        conn.execute("DELETE FROM docs_v2 WHERE doc = 'ingest/2'")
+        assert ingest.count_effects(conn) == {"written": 3, "duplicated": 0, "lost": 1}
+
+
 def test_after_a_rollback_blue_goes_on_where_it_was(built: Conn) -> None:
     source(built, 3)
     ingest.apply_batch(built, stream="process")

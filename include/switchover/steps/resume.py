@@ -20,6 +20,7 @@ from switchover.steps.act import prove_live
 from switchover.steps.switch import Switch
 from switchover.writers import Writer, WriterSpec
 from switchover.writers.base import REPORTED
+from switchover.writers.base import State as WriterState
 
 Pins = Mapping[str, str]
 ANSWER_S = 5.0
@@ -114,10 +115,20 @@ def _resume(switch: Switch, spec: WriterSpec, writer: Writer, row: Row, target: 
             return _hold(switch, writer.name, str(changed))
     journal.resuming(switch.id, writer.name, on=target)
     if way is not Way.KEEP:
-        writer.restore(row["found"], epoch=lease.epoch)
+        try:
+            writer.restore(row["found"], epoch=lease.epoch)
+        except BadInput:
+            if row["drained_at"] is not None or not _as_found(writer, row["found"]):
+                raise
+            # The right that is missing was missing for the freeze as well: there is nothing to put back.
     journal.resumed(switch.id, writer.name, on=target)
     switch.say(f"writer {writer.name!r} {'left as it is' if way is Way.KEEP else 'resumed'} on {target!r}")
     return True
+
+
+def _as_found(writer: Writer, found: WriterState) -> bool:
+    now = writer.find()
+    return all(now.get(key) == found.get(key) for key in writer.frozen(found))
 
 
 def _hold(switch: Switch, name: str, why: str) -> bool:
