@@ -42,8 +42,9 @@ from tests.servers import throwaway_postgres  # noqa: E402
 
 from sandbox import build, editions  # noqa: E402
 from switchover.build import rows  # noqa: E402
+from switchover.build.copying import COLUMNS, COPY_TYPES, copy_rows  # noqa: E402
 from switchover.build.documents import Document, Position, SqlDocuments  # noqa: E402
-from switchover.build.pgvector import COLUMNS, COPY_TYPES, PgvectorTarget, copy_rows  # noqa: E402
+from switchover.build.pgvector import PgvectorTarget  # noqa: E402
 from switchover.build.rows import Batch, batches  # noqa: E402
 from switchover.build.run import Builder, Place  # noqa: E402
 from switchover.build.spec import Build, BuildDocuments  # noqa: E402

@@ -9,7 +9,7 @@ import psycopg
 import sqlalchemy as sa
 
 from switchover.edge import ANSWER_S, reaching
-from switchover.errors import BadInput, LockBusy, Unreachable
+from switchover.errors import BadInput, LockBusy, TargetRefused, Unreachable
 
 REFUSALS = (
     psycopg.errors.UndefinedTable,
@@ -38,7 +38,7 @@ def transaction(
 
     A server that does not answer, is silent for ``answer_s`` seconds, or takes no writes for now (a standby, a
     failover) raises ``unreachable``; an absent table or a missing right raises ``BadInput``, with ``hint`` as the
-    next step.
+    next step; a DROP of what something else depends on raises ``TargetRefused``.
     ``single``: each statement is a transaction of its own, which saves the two round trips around it.
     """
     with reaching(what, unreachable):
@@ -52,6 +52,9 @@ def transaction(
                 raise unreachable(f"{what}: takes no writes now ({first}); nothing was changed") from error
             if isinstance(error.orig, REFUSALS):
                 raise BadInput(f"{what}: {first}{'; ' + hint if hint else ''}") from error
+            if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
+                needed_by = str(error.orig.diag.message_detail).splitlines()[0]
+                raise TargetRefused(f"{what}: {needed_by}; nothing was removed") from error
             raise
         except sa.exc.OperationalError as error:
             if isinstance(error.orig, psycopg.errors.LockNotAvailable):
@@ -66,4 +69,7 @@ def _opened(engine: sa.Engine, single: bool) -> Iterator[sa.Connection]:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
     else:
         with engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except psycopg.Error as error:  # of a cursor of the driver's own
+                raise sa.exc.DBAPIError.instance("", None, error, psycopg.Error) from error

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+from tests.sandbox.index_world import World
 
 from sandbox import build, tables
 
@@ -60,3 +62,15 @@ def empty(new_database: Callable[[], str]) -> Iterator[Conn]:
     with psycopg.connect(new_database(), autocommit=True) as conn:
         tables.create(conn)
         yield conn
+
+
+@pytest.fixture
+def world(fresh_db_url: str, fresh_db: str) -> Iterator[World]:
+    engine = sa.create_engine(fresh_db)
+    with psycopg.connect(fresh_db_url, autocommit=True) as conn:
+        tables.create(conn)
+        world = World(conn=conn, engine=engine)
+        for number in range(12):
+            world.write(f"doc-{number:02d}", 1)
+        yield world
+    engine.dispose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -17,69 +16,18 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from tests.sandbox.index_world import TEXT, World
 
 from sandbox import build as sandbox_build
-from sandbox import corpus, tables
-from switchover.build.documents import Position, SqlDocuments
+from sandbox import corpus
+from switchover.build.documents import Position
 from switchover.build.pgvector import PgvectorTarget
-from switchover.build.run import Builder, Place
-from switchover.build.spec import Build, BuildDocuments
-from switchover.encoder import WordLlamaEncoder
-from switchover.errors import BadInput, LockBusy, StateConflict, TargetRefused
+from switchover.errors import LockBusy, StateConflict, TargetRefused
 from switchover.indexes.pgvector import PgvectorIndex
 from switchover.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
 Conn = psycopg.Connection[Any]
-TEXT = "One sentence about {0}. Another one about {0}, which is longer. " * 8
-
-
-@dataclasses.dataclass(kw_only=True)
-class World:
-    """A source of twelve small documents, and builders over it."""
-
-    conn: Conn
-    engine: sa.Engine
-    live: str | None = None
-    said: list[str] = dataclasses.field(default_factory=list)
-
-    def write(self, doc: str, revision: int, text: str | None = None) -> None:
-        self.conn.execute(
-            "INSERT INTO documents (doc, title, text, revision) VALUES (%s, '', %s, %s)"
-            " ON CONFLICT (doc) DO UPDATE SET text = excluded.text, revision = excluded.revision",
-            [doc, TEXT.format(doc) if text is None else text, revision],
-        )
-
-    def builder(self, target: str = "arm", *, alone: Any = contextlib.nullcontext, **changes: Any) -> Builder:
-        documents = BuildDocuments(connection="docs_db", table=changes.pop("table", "documents"))
-        pins = changes.pop("pins", sandbox_build.pins())
-        recipe = Build(documents=documents, chunking="fixed-300/1", batch=3, pins=pins, **changes)
-        return Builder(
-            build=recipe,
-            documents=SqlDocuments(engine=self.engine, table=recipe.documents.table),
-            target=PgvectorTarget(engine=self.engine, target=target),
-            encoder=WordLlamaEncoder(dimension=recipe.encoder.dimension),
-            place=Place(live=lambda: self.live, pins=dict, alone=alone),
-            say=self.said.append,
-        )
-
-    def rows(self, target: str) -> list[tuple[Any, ...]]:
-        return self.conn.execute(f"SELECT id, text, revision, embedding::text FROM {target} ORDER BY id").fetchall()
-
-    def oid(self, target: str) -> Any:
-        return self.conn.execute("SELECT to_regclass(%s)::oid", [target]).fetchone()
-
-
-@pytest.fixture
-def world(fresh_db_url: str, fresh_db: str) -> Iterator[World]:
-    engine = sa.create_engine(fresh_db)
-    with psycopg.connect(fresh_db_url, autocommit=True) as conn:
-        tables.create(conn)
-        world = World(conn=conn, engine=engine)
-        for number in range(12):
-            world.write(f"doc-{number:02d}", 1)
-        yield world
-    engine.dispose()
 
 
 def test_a_build_holds_every_document_and_describes_itself(world: World) -> None:
@@ -284,19 +232,6 @@ def test_a_table_that_somebody_reads_is_waited_for_and_then_left(world: World, m
         with pytest.raises(LockBusy, match="a lock was not granted in time; nothing was changed"):
             builder.publish()
     assert builder.publish().changed
-
-
-def test_bad_input_is_one_clear_line(world: World) -> None:
-    with pytest.raises(BadInput, match=r'documents nowhere in .*: relation "nowhere" does not exist.*docs/build.md'):
-        world.builder(table="nowhere").run()
-    with pytest.raises(BadInput, match="build.pins: RERANK_CONF, PROMPT_VER.* not given, and no arm is live"):
-        world.builder(pins={}).run()
-    world.conn.execute("UPDATE documents SET text = ' '")
-    with pytest.raises(BadInput, match="the source has no document with a chunk; nothing was published"):
-        world.builder().run()
-    with pytest.raises(BadInput, match="allowed: a table name of at most 56 letters"):
-        world.builder("x" * 60)
-    assert world.oid("arm") == (None,)
 
 
 def test_killed_again_and_again_it_ends_as_if_unbroken(fresh_db_url: str, tmp_path: Path) -> None:

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import psycopg
 import sqlalchemy as sa
 
 from switchover import sql
+from switchover.build.copying import COLUMNS, COPY_TYPES, copy_rows
 from switchover.build.documents import Position
 from switchover.build.merge import marks
+from switchover.build.rights import check_replaceable, grant_as
 from switchover.build.rows import Batch, chunk_ids
 from switchover.edge import ANSWER_S
-from switchover.encoder import Vectors
-from switchover.errors import BadInput, StateConflict
+from switchover.errors import BadInput, StateConflict, Unreachable
+from switchover.indexes.pgvector import quoted
 from switchover.pins import Manifest, canonical_json, pairs_digest
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
@@ -32,8 +31,6 @@ TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
     documents bigint NOT NULL DEFAULT 0, chunks bigint NOT NULL DEFAULT 0, marks numeric NOT NULL DEFAULT 0,
     began_at timestamptz NOT NULL DEFAULT now(), at timestamptz NOT NULL DEFAULT now())"""
 
-COLUMNS = "id, doc, section, start_char, end_char, tokens, text, content_digest, revision, embedding"
-COPY_TYPES = ("text", "text", "text", "int4", "int4", "int4", "text", "text", "int8", "bytea")
 ROWS_S, WHOLE_S, LOCK_S = 60.0, 86_400.0, "10s"
 SUFFIX = "__build"
 WHOLE_TABLE = ("seqscan", "hashjoin", "mergejoin")
@@ -86,6 +83,11 @@ class PgvectorTarget:
             marks=int(row.marks),
         )
 
+    def check_replaceable(self) -> None:
+        """Raise unless the target's name is free, or is an index that a build has described and this role owns."""
+        with self._transaction() as connection:
+            check_replaceable(connection, self.target, what=self._what)
+
     def start(self, recipe: Mapping[str, Any], *, dimension: int) -> None:
         """Begin with an empty table; a build of another recipe that was under way is dropped."""
         first = Position()
@@ -119,7 +121,7 @@ class PgvectorTarget:
         """
         try:
             self._load(batch, after=after, to=to, replace=replace)
-        except psycopg.errors.UniqueViolation:
+        except sa.exc.IntegrityError:
             self._load(batch, after=after, to=to, replace=True)
 
     def _load(self, batch: Batch, *, after: Position, to: Position, replace: bool) -> None:
@@ -196,16 +198,22 @@ class PgvectorTarget:
             count = connection.execute(rows, {"revision": manifest.facts.corpus_revision}).scalar_one()
         return manifest if count == manifest.facts.count else None
 
-    def publish(self, manifest: Manifest, *, at: Position) -> None:
-        """Put the built table in the target's place, with its manifest; the checkpoint goes. One transaction."""
+    def publish(self, manifest: Manifest, *, at: Position, like: str | None) -> str:
+        """Put the built table in the target's place, with its manifest; the checkpoint goes. One transaction.
+
+        ``like``: the live index, whose roles get the same rights on this one; without one, those that the target's
+        old table had. Returns who may what. ``TargetRefused`` when something else depends on the old table.
+        """
         with self._transaction(ROWS_S) as connection:
             connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_S}'"))
             self._checkpointed(connection, "DELETE FROM switchover_build", at=at)
             connection.execute(sa.text("SET LOCAL default_statistics_target = 10"))  # it looks at 3,000 rows
             connection.execute(sa.text(f'ANALYZE "{self.staging}" (id, doc, revision)'))
+            rights = grant_as(connection, table=f'"{self.staging}"', like=quoted(like or self.target))
             connection.execute(sa.text(f'DROP TABLE IF EXISTS "{self.target}"'))
             connection.execute(sa.text(f'ALTER TABLE "{self.staging}" RENAME TO "{self.target}"'))
             self._describe(connection, manifest)
+        return rights
 
     def describe(self, manifest: Manifest) -> None:
         """Write the manifest of rows that are there already: the pins of newer code."""
@@ -264,8 +272,18 @@ class PgvectorTarget:
         with self._transaction(WHOLE_S) as connection:
             yield from _streamed(connection, query)
 
-    def _transaction(self, answer_s: float = ANSWER_S) -> AbstractContextManager[sa.Connection]:
-        return sql.transaction(self._engine, self._what, hint=_HINT, answer_s=answer_s)
+    @contextlib.contextmanager
+    def _transaction(self, answer_s: float = ANSWER_S) -> Iterator[sa.Connection]:
+        try:
+            with sql.transaction(self._engine, self._what, hint=_HINT, answer_s=answer_s) as connection:
+                yield connection
+        except Unreachable as error:
+            cause = getattr(error.__cause__, "orig", None)
+            if not isinstance(cause, psycopg.errors.DiskFull):
+                raise
+            raise BadInput(
+                f"{self._what}: {str(cause).splitlines()[0]}; what was stored before stays: make room, start it again"
+            ) from error
 
 
 def _streamed(connection: sa.Connection, query: str) -> Iterator[tuple[Any, ...]]:
@@ -273,20 +291,3 @@ def _streamed(connection: sa.Connection, query: str) -> Iterator[tuple[Any, ...]
     with connection.connection.driver_connection.cursor(name="switchover_build") as cursor:  # type: ignore[union-attr]
         cursor.itersize = 5_000
         yield from cursor.execute(query)
-
-
-def copy_rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
-    """The batch's rows as ``COPY_TYPES`` takes them."""
-    for row, revision, vector in zip(batch.chunks, batch.revisions, _packed(batch.vectors), strict=True):
-        yield (*row, revision, vector)
-
-
-def _packed(vectors: Vectors) -> Iterator[memoryview]:
-    """Each vector in pgvector's receive format: dimension, an unused word, big-endian float32 values."""
-    count, dimension = vectors.shape
-    packed = np.empty((count, 4 + 4 * dimension), dtype=np.uint8)
-    packed[:, :4] = np.frombuffer(struct.pack(">HH", dimension, 0), dtype=np.uint8)
-    packed[:, 4:] = vectors.astype(">f4").view(np.uint8).reshape(count, 4 * dimension)
-    whole = memoryview(packed.tobytes())
-    for start in range(0, packed.size, 4 + 4 * dimension):
-        yield whole[start : start + 4 + 4 * dimension]

@@ -96,6 +96,11 @@ class Builder:
         self._secrets = secrets
         self._say = say
         self._recipe = {**build.recipe(), "encoded_with": encoder.revision}
+        if encoder.dimension != build.encoder.dimension:
+            raise BadInput(
+                f"build.encoder: the plan says {build.encoder.dimension} dimensions, encoder {encoder.name!r} that runs"
+                f" gives {encoder.dimension}; nothing was started"
+            )
 
     def run(self) -> Built:
         """Every step, one after the other."""
@@ -112,6 +117,7 @@ class Builder:
         if found is not None:
             self._say(f"going on behind {found.documents:,} documents, {found.chunks:,} chunks")
             return
+        self._target.check_replaceable()
         if self._there() is not None:
             self._say(f"{self._target.target}: holds every document of the source already")
             return
@@ -155,7 +161,9 @@ class Builder:
         manifest = self._manifest(revision=revision, count=count, pairs=pairs)
         with self._place.alone():
             self._refuse_live()
-            self._target.publish(manifest, at=found.position)
+            self._target.check_replaceable()
+            rights = self._target.publish(manifest, at=found.position, like=self._place.live())
+        self._say(f"{self._target.target}: who may use it: {rights}")
         return Built(manifest=manifest, remaining=self._documents.count_after(found.position), changed=True)
 
     def _published(self) -> Built:

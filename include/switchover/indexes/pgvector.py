@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 import numpy as np
-import psycopg
 import sqlalchemy as sa
 
 from switchover import sql
@@ -49,7 +48,7 @@ class PgvectorIndex:
 
     def health(self, target: str) -> Health:
         """See :class:`Index`."""
-        table = _quoted(target)
+        table = quoted(target)
         query = sa.text(
             """SELECT to_regclass(:table) IS NOT NULL AS exists,
                       (SELECT index_hash FROM switchover_manifest WHERE target = :target) AS stored_hash"""
@@ -64,7 +63,7 @@ class PgvectorIndex:
     def content(self, target: str) -> Content:
         """See :class:`Index`. Streams the rows: memory does not grow with the index."""
         manifest = self.manifest(target)
-        statement = sa.text(PAIRS.format(table=_quoted(target)))
+        statement = sa.text(PAIRS.format(table=quoted(target)))
         count = 0
         with self._transaction(target) as connection:
             streaming = connection.execution_options(yield_per=5_000)
@@ -82,7 +81,7 @@ class PgvectorIndex:
     def sample(self, target: str, *, size: int) -> Sample:
         """See :class:`Index`."""
         revision = self.manifest(target).facts.corpus_revision
-        statement = sa.text(SAMPLE.format(table=_quoted(target)))
+        statement = sa.text(SAMPLE.format(table=quoted(target)))
         with self._transaction(target) as connection:
             rows = connection.execute(statement, {"revision": revision, "size": size}).all()
         vectors = [np.fromstring(row.vector.strip("[]"), sep=",") for row in rows]
@@ -90,15 +89,9 @@ class PgvectorIndex:
 
     def drop(self, target: str) -> None:
         """See :class:`Index`. Without CASCADE: a view on the table keeps it."""
-        table = _quoted(target)
+        table = quoted(target)
         with self._transaction(target) as connection:
-            try:
-                connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
-            except sa.exc.InternalError as error:
-                if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
-                    what = str(error.orig.diag.message_detail).splitlines()[0]
-                    raise TargetRefused(f"index {target!r} in {self._place}: {what}; nothing was removed") from error
-                raise
+            connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
             connection.execute(sa.text("DELETE FROM switchover_manifest WHERE target = :target"), {"target": target})
 
     def manifest(self, target: str) -> Manifest:
@@ -118,7 +111,7 @@ class PgvectorIndex:
         return sql.transaction(self._engine, what, answer_s=WHOLE_INDEX_S)
 
 
-def _quoted(target: str) -> str:
+def quoted(target: str) -> str:
     """The target as a quoted SQL name, with an optional schema before it."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?", target):
         raise BadInput(f"index {target!r}: not a table name; allowed: letters, digits, _ and one dot")

@@ -1,0 +1,57 @@
+"""A source of small documents in a real PostgreSQL, and the product's builds over it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from sandbox import build as sandbox_build
+from switchover.build.documents import SqlDocuments
+from switchover.build.pgvector import PgvectorTarget
+from switchover.build.run import Builder, Place
+from switchover.build.spec import Build, BuildDocuments
+from switchover.encoder import WordLlamaEncoder
+
+Conn = psycopg.Connection[Any]
+TEXT = "One sentence about {0}. Another one about {0}, which is longer. " * 8
+
+
+@dataclasses.dataclass(kw_only=True)
+class World:
+    """A source of twelve small documents, and builders over it."""
+
+    conn: Conn
+    engine: sa.Engine
+    live: str | None = None
+    said: list[str] = dataclasses.field(default_factory=list)
+
+    def write(self, doc: str, revision: int, text: str | None = None) -> None:
+        self.conn.execute(
+            "INSERT INTO documents (doc, title, text, revision) VALUES (%s, '', %s, %s)"
+            " ON CONFLICT (doc) DO UPDATE SET text = excluded.text, revision = excluded.revision",
+            [doc, TEXT.format(doc) if text is None else text, revision],
+        )
+
+    def builder(self, target: str = "arm", *, alone: Any = contextlib.nullcontext, **changes: Any) -> Builder:
+        documents = BuildDocuments(connection="docs_db", table=changes.pop("table", "documents"))
+        pins = changes.pop("pins", sandbox_build.pins())
+        encoder = changes.pop("encoded_by", None)
+        recipe = Build(documents=documents, chunking="fixed-300/1", batch=3, pins=pins, **changes)
+        return Builder(
+            build=recipe,
+            documents=SqlDocuments(engine=self.engine, table=recipe.documents.table),
+            target=PgvectorTarget(engine=self.engine, target=target),
+            encoder=encoder or WordLlamaEncoder(dimension=recipe.encoder.dimension),
+            place=Place(live=lambda: self.live, pins=dict, alone=alone),
+            say=self.said.append,
+        )
+
+    def rows(self, target: str) -> list[tuple[Any, ...]]:
+        return self.conn.execute(f"SELECT id, text, revision, embedding::text FROM {target} ORDER BY id").fetchall()
+
+    def oid(self, target: str) -> Any:
+        return self.conn.execute("SELECT to_regclass(%s)::oid", [target]).fetchone()
