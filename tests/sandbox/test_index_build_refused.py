@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +131,9 @@ def as_role(world: World, name: str) -> World:
 
 def test_a_right_that_is_missing_is_named_before_anything_is_loaded(world: World, role: Callable[[str], str]) -> None:
     builds = role("builds")
+    page = (Path(__file__).parents[2] / "docs" / "build.md").read_text()
+    needed = re.findall(r"^GRANT (.*) TO builder;", page, re.MULTILINE)
+    assert needed == ["SELECT ON documents", "CREATE ON SCHEMA public", "SELECT, INSERT, UPDATE ON switchover_manifest"]
     world.conn.execute("DROP TABLE switchover_build")
     mine = as_role(world, builds)
     with pytest.raises(BadInput, match="permission denied for schema public; a build creates its tables itself"):
