@@ -18,6 +18,11 @@ class Gate(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+    @property
+    def step(self) -> str:
+        """The step, and the DAG's task, in which it is asked."""
+        return "approve_flip" if self is Gate.BEFORE_FLIP else "approve_unfreeze"
+
 
 class Answer(str, Enum):
     """How a question ended."""
@@ -58,6 +63,11 @@ def standing(rows: Sequence[Mapping[str, Any]], *, gate: Gate, approvers: int) -
         return Standing(approved=False, seat=1, why=f"{gate}: nobody was asked")
     by = f", so far by {', '.join(people)}" if people else ""
     return Standing(approved=False, seat=len(people) + 1, why=f"{gate}: waits for {approvers - len(people)} more{by}")
+
+
+def open_question(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The question that waits for an answer, of all that a run has asked."""
+    return next((row for row in rows if row["answered_at"] is None), None)
 
 
 WHY = {

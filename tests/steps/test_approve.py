@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from typing import Any
 
 import pytest
@@ -22,10 +23,10 @@ from switchover.steps.switch import Switch
 from tests.steps.conftest import World
 
 
-def asking(world: World, *gates: str, minutes: float = 30, approvers: int = 1) -> Switch:
+def asking(world: World, *gates: str, minutes: float = 30, approvers: int = 1, **other: Any) -> Switch:
     """A warmed run whose plan has people decide at these gates."""
     values = world.plan.model_dump(mode="json")
-    more = {"approve": list(gates), "approvers": approvers, "approve_minutes": minutes}
+    more = {"approve": list(gates), "approvers": approvers, "approve_minutes": minutes, **other}
     values["hold"]["tick_s"] = 1.5
     switch = world.open(plan=Plan.model_validate({**values, **more}))
     world.warm(switch)
@@ -219,3 +220,12 @@ def test_a_print_of_a_plan_is_the_same_on_every_host(world: World) -> None:
     assert plan_print(moved) == plan_print(plan)
     assert plan_print(plan.model_copy(update={"converge_s": 1})) != plan_print(plan)
     assert dataclasses.is_dataclass(world)
+
+
+def test_a_slow_look_before_the_flip_does_not_lose_the_lease(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    switch = asking(world, "before_flip", lease_s=3)
+    ask(switch, Gate.BEFORE_FLIP, **same(switch))
+    observe = approve.observe
+    monkeypatch.setattr(approve, "observe", lambda seen: time.sleep(3.5) or observe(seen))
+    monkeypatch.setattr(approve, "PAUSE_S", 0.1)
+    assert [tick.end for tick in asyncio.run(some(world.again(switch), Gate.BEFORE_FLIP, 2))] == [None, None]

@@ -164,7 +164,7 @@ def test_a_ledger_that_is_away_longer_than_the_lease_loses_nothing(apart: tuple[
     assert numbers == list(range(len(numbers))), "no look is left out"
     assert switch.ledger.evidence.last_tick(switch.id, phase="hold") == numbers[-1]
     told = [event["text"] for event in switch.ledger.journal.events(switch.id)]
-    assert f"the ledger did not answer and the lease ran out; the hold goes on under epoch {epoch + 1}" in told
+    assert f"the ledger did not answer and the lease ran out; the watch goes on under epoch {epoch + 1}" in told
 
 
 @pytest.mark.usefixtures("few_questions")

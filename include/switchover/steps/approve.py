@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from switchover.approval import Answer, Gate, Standing, standing
 from switchover.approval_text import body_text, subject_text
 from switchover.errors import GoldError, LeaseLost, StateConflict
 from switchover.gold import read_items
+from switchover.heartbeat import Heartbeat
 from switchover.judge import Outcome
 from switchover.pins import digest
 from switchover.plan import Plan
@@ -22,6 +24,7 @@ from switchover.report import summarise
 from switchover.steps.act import observe
 from switchover.steps.flip import accepted
 from switchover.steps.hold import End, Tick, watch
+from switchover.steps.hold_lease import beating
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
@@ -93,7 +96,7 @@ def ask(switch: Switch, gate: Gate, *, now_planned: str) -> Question:
     if found.seat is None:
         raise StateConflict(f"switchover {switch.id!r}: {found.why}; there is nothing left to ask")
     if not asked:
-        switch.ledger.journal.step_started(switch.id, _step(gate), actor=switch.actor)
+        switch.ledger.journal.step_started(switch.id, gate.step, actor=switch.actor)
     now = switch.ledger.now()
     until = asked[0]["until"] if asked else now + timedelta(minutes=plan.approve_minutes)
     bound = subject(switch, now_planned=now_planned)
@@ -125,31 +128,34 @@ def ask(switch: Switch, gate: Gate, *, now_planned: str) -> Question:
 async def waiting(switch: Switch, gate: Gate) -> AsyncGenerator[Tick, None]:
     """Keep watching until the time for an answer is over; the last tick has ``end``.
 
-    After the flip this is the hold itself: it renews the lease, asks both arms, and stops at once on a stop
-    rule. Before it, the lease is kept and the pointer looked at.
+    After the flip this is the hold itself: it asks both arms, and stops at once on a stop rule. Before it, the
+    pointer is looked at. In both the lease is renewed beside the looks, so that a slow one does not lose it.
     """
     if gate is not Gate.BEFORE_FLIP:
         async with contextlib.aclosing(watch(switch)) as ticks:
             async for tick in ticks:
                 yield tick
         return
-    number = 0
-    while True:
-        tick = await asyncio.to_thread(_look_before_flip, switch, number)
-        yield tick
-        if tick.end is not None:
-            return
-        number += 1
-        await asyncio.sleep(min(PAUSE_S, switch.plan.lease_s / 3))
+    number, latest = 0, time.monotonic() + await asyncio.to_thread(_longest_s, switch)
+    async with beating(switch, until=latest) as beat:
+        while True:
+            tick = await asyncio.to_thread(_look_before_flip, switch, number, beat)
+            yield tick
+            if tick.end is not None:
+                return
+            number += 1
+            await asyncio.sleep(PAUSE_S)
 
 
-def _look_before_flip(switch: Switch, number: int) -> Tick:
-    try:
-        if not switch.leads:
-            switch.join()
-        switch.renew_lease()
-    except LeaseLost as error:
-        return Tick(number=number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
+def _longest_s(switch: Switch) -> float:
+    """Seconds until nobody is waited for any more, with the hand-over to the gate."""
+    until: datetime = max(question["until"] for question in switch.questions(Gate.BEFORE_FLIP))
+    return (until - switch.ledger.now()).total_seconds() + switch.plan.handover_s
+
+
+def _look_before_flip(switch: Switch, number: int, beat: Heartbeat) -> Tick:
+    if beat.lost:
+        return Tick(number=number, outcome=Outcome.ERROR, line=beat.lost, end=End.LEASE_LOST)
     row, now = switch.row, switch.ledger.now()
     action = decide(row.record, observe(switch), now)
     if row.decision is not None or action.kind not in (Kind.PROCEED, Kind.RETRY):
@@ -212,8 +218,4 @@ def hand_over(switch: Switch) -> None:
 def ended(switch: Switch, found: Standing, gate: Gate, *, why: str = "") -> None:
     """Record the end of the asking."""
     note = "; ".join(filter(None, (why, found.why)))
-    switch.ledger.journal.step_ended(switch.id, _step(gate), ok=found.approved, note=note)
-
-
-def _step(gate: Gate) -> str:
-    return "approve_flip" if gate is Gate.BEFORE_FLIP else "approve_unfreeze"
+    switch.ledger.journal.step_ended(switch.id, gate.step, ok=found.approved, note=note)

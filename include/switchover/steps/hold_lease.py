@@ -1,4 +1,7 @@
-"""How a hold keeps the lease: beside its looks, as long as its event loop turns. The arithmetic: docs/watchdog.md."""
+"""How a hold, or a wait for people, keeps the lease: beside its looks, as long as its event loop turns.
+
+The arithmetic: docs/watchdog.md.
+"""
 
 from __future__ import annotations
 
@@ -45,4 +48,4 @@ async def _stamp(turning: Turning) -> None:
 def _take_again(switch: Switch) -> None:
     """After an outage of the ledger, in which nobody could renew or take the lease."""
     lease = switch.lead()
-    switch.say(f"the ledger did not answer and the lease ran out; the hold goes on under epoch {lease.epoch}")
+    switch.say(f"the ledger did not answer and the lease ran out; the watch goes on under epoch {lease.epoch}")

@@ -13,9 +13,9 @@ from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from switchover.approval import Gate
-from switchover.errors import SwitchoverError
+from switchover.errors import StateConflict, SwitchoverError
 from switchover.notify import Event
-from switchover.steps.approve import waiting
+from switchover.steps.approve import hand_over, waiting
 from switchover.steps.switch import Switch
 from switchover_airflow import metrics
 from switchover_airflow.connections import airflow_edge_async
@@ -82,20 +82,34 @@ class AnswerTrigger(BaseTrigger):
             )
             if self.told:
                 switch.tell(Event.APPROVAL_WANTED, self.told)
-            async with contextlib.aclosing(waiting(switch, self.gate)) as ticks:
-                async for tick in ticks:
-                    self.log.info("%s", tick.line)
-                    if tick.end is not None:
-                        yield _event(end=tick.end.value, line=tick.line)
-                        return
-                    if found := await self._answer():
-                        yield _event(**found)
-                        return
-                    await asyncio.to_thread(metrics.send, switch.ledger, switch.id, gauge=stats.gauge)
+            found = await self._wait(switch)
+            if "chosen_options" in found:
+                await asyncio.to_thread(hand_over, switch)  # the task resumes when a worker is free
+            yield _event(**found)
         except SwitchoverError as error:
             yield _event(end="error", line=f"{type(error).__name__}: {error}")
         finally:
             await asyncio.to_thread(edge.close)
+
+    async def _wait(self, switch: Switch) -> dict[str, Any]:
+        """What the event is to say. When it is cancelled by an answer, the lease waits for the task to resume."""
+        try:
+            return await self._watch(switch)
+        except asyncio.CancelledError:
+            if await self._answer():
+                await asyncio.to_thread(hand_over, switch)
+            raise
+
+    async def _watch(self, switch: Switch) -> dict[str, Any]:
+        async with contextlib.aclosing(waiting(switch, self.gate)) as ticks:
+            async for tick in ticks:
+                self.log.info("%s", tick.line)
+                if tick.end is not None:
+                    return {"end": tick.end.value, "line": tick.line}
+                if found := await self._answer():
+                    return found
+                await asyncio.to_thread(metrics.send, switch.ledger, switch.id, gauge=stats.gauge)
+        raise StateConflict(f"switchover {self.switchover_id!r}: {self.gate}: the watch ended without saying why")
 
     async def _answer(self) -> dict[str, Any] | None:
         try:
