@@ -30,6 +30,7 @@ from sandbox.postgres import DOCS_DB, LEDGER_DB
 from sandbox.scenarios import BLUE, GREEN, SCENARIOS, Scenario
 from sandbox.stack import AIRFLOW_PORT, SERVICE_PORT, Stack, answers, python
 from sandbox.writes import count_writes
+from switchover.approval import Gate
 from switchover.errors import SwitchoverError
 from switchover.ledger import Ledger
 from switchover.page import render_run
@@ -113,7 +114,9 @@ class Demo:
             dag_run=run["dag_run_id"],
             say=self.say,
         )
-        state = follower.until_done(timeout=self.hold_s + 300, on_hold=self._break_green)
+        plan = self.plane.plan
+        thinking = 60 * plan.approve_minutes if any(plan.asks(gate) for gate in Gate) else 0
+        state = follower.until_done(timeout=self.hold_s + thinking + 300, on_hold=self._break_green)
         summary = follower.summary()
         if summary is not None:
             self.file.write_text(render_run(review(ledger, follower.id), base=None))
@@ -219,6 +222,7 @@ def main() -> int:
     )
     parser.add_argument("--pointer", choices=tuple(PLANES), default="pgvector", help="the knob (default: pgvector)")
     parser.add_argument("--scenario", choices=tuple(SCENARIOS), default="good", help="the story (default: good)")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="another plan for this pointer than the one to copy")
     parser.add_argument("--hold", type=float, default=60, metavar="SECONDS", help="length of the hold (default: 60)")
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--stop", action="store_true", help="end what --keep left running, then exit")
@@ -241,10 +245,11 @@ def main() -> int:
 
 
 def _run(scenario: Scenario, plane: type[DataPlane], options: argparse.Namespace) -> int:
-    plan = load_plan(PLANS / plane.file)
+    path = (options.plan or PLANS / plane.file).resolve()
+    plan = load_plan(path)
     stack = Stack(
         state=options.state,
-        plan=PLANS / plane.file,
+        plan=path,
         airflow_port=int(os.environ.get("AIRFLOW_PORT") or AIRFLOW_PORT),
         service_port=int(os.environ.get("SERVICE_PORT") or SERVICE_PORT),
         progress=lambda what, seconds: demo.say(f"up   {what} ({seconds:.1f} s)"),

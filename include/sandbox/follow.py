@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.stack import Stack
-from switchover.ledger import Ledger
+from switchover.approval import Gate, open_question
+from switchover.approval_text import subject_text
+from switchover.ledger import Ledger, RunRow
+from switchover.page.words import at
 from switchover.protocol import State
 from switchover.report import summarise
 
@@ -25,6 +28,7 @@ class Follower:
         self._say = say
         self._told_steps: set[str] = set()
         self._told_tick = -1
+        self._told_seat: tuple[str, int] | None = None
         self.id = f"{service}:{dag_run}"
 
     def until_done(self, *, timeout: float, on_hold: Callable[[float], None]) -> str:
@@ -48,10 +52,19 @@ class Follower:
                 seconds = (step["ended_at"] - step["started_at"]).total_seconds()
                 mark = "ok  " if step["ok"] else "FAIL"
                 self._say(f"{mark} {step['name']:<9} {seconds:6.1f} s  {step['note']}")
+        self._tell_question(row)
         if row.state is State.HOLDING and row.flipped_at is not None and row.hold_until is not None:
             since = (self._ledger.now() - row.flipped_at).total_seconds()
             self._tell_look(since, (row.hold_until - row.flipped_at).total_seconds())
             on_hold(since)
+
+    def _tell_question(self, row: RunRow) -> None:
+        asked = open_question(self._ledger.approvals.of(self.id))
+        seat = (asked["gate"], asked["seat"]) if asked is not None else None
+        if asked is not None and seat != self._told_seat:
+            subject = subject_text(row, Gate(asked["gate"]))
+            self._say(f"     asks {subject} Answer on the review page until {at(asked['until'])} UTC")
+        self._told_seat = seat
 
     def _tell_look(self, since: float, whole: float) -> None:
         looks = self._ledger.journal.verdicts(self.id, gate="stop", latest=True)

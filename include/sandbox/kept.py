@@ -30,12 +30,15 @@ from sandbox.stack import python
 class KeptDemo:
     """One ``sandbox.demo --keep`` on free ports. Leaving the block ends the demo and its stack."""
 
-    def __init__(self, *, state: Path, scenario: str, hold: int, pointer: str = "pgvector") -> None:
+    def __init__(
+        self, *, state: Path, scenario: str, hold: int, pointer: str = "pgvector", plan: Path | None = None
+    ) -> None:
         self.state = state
         self.told: list[str] = []
         self._argv = python(
             "sandbox.demo",
             *("--pointer", pointer, "--scenario", scenario, "--hold", str(hold), "--state", str(state), "--keep"),
+            *(("--plan", str(plan)) if plan else ()),
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
 
@@ -84,6 +87,16 @@ class KeptDemo:
     def page(self) -> str:
         """Address of the run's tab inside Airflow, once the run was triggered."""
         return next(line for line in self.told if "review page: http" in line).split("review page: ")[1].strip()
+
+    @property
+    def dag_run(self) -> str:
+        """The path of the DAG run in Airflow's REST API, once it was triggered."""
+        path = self.page.removeprefix(f"{self.url}/").removesuffix("/plugin/switchover")
+        return path.replace("/runs/", "/dagRuns/")
+
+    def database(self, name: str) -> str:
+        """URL of one of the stack's databases; its PostgreSQL listens on a socket in the state directory."""
+        return f"postgresql:///{name}?host={self.state / 'pg'}&user=postgres"
 
     @property
     def run(self) -> str:

@@ -24,6 +24,11 @@ def subject_text(row: RunRow, gate: Gate) -> str:
     return ASKED[gate][0].format(service=row.service, green=row.green)
 
 
+def otherwise(gate: Gate) -> str:
+    """What happens without an answer."""
+    return ASKED[gate][1]
+
+
 def body_text(
     summary: Summary,
     arms: Mapping[str, Mapping[str, Any]],
@@ -48,7 +53,7 @@ def body_text(
             [
                 f"Blue {escaped(summary['blue'])} → Green {escaped(summary['green'])},"
                 f" pointer {escaped(summary['pointer'])}",
-                f"{people}Until {until:%Y-%m-%d %H:%M:%S} UTC; without an answer {ASKED[gate][1]}.",
+                f"{people}Until {until:%Y-%m-%d %H:%M:%S} UTC; without an answer {otherwise(gate)}.",
                 "### Pins that differ\n\n" + markdown_table(["pin", "Blue", "Green"], _pins(arms)),
                 f"### Verdicts ({GATES[gate]})\n\n" + markdown_table(["rule", "verdict", "detail"], rows),
                 f"Way back: {'not rehearsed' if rehearsed is None else f'rehearsed in {rehearsed:.3f} s'}",

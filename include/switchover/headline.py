@@ -20,11 +20,13 @@ def headline(
     gate: Sequence[Mapping[str, Any]],
     answered: Answered | None,
     rehearsal: Mapping[str, Any] | None,
+    asked: Mapping[str, Any] | None,
 ) -> str:
     """``Green live for 6 min 20 s of 20 min; all rules pass; Blue is warm; roll back takes about 2 s, ...``."""
+    waits = "waits for a person" if asked is not None and row.decision is None else ""
     if row.state is not State.HOLDING:
-        return status_line(row, now)
-    parts = [_live(row, now), _rules(gate), _blue(answered), _way_back(rehearsal, now)]
+        return "; ".join(filter(None, (status_line(row, now), waits)))
+    parts = [_live(row, now), waits, _rules(gate), _blue(answered), _way_back(rehearsal, now)]
     return "; ".join(part for part in parts if part)
 
 

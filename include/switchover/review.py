@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from switchover.approval import open_question
 from switchover.arms_compared import ArmsCompared
 from switchover.cache import CacheNamespace
 from switchover.course import Course, Where, course, where
@@ -126,7 +127,14 @@ class Reviews:
             missing=missing,
         )
         answered = compared.where.answered if compared is not None and compared.phase == "hold" else None
-        line = headline(row, now, gate=facts["gate"], answered=answered, rehearsal=facts["rehearsal"])
+        line = headline(
+            row,
+            now,
+            gate=facts["gate"],
+            answered=answered,
+            rehearsal=facts["rehearsal"],
+            asked=open_question(facts["approvals"]),
+        )
         return replace(review, facts={**facts, "status": line})
 
     def _compared(self, ledger: Ledger, row: RunRow, rules: Rules) -> tuple[Compared | None, tuple[str, ...]]:
@@ -195,6 +203,7 @@ def _more(
         "pins": part("pins", lambda: _pins(ledger, row, plan), []),
         "lease": None if lease is None else {**vars(lease), "here": lease.holder == row.id},
         "watchdog": part("watchdog", ledger.watchdogs.line, "not recorded"),
+        "approvals": part("approvals", lambda: [_asked(each) for each in ledger.approvals.of(row.id)], []),
         "rehearsal": part("rehearsal", lambda: _rehearsal(ledger, row, plan), None),
     }
 
@@ -223,6 +232,11 @@ def _caches(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, str]:
     if plan is None or plan.cache is None:
         return {}
     return {role: CacheNamespace.of(arm["pins"]).id for role, arm in ledger.subjects.arms(row.id).items()}
+
+
+def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A question to a person, and its answer; times as text."""
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items() if k != "run"}
 
 
 def _rehearsal(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, Any] | None:

@@ -10,11 +10,13 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from sandbox import leftovers
+from sandbox.airflow_home import REPOSITORY
 from sandbox.errors import NotHere
 from sandbox.kept import KeptDemo
 from sandbox.servers import chromium
 
-HOLD = 45
+HOLD = 30
+PLAN = REPOSITORY / "docs" / "examples" / "docs_approved.yaml"
 
 
 @pytest.fixture(scope="package")
@@ -32,24 +34,33 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptDemo]:
-    """A good Green, from its start on; it stays up when it was promoted."""
+    """A good Green of a plan that asks people, from its start on; it stays up when it was promoted."""
     state: Path = tmp_path_factory.mktemp("browser") / "state"
-    with KeptDemo(state=state, scenario="good", hold=HOLD) as found:
+    with KeptDemo(state=state, scenario="good", hold=HOLD, plan=PLAN) as found:
         yield found
+    print("".join(found.told))  # shown when a test has failed
     assert leftovers.ours(state) == []
 
 
 @pytest.fixture(scope="package")
-def holding(demo: KeptDemo, browser: Browser) -> Page:
-    """A logged-in page, when the demo's hold has begun."""
+def asking(demo: KeptDemo, browser: Browser) -> Page:
+    """A logged-in page at the run's tab, when the demo has asked whether to flip."""
     demo.wait_for("review page: http")
     page = demo.log_in(browser, viewport={"width": 1280, "height": 900})
-    demo.wait_for("  hold ")
+    demo.wait_for("asks Flip")
+    page.goto(demo.page)
     return page
+
+
+@pytest.fixture(scope="package")
+def holding(demo: KeptDemo, asking: Page) -> Page:
+    """The same page, when the demo's hold has begun."""
+    demo.wait_for("  hold ")
+    return asking
 
 
 @pytest.fixture(scope="package")
 def ended(demo: KeptDemo) -> KeptDemo:
     """The demo, when its switchover has ended."""
-    demo.finish()
+    demo.finish(timeout=400)
     return demo

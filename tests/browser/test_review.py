@@ -12,19 +12,15 @@ from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FrameLocator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from sandbox.airflow_api import AirflowApi
 from sandbox.kept import KeptDemo
 from sandbox.postgres import LEDGER_DB
+from tests.browser.tab import decide, in_airflow, serious
 
 pytestmark = pytest.mark.demo
 MARKUP = "<img src=x onerror='window.hit=1'>"
-
-
-def in_airflow(page: Page) -> FrameLocator:
-    return page.frame_locator("iframe")
 
 
 def test_the_tab_moves_during_the_hold_without_a_reload(demo: KeptDemo, holding: Page) -> None:
@@ -44,12 +40,19 @@ def test_the_tab_moves_during_the_hold_without_a_reload(demo: KeptDemo, holding:
 
 
 def test_the_hold_links_to_its_page_while_it_runs(demo: KeptDemo, holding: Page) -> None:
-    dag_run = urlsplit(demo.page).path.removesuffix("/plugin/switchover").replace("/dags/", "dags/", 1)
-    where = dag_run.replace("/runs/", "/dagRuns/")
     with AirflowApi(url=demo.url, login="admin", password=demo.password) as api:
-        assert api.get(f"{where}/taskInstances/hold")["state"] == "deferred"
-        links = api.get(f"{where}/taskInstances/hold/links")["extra_links"]
+        assert api.get(f"{demo.dag_run}/taskInstances/hold")["state"] == "deferred"
+        links = api.get(f"{demo.dag_run}/taskInstances/hold/links")["extra_links"]
     assert links["Switchover"] == demo.page
+
+
+def test_the_writers_go_on_when_a_person_says_so(demo: KeptDemo, holding: Page) -> None:
+    tab = in_airflow(holding)
+    expect(tab.get_by_role("heading", name="Let docs stay on docs_v2?")).to_be_visible(timeout=120_000)
+    expect(tab.get_by_role("button", name="Roll back now")).to_be_visible()
+    decide(tab, "Approve")
+    expect(tab.locator(".asked [data-told]")).to_contain_text("Answered", timeout=20_000)
+    expect(tab.locator(".badge").first).to_have_text("Promoted", timeout=60_000)
 
 
 def test_the_demo_was_promoted_and_left_no_trace(ended: KeptDemo) -> None:
@@ -61,7 +64,16 @@ def test_the_demo_was_promoted_and_left_no_trace(ended: KeptDemo) -> None:
     assert traffic["requests"] > 100 and effects["written"] > 10
     assert (traffic["failed"], traffic["mixed"], effects["duplicated"], effects["lost"]) == (0, 0, 0, 0)
     assert result["ttr_s"] is None
-    assert [step["name"] for step in result["steps"]] == ["freeze", "verify", "warm", "flip", "hold", "unfreeze"]
+    assert [step["name"] for step in result["steps"]] == [
+        "freeze",
+        "verify",
+        "warm",
+        "approve_flip",
+        "flip",
+        "hold",
+        "approve_unfreeze",
+        "unfreeze",
+    ]
     bundle = next((ended.state / "airflow" / "evidence").iterdir())
     assert {path.name for path in bundle.iterdir()} >= {"summary.json", "report.md", "report.html"}
     assert f"review page in Airflow: {ended.page}" in told
@@ -124,9 +136,7 @@ def test_axe_finds_no_serious_problem(ended: KeptDemo, browser: Browser, scheme:
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
-    bad = [each for each in found.response["violations"] if each["impact"] in ("serious", "critical")]
-    assert not bad, json.dumps([(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in bad])
+    assert not serious(page)
 
 
 def test_the_page_is_usable_with_keys_alone(ended: KeptDemo, browser: Browser) -> None:
@@ -177,7 +187,7 @@ def test_markup_in_plan_question_answer_and_reason_is_text(ended: KeptDemo, brow
         " ds_anchor, status, tool_loop, hits FROM switchover_evidence WHERE run = %(run)s AND phase = 'hold'"
         " ORDER BY tick DESC LIMIT 1",
     )
-    with psycopg.connect(ledger_url(ended), autocommit=True) as ledger:
+    with psycopg.connect(ended.database(LEDGER_DB), autocommit=True) as ledger:
         for change in changes:
             ledger.execute(change, {"m": MARKUP, "run": ended.run})
     page = page_of(ended, browser)
@@ -186,8 +196,3 @@ def test_markup_in_plan_question_answer_and_reason_is_text(ended: KeptDemo, brow
         expect(page.locator(where).filter(has_text="onerror").first).to_contain_text(MARKUP)
     assert page.evaluate("window.hit") is None
     assert page.locator("img").count() == 0
-
-
-def ledger_url(ended: KeptDemo) -> str:
-    """The ledger of the running stack; its PostgreSQL listens on a socket in the state directory."""
-    return f"postgresql:///{LEDGER_DB}?host={ended.state / 'pg'}&user=postgres"

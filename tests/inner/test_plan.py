@@ -14,7 +14,7 @@ from switchover.errors import PlanError
 from switchover.plan import load_plan, plan_schema
 
 ROOT = Path(__file__).parents[2]
-PLANS = sorted((ROOT / "include" / "plans").glob("*.yaml"))
+PLANS = sorted([*(ROOT / "include" / "plans").glob("*.yaml"), *(ROOT / "docs" / "examples").glob("*.yaml")])
 
 GOOD = """\
 service: docs

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -17,6 +19,7 @@ from switchover.bundle import bundle
 from switchover.ledger import Ledger
 from switchover.ledger.tables import metadata, run
 from switchover.page import render_run
+from switchover.page.actions import actions
 from switchover.page.rows import Piece, pieces
 from switchover.protocol import State
 from switchover.report import markdown
@@ -101,6 +104,43 @@ def test_after_a_rollback_the_playbook_of_the_rule_that_fired_comes_first(ledger
     assert [each["rule"] for each in found.facts["playbook"]] == ["coverage"]
     assert "Did the build index everything?" in text_of(render_run(found, base=None))
     assert "1. Did the build index everything?" in markdown(found.facts)
+
+
+def test_what_a_person_may_decide_is_on_the_page_and_in_no_file(ledger: Ledger) -> None:
+    id = "docs:manual__2026-11-26T10:00:00+00:00"
+    record(ledger, id)
+    ledger.approvals.ask(id, "before_unfreeze", seat=1, subject="b" * 64, until=ledger.now() + timedelta(minutes=30))
+    found = review(ledger, id)
+    assert "; waits for a person; " in found.facts["status"]
+    answer, back = actions(found, "/switchover")
+    assert (answer.title, [choice.label for choice in answer.choices]) == (
+        "Let docs stay on docs_v2?",
+        ["Approve", "Reject"],
+    )
+    assert "without an answer Green is rolled back. It is about bbbbbbbbbbbb: plan" in answer.told
+    run = "manual__2026-11-26T10%3A00%3A00%2B00%3A00"
+    where = f"/api/v2/dags/switchover__docs/dagRuns/{run}/taskInstances/approve_unfreeze/-1/hitlDetails"
+    assert {(choice.method, choice.url) for choice in answer.choices} == {("PATCH", where)}
+    assert json.loads(answer.choices[1].body) == {"chosen_options": ["Reject"], "params_input": {}}
+    assert (back.choices[0].method, back.choices[0].url) == ("POST", "/api/v2/dags/rollback__docs/dagRuns")
+    html = render_run(found, base="/switchover")
+    Nesting(html)
+    assert "before unfreeze 1" in text_of(html) and "approved at" in text_of(html)
+    assert actions(found, None) == [] and "<dialog" not in render_run(found, base=None)
+    assert actions(found, "/air/flow/switchover")[1].choices[0].url.startswith("/air/flow/api/v2/"), "behind a proxy"
+
+
+@pytest.mark.parametrize("state", [State.WARMED, State.PROMOTED, State.ROLLED_BACK, State.ABORTED])
+def test_where_nothing_is_open_there_is_nothing_to_decide(ledger: Ledger, state: State) -> None:
+    record(ledger, state=state)
+    assert actions(review(ledger, "docs:1"), "/switchover") == []
+
+
+def test_the_second_person_is_told_who_was_the_first(ledger: Ledger) -> None:
+    record(ledger, state=State.WARMED)
+    ledger.approvals.ask("docs:1", "before_flip", seat=2, subject="a" * 64, until=ledger.now())
+    (answer,) = actions(review(ledger, "docs:1"), "/switchover")
+    assert answer.told.startswith("A second person, another one than anna, decides until ")
 
 
 def test_hits_stand_side_by_side_with_the_gold_span_marked(ledger: Ledger) -> None:

@@ -12,12 +12,12 @@ from jinja2 import Environment, PackageLoader
 from switchover import __version__
 from switchover.ledger.listing import Page
 from switchover.page import words
+from switchover.page.actions import actions
 from switchover.page.plots import plots_of
 from switchover.page.rows import list_row, movers, rules, steps
 from switchover.protocol import State
 from switchover.review import Review
 
-UNDECIDED = (State.FLIPPING, State.HOLDING, State.STUCK)
 KINDS = {"review.css": "text/css; charset=utf-8", "review.js": "text/javascript; charset=utf-8"}
 
 
@@ -51,15 +51,8 @@ def render_run(review: Review, *, base: str | None) -> str:
         steps=steps(review),
         movers=movers(review),
         plots=plots_of(review),
-        roll_back=_roll_back(review, base),
+        actions=actions(review, base),
     )
-
-
-def _roll_back(review: Review, base: str | None) -> str:
-    """Where Airflow's own API triggers the break-glass DAG; empty when there is nothing to roll back."""
-    if base is None or review.row.state not in UNDECIDED or review.row.decision is not None:
-        return ""
-    return f"{base.rpartition('/')[0]}/api/v2/dags/rollback__{review.row.service}/dagRuns"
 
 
 def render_list(

@@ -93,6 +93,11 @@ def short(value: Any, width: int = 16) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
+def words(value: Any) -> str:
+    """A name of the ledger, for people."""
+    return str(value).replace("_", " ")
+
+
 def _time(value: Any) -> datetime | None:
     if isinstance(value, datetime):
         return value
@@ -116,6 +121,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "day": day,
     "iso": iso,
     "short": short,
+    "words": words,
     "state_name": _named(STATES),
     "gate_name": _named(GATES),
     "measure_name": _named(MEASURES),

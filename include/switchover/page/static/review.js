@@ -10,9 +10,18 @@ function follow_theme() {
   else delete document.documentElement.dataset.theme;
 }
 
+// Whether the same is to be decided as before, or somebody is being asked about what is still to be decided.
+function same_actions(old, fresh) {
+  const keys = (part) => [...part.querySelectorAll("[data-action]")].map((each) => each.dataset.action);
+  const asked = old.querySelector("dialog[open]")?.closest("[data-action]").dataset.action;
+  return keys(old).join() === keys(fresh).join() || keys(fresh).includes(asked);
+}
+
 function replace_part(old, fresh) {
   if (old.innerHTML === fresh.innerHTML && old.hidden === fresh.hidden) return;
-  if (old.contains(document.activeElement) && old.dataset.part !== "status") return; // somebody is in there
+  const always = ["status", "actions"].includes(old.dataset.part);
+  if (old.contains(document.activeElement) && !always) return; // somebody is in there
+  if (old.dataset.part === "actions" && same_actions(old, fresh)) return;
   const open = [...old.querySelectorAll("details")].map((each) => each.open);
   const shown = [...fresh.querySelectorAll("details")];
   if (shown.length === open.length) shown.forEach((each, index) => { each.open = open[index]; });
@@ -33,11 +42,13 @@ async function refresh() {
   const parts = new Map([...fresh.querySelectorAll("[data-part]")].map((each) => [each.dataset.part, each]));
   const shown = [...document.querySelectorAll("[data-part]")];
   if (!shown.every((each) => parts.has(each.dataset.part)) || shown.length !== parts.size) {
+    if (document.querySelector("dialog[open]")) return; // not under somebody's hand
     document.getElementById("main").replaceChildren(...fresh.getElementById("main").childNodes);
   } else {
     shown.forEach((each) => replace_part(each, parts.get(each.dataset.part)));
   }
   document.documentElement.toggleAttribute("data-live", fresh.documentElement.hasAttribute("data-live"));
+  show_decided();
 }
 
 async function follow() {
@@ -47,32 +58,73 @@ async function follow() {
   setTimeout(follow, EVERY_MS);
 }
 
-// "Roll back now": the break-glass DAG is triggered through Airflow's own API, as the user who is logged in and with
-// that user's rights. JSON from the same origin only: another site can neither send it nor bring the login along.
-const REFUSED = { 401: "you are not logged in any more", 403: "you have no right to trigger it", 404: "there is no such DAG", 409: "it runs already" };
+// What is decided here goes to Airflow's own API, as the user who is logged in and with that user's rights. JSON from
+// the same origin only: another site can neither send it nor bring the login along. The newest decision is remembered
+// beside the page, whose parts are replaced while it is on its way.
+const REFUSED = { 401: "you are not logged in any more", 403: "you have no right to do this", 404: "Airflow does not know it", 409: "somebody else was first" };
+let decided = null; // key: of the action; text: what is told; again: whether it may be tried again
 
-async function trigger(button) {
-  const told = button.parentElement.querySelector("[data-told]");
-  button.disabled = true;
-  told.textContent = "Asking Airflow …";
-  try {
-    const answer = await fetch(button.dataset.trigger, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      credentials: "same-origin",
-      body: JSON.stringify({ logical_date: null, conf: {}, note: "Roll back now, from the review page" }),
-    });
-    if (answer.ok) { told.textContent = `${button.dataset.dag} is running; this page follows it.`; return; }
-    told.textContent = `Not triggered: ${button.dataset.dag}: ${REFUSED[answer.status] || `Airflow answered ${answer.status}`}.`;
-  } catch {
-    told.textContent = "Not triggered: Airflow did not answer.";
+function tell(key, text, again) {
+  decided = { key, text, again };
+  show_decided();
+}
+
+function show_decided() {
+  for (const each of document.querySelectorAll("[data-action]")) {
+    const mine = decided !== null && decided.key === each.dataset.action;
+    const told = each.querySelector("[data-told]");
+    const text = mine ? decided.text : "";
+    if (told.textContent !== text) told.textContent = text;
+    each.querySelectorAll("[data-opens]").forEach((button) => { button.disabled = mine && !decided.again; });
   }
-  button.disabled = false;
+}
+
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+// The ledger, and so this page, knows a question a moment before Airflow does: an unknown one is asked for again.
+async function ask_airflow(url, options, tries = 1) {
+  const answer = await fetch(url, { credentials: "same-origin", cache: "no-store", ...options });
+  if (answer.status === 404 && tries > 1) {
+    await pause(1000);
+    return ask_airflow(url, options, tries - 1);
+  }
+  if (!answer.ok) throw new Error(REFUSED[answer.status] || `Airflow answered ${answer.status}`);
+  return answer.json();
+}
+
+async function send(button) {
+  const key = button.closest("[data-action]").dataset.action;
+  const { sends, url, body, done, follows } = button.dataset;
+  button.closest("dialog").close();
+  tell(key, "Asking Airflow …", false);
+  try {
+    const options = { method: sends, headers: { "Content-Type": "application/json" }, body };
+    const found = await ask_airflow(url, options, sends === "PATCH" ? 15 : 1);
+    if (follows === undefined) tell(key, done, false);
+    else await follow_run(key, done, `${url}/${encodeURIComponent(found.dag_run_id)}`);
+  } catch (error) {
+    tell(key, `Not done: ${error instanceof TypeError ? "Airflow did not answer" : error.message}.`, true);
+  }
+  refresh().catch(() => {});
+}
+
+async function follow_run(key, dag, url) {
+  let state = "queued";
+  while (state === "queued" || state === "running") {
+    tell(key, `${dag} is ${state} …`, false);
+    await pause(1000);
+    try { state = (await ask_airflow(url)).state; } catch { /* it goes on without this page */ }
+  }
+  if (state === "success") tell(key, `${dag} is done.`, false);
+  else tell(key, `${dag} ${state}: its log in Airflow says why. Without Airflow: switchover rollback.`, true);
 }
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-trigger]");
-  if (button) trigger(button);
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.opens) document.getElementById(button.dataset.opens).showModal();
+  else if ("closes" in button.dataset) button.closest("dialog").close();
+  else if (button.dataset.sends) send(button);
 });
 
 follow_theme();
