@@ -61,6 +61,7 @@ class Running:
     def __init__(self, demo: Demo, ledger: Ledger, receiver: Receiver, statsd: StatsD) -> None:
         self.demo, self.ledger, self.receiver, self.statsd = demo, ledger, receiver, statsd
         self.api = demo.stack.api
+        self._asked = 0
 
     def trigger(self) -> str:
         body = {"logical_date": None, "conf": {"hold_minutes": HOLD_S / 60}}
@@ -69,8 +70,17 @@ class Running:
     def where(self, run: str) -> str:
         return f"dags/{self.demo.dag_id}/dagRuns/{run}"
 
+    @property
+    def told(self) -> list[str]:
+        """The events that the webhook was told of, in the order of their arrival."""
+        bodies = [body for _, _, body in self.receiver.got]
+        return [re.search(rb'"event": "(\w+)"', body)[1].decode() for body in bodies]  # type: ignore[index]
+
     def question(self, run: str, task: str) -> dict[str, Any]:
-        """The open question of a task, when it is there and its task is deferred."""
+        """The open question of a task, when its task is deferred and people were told of it.
+
+        The trigger tells; an answer that comes before the triggerer has begun finds nobody left to be told.
+        """
 
         def found() -> dict[str, Any] | None:
             state = self.api.get(f"{self.where(run)}/taskInstances/{task}")["state"]
@@ -79,7 +89,10 @@ class Running:
                 raise AssertionError(f"{task} is {state}: {told}")
             return self.hitl(run, task) if state == "deferred" else None
 
-        return until(found, seconds=240)
+        question: dict[str, Any] = until(found, seconds=240)
+        self._asked += 1
+        until(lambda: self.told.count("approval_wanted") == self._asked, seconds=60)
+        return question
 
     def hitl(self, run: str, task: str) -> dict[str, Any]:
         return self.api.get(f"{self.where(run)}/taskInstances/{task}/-1/hitlDetails")
@@ -159,7 +172,7 @@ def test_nobody_answers_and_the_run_is_aborted(running: Running) -> None:
 
 
 def test_what_was_told_meanwhile(running: Running) -> None:
-    told = [re.search(rb'"event": "(\w+)"', body)[1].decode() for _, _, body in running.receiver.got]  # type: ignore[index]
+    told = running.told
     assert sorted(told[:5]) == sorted(["approval_wanted", "flip", "approval_wanted", "rollback", "approval_wanted"])
     assert told[5:] == ["abort"]
     (first, *_) = running.ledger.runs.latest(limit=2)[::-1]
