@@ -7,6 +7,7 @@ puts key and effect into one transaction: that is exactly once, whatever crashes
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -45,9 +46,9 @@ _COLUMNS = """held.key, held.token, held.holder, held.attempt, held.lease_until,
     held.done_at IS NOT NULL, held.receipt"""
 _CLAIM = f"""
 INSERT INTO {{table}} AS held (key, token, holder, lease_until, digest, payload, source_type)
-SELECT key, token, holder, clock_timestamp() + lease, digest, payload, source_type FROM unnest(
-    %s::text[], %s::text[], %s::text[], %s::interval[], %s::text[], %s::text[], %s::text[]
-) AS new (key, token, holder, lease, digest, payload, source_type) ORDER BY key
+SELECT key, token, holder, clock_timestamp() + make_interval(secs => lease_s), digest, payload, source_type
+FROM json_to_recordset(%s::json) AS new (
+    key text, token text, holder text, lease_s float8, digest text, payload text, source_type text) ORDER BY key
 ON CONFLICT (key) DO UPDATE SET token = excluded.token, holder = excluded.holder,
     lease_until = excluded.lease_until, attempt = held.attempt + (held.token <> excluded.token)::integer
 WHERE held.done_at IS NULL AND held.digest = excluded.digest
@@ -56,8 +57,8 @@ RETURNING {_COLUMNS}"""
 _READ = f"SELECT {_COLUMNS} FROM {{table}} AS held WHERE key = ANY(%s)"
 _DONE = """
 UPDATE {table} AS held SET receipt = given.receipt, done_at = coalesce(done_at, clock_timestamp()),
-    expires_at = clock_timestamp() + given.ttl
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::interval[]) AS given (key, token, receipt, ttl)
+    expires_at = clock_timestamp() + make_interval(secs => given.ttl_s)
+FROM json_to_recordset(%s::json) AS given (key text, token text, receipt text, ttl_s float8)
 WHERE held.key = given.key AND held.token = given.token
 RETURNING held.key"""
 _FORGET = """
@@ -118,7 +119,7 @@ class PostgresStore:
         todo = list(claims)
         with self._cursor() as cursor:
             while todo:
-                found |= self._rows(cursor, _CLAIM, _columns(todo))
+                found |= self._rows(cursor, _CLAIM, [_rows_of(todo)])
                 todo = [claim for claim in todo if claim.key not in found]
                 if todo:
                     found |= self._rows(cursor, _READ, [[str(claim.key) for claim in todo]])
@@ -127,9 +128,8 @@ class PostgresStore:
 
     def mark_done(self, effects: Sequence[Done]) -> Collection[str]:
         """See :class:`Store`."""
-        rows = [(str(e.key), e.token, e.receipt, f"{e.ttl_s} s") for e in effects]
         with self._cursor() as cursor:
-            cursor.execute(self._sql(_DONE), [list(column) for column in zip(*rows, strict=True)])
+            cursor.execute(self._sql(_DONE), [json.dumps([vars(effect) for effect in effects])])
             return {row[0] for row in cursor.fetchall()}
 
     def release(self, attempts: Sequence[tuple[str, str]]) -> None:
@@ -221,9 +221,9 @@ def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
 _HELD = ("key", "token", "holder", "attempt", "lease_until", "digest", "payload", "done", "receipt")
 
 
-def _columns(claims: Sequence[Claim]) -> list[list[Any]]:
-    rows = [(str(c.key), c.token, c.holder, f"{c.lease_s} s", c.digest, c.payload, c.key.source_type) for c in claims]
-    return [list(column) for column in zip(*rows, strict=True)]
+def _rows_of(claims: Sequence[Claim]) -> str:
+    """As JSON: one parameter, which the driver writes several times as fast as an array a column."""
+    return json.dumps([{**vars(claim), "source_type": claim.key.source_type} for claim in claims])
 
 
 def _checked(table: str) -> str:
