@@ -53,6 +53,27 @@ def test_effect_and_done_commit_together(world: PostgresFence, key: FenceKey) ->
     assert applied(world, key) == 1
 
 
+def test_a_large_table_is_never_read_as_a_whole(world: PostgresFence) -> None:
+    """Without statistics, as after a burst: every verb finds its keys by the primary key."""
+    fence = Fence(store=world.store(), holder="one")
+
+    def scans(connection: sa.Connection) -> int:
+        connection.execute(sa.text("SELECT pg_stat_force_next_flush()"))
+        connection.commit()
+        query = sa.text("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = :name")
+        return int(connection.execute(query, {"name": world.table}).scalar_one())
+
+    with fence.once_many([(new_key(), PAYLOAD) for _ in range(5_000)]) as effects:
+        for effect in effects:
+            effect.done("many")
+    with world.engine().connect() as connection:
+        before = scans(connection)
+        for number in range(20):  # a driver prepares what it repeats, and the server may plan it anew
+            with connection.begin_nested(), fence.once(new_key(), PAYLOAD, connection=connection) as effect:
+                effect.done(number) if number % 2 else effect.abandon()
+        assert scans(connection) == before
+
+
 def test_a_crash_in_the_transaction_leaves_neither_key_nor_effect(world: PostgresFence, key: FenceKey) -> None:
     fence = Fence(store=world.store(), holder="one")
 
