@@ -8,8 +8,10 @@ both. Passwords never appear in ``repr`` or in an error.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -169,7 +171,7 @@ class Edge:
 
     def http_options(self, conn_id: str) -> dict[str, Any]:
         """Keyword arguments for an httpx client on an HTTP connection, without its login."""
-        return {"base_url": base_url(self.connection(conn_id, kind="http"))}
+        return {"base_url": base_url(self.connection(conn_id, kind="http")), "verify": trusted()}
 
     def later(self, work: Callable[[], None]) -> None:
         """Start work beside the caller; ``close`` waits for it, but not for long."""
@@ -189,6 +191,12 @@ class Edge:
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
+
+
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """The certificates that httpx trusts by itself, read once: they take longer to read than most calls."""
+    return httpx.create_ssl_context()
 
 
 class BoundedConnection(psycopg.Connection[Any]):

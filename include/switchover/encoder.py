@@ -104,6 +104,11 @@ def encoder_from(spec: Mapping[str, Any]) -> WordLlamaEncoder:
     return WordLlamaEncoder(dimension=int(spec["dimension"]), revision=str(spec["revision"]))
 
 
+def load_weights() -> None:
+    """Read the weights now rather than at the first text, for a process whose forks will share them."""
+    _model()
+
+
 def _trimmed(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Without the space before a word, which the tokenizer counts to the word: a chunk may begin behind it."""
     found = ((end - len(text[start:end].lstrip()), end) for start, end in offsets)

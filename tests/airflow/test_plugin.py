@@ -45,6 +45,25 @@ def test_loading_the_plugin_loads_neither_the_page_nor_the_api_server() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_only_airflow_s_own_processes_load_what_tasks_need(migrated_home: Path) -> None:
+    code = """
+import sys
+from airflow.listeners.listener import get_listener_manager
+hook = get_listener_manager().hook
+before = "switchover.encoder" in sys.modules
+hook.on_starting(component=None)
+from switchover.encoder import _model
+print(before, "switchover.steps.verify" in sys.modules, _model.cache_info().currsize)
+"""
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(migrated_home),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False True 1"
+
+
 def test_the_trigger_survives_its_journey() -> None:
     path, arguments = HoldTrigger(**ARGUMENTS).serialize()
     assert path == f"{HoldTrigger.__module__}.{HoldTrigger.__qualname__}"
