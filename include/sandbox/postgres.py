@@ -54,8 +54,9 @@ _SETTINGS = {
     "max_parallel_maintenance_workers": "0",
     "timezone": "UTC",
 }
-# A sandbox may lose its data when the machine dies (not when a process dies), so nothing waits for a disk.
-_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# A sandbox may lose its data when the machine dies, so nothing waits for a disk. What a server has committed it must
+# keep when it is killed: a commit is handed to the kernel before it is reported.
+_FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True, kw_only=True)

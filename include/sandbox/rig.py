@@ -33,7 +33,6 @@ T = TypeVar("T")
 QUESTIONS = 20
 POLL_S = 0.05
 QUICK: dict[str, Any] = {
-    "lease_s": 6,
     "probes": {"seeds": 1, "concurrency": 8},
     "warm": {"min_rounds": 1, "max_rounds": 1},
     "hold": {"minutes": 20, "tick_s": 0.5},

@@ -26,7 +26,7 @@ SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
 
 @pytest.fixture
 def engine(fresh_db: str) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(fresh_db, connect_args={"options": "-c synchronous_commit=off"})
+    engine = sa.create_engine(fresh_db)
     Ledger(engine=engine).create_tables()
     yield engine
     engine.dispose()

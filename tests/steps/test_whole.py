@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from switchover.bundle import write_evidence
+from switchover.edge import Edge, environment_connections
 from switchover.errors import BadInput, LeaseLost, PointerConflict, StateConflict
 from switchover.protocol import Decision, State
 from switchover.report import markdown, summarise, ttr
@@ -141,6 +142,19 @@ def test_only_a_sandbox_may_hold_for_a_minute(world: World) -> None:
     strict = world.plan.model_copy(update={"sandbox": False})
     with pytest.raises(BadInput, match="allowed: 15 to 30"):
         world.open(plan=strict, hold_minutes=1)
+
+
+def test_a_ledger_that_may_forget_a_commit_is_refused(world: World) -> None:
+    world.sql("ALTER DATABASE steps SET synchronous_commit = off")
+    try:
+        edge = Edge(connections=environment_connections(world.environ))
+        with pytest.raises(BadInput, match="synchronous_commit is off.*allowed: on, local"):
+            preflight(plan=world.plan, edge=edge, id="docs:1", actor="test")
+        edge.close()
+    finally:
+        world.sql("ALTER DATABASE steps RESET synchronous_commit")
+    assert world.ledger.runs.find("docs:1") is None
+    assert world.ledger.leases.get(world.plan.pointer.build(world.edge).key) is None
 
 
 def test_two_switchovers_of_one_pointer(world: World) -> None:

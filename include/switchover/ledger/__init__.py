@@ -41,6 +41,10 @@ class Ledger:
         """Create the tables that are missing."""
         self.database.create_tables()
 
+    def require_kept_commits(self) -> None:
+        """``BadInput`` where the server may forget what it has committed."""
+        self.database.require_kept_commits()
+
     def now(self) -> datetime:
         """The ledger's clock, aware UTC."""
         return self.database.now()

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from switchover import sql
 from switchover.edge import ANSWER_S
-from switchover.errors import LedgerUnreachable
+from switchover.errors import BadInput, LedgerUnreachable
 from switchover.ledger import tables
 
 
@@ -47,6 +47,19 @@ class Database:
         with self.transaction() as connection:
             now: datetime = self.scalar(connection, sa.select(tables.NOW))
             return now
+
+    def require_kept_commits(self) -> None:
+        """``BadInput`` where the server may forget what it has committed when its process dies.
+
+        A flip that the ledger has forgotten is a foreign move to it, which only a person can sort out.
+        """
+        with self.transaction() as connection:
+            found = str(self.scalar(connection, sa.text("SHOW synchronous_commit")))
+        if found == "off":
+            raise BadInput(
+                f"ledger {sql.place(self.engine)}: synchronous_commit is off, so a crash of the server forgets what was"
+                " committed last; allowed: on, local, remote_write, remote_apply"
+            )
 
     @staticmethod
     def scalar(connection: sa.Connection, statement: sa.Executable) -> Any:

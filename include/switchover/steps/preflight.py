@@ -77,6 +77,7 @@ def preflight(
     if dry_run:
         lines = _rehearsed_lines(plan, edge, ledger, id, live, green, minutes)
         return Preflight(route=Route.DRY_RUN, blue=live, green=green, hold_minutes=minutes, lines=lines)
+    ledger.require_kept_commits()
     require_watchdog(plan, ledger)
     lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.handover_s)
     others = [row for row in ledger.runs.open_on(pointer.key) if row.id != id]
