@@ -54,7 +54,7 @@ test-approvals: $(READY) ## approvals, messages and metrics of real runs on an A
 	$(BIN)/pytest -q -m approvals tests/demo
 
 test-schedules: $(READY) ## 10,000 schedules of crashes, lost answers, zombies and accidents against the real ledger (an hour)
-	SCHEDULES=10000 $(BIN)/pytest -q tests/schedules
+	SCHEDULES=10000 $(BIN)/pytest -q -s tests/schedules
 
 test-matrix: $(READY) ## the inner ring on every Python 3.10 to 3.13 that is found
 	tests/matrix $(BIN)/uv

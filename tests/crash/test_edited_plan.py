@@ -16,7 +16,7 @@ from tests.crash.world import World, watching
 EDITS: dict[str, Any] = {
     "approve": ["before_flip", "before_unfreeze"],
     "lease_s": 9,
-    "rules": {"coverage": {"stop": 0.99}},
+    "warm": {"min_rounds": 2, "max_rounds": 2},
 }
 
 

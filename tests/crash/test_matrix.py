@@ -30,6 +30,8 @@ def test_a_crash_ends_right(cell: Cell, world: World, results: list[dict[str, An
     with watching(rig, run) as witness:
         if cell.goes_back or cell.at == "hold":
             rig.reached(run, State.HOLDING)
+        if cell.at == "hold":
+            until(lambda: world.looks(run), timeout=60, what="the hold's first look")
         if cell.goes_back:
             rig.break_green()
         task = None if cell.at == "hold" else world.stopped()

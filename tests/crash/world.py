@@ -178,6 +178,10 @@ class World:
         if what == "delete run":  # a running one cannot be deleted
             api.delete(f"dags/{dag}/dagRuns/{run}")
 
+    def looks(self, run: str) -> bool:
+        """Whether the hold has looked."""
+        return self.rig.ledger.evidence.last_tick(f"{self.rig.plan.service}:{run}", phase="hold") >= 0
+
     def gone_or_ended(self, run: str) -> bool:
         """Whether Airflow has finished with a run."""
         try:

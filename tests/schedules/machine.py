@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -78,12 +79,17 @@ class Schedules(RuleBasedStateMachine):
         self.decided: dict[str, Decision] = {}
         self.ended: dict[str, State] = {}
 
-    @initialize(fenced=st.booleans())
-    def begin(self, fenced: bool) -> None:
+    @initialize(fenced=st.booleans(), steps=st.integers(0, 5), passes=st.booleans())
+    def begin(self, fenced: bool, steps: int, passes: bool) -> None:
+        """A run that has come as far as ``steps`` tasks bring it: nothing, ..., flipped, decided, ended."""
         number = next(numbers)
+        if number and number % 500 == 0:
+            print(f"{number} schedules", file=sys.stderr, flush=True)
         self.prefix = f"{number}/"
         self.world = World(engine=self.engine, plan=self.plan, key=f"pointer {number}", fenced=fenced)
         self.open("docs:1")
+        for _ in range(steps):
+            self.next_task("docs:1", None, passes)
 
     # What the run's own tasks do.
 
@@ -121,7 +127,7 @@ class Schedules(RuleBasedStateMachine):
             return
         switch = self.world.switch(self.prefix + run, holder=f"watchdog:{which}")
         row = self.row(run)
-        if row is not None and (not row.state.before_flip):
+        if row is not None and (not row.state.before_flip or self.froze_writers(row)):
             self.act("watchdog", run, fault, lambda: attend(
                 switch, since=lease.expires_at, last_holder=lease.holder
             ))  # fmt: skip
@@ -240,6 +246,9 @@ class Schedules(RuleBasedStateMachine):
 
     def row(self, run: str) -> RunRow | None:
         return self.world.plain.runs.find(self.prefix + run)
+
+    def froze_writers(self, row: RunRow) -> bool:
+        return any(writer["resumed_at"] is None for writer in self.world.plain.journal.writers(row.id))
 
     def rows(self) -> list[RunRow]:
         return [row for run in RUNS if self.world is not None and (row := self.row(run)) is not None]

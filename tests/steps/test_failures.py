@@ -323,3 +323,12 @@ def test_a_step_out_of_its_order_is_refused(world: World) -> None:
     with pytest.raises(StateConflict, match="nobody decided to promote"):
         finish.unfreeze(switch)
     assert world.live == "docs_v1"
+
+
+def test_a_run_that_has_ended_freezes_nobody(world: World) -> None:
+    switch = world.open()
+    freeze(switch)
+    finish.abort(switch)
+    with pytest.raises(StateConflict, match="is aborted; writers are frozen at a run's beginning"):
+        freeze(world.again(switch))
+    assert not world.frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from switchover.errors import DrainTimeout
+from switchover.errors import DrainTimeout, StateConflict
 from switchover.protocol import State
 from switchover.steps.switch import Switch
 from switchover.writers import Writer
@@ -16,9 +16,14 @@ def freeze(switch: Switch) -> dict[str, str]:
     """Freeze every writer, remember how it was found, and wait until nothing is in flight.
 
     Returns writer -> proof. ``DrainTimeout`` when one does not drain in its time; what was frozen stays
-    so until abort resumes it.
+    so until abort resumes it. ``StateConflict`` for a run that has gone on, or ended: nobody would resume them.
     """
     with switch.step("freeze") as note:
+        row = switch.row
+        if row.state not in (State.PLANNED, State.FROZEN) or row.decision is not None:
+            raise StateConflict(
+                f"switchover {switch.id!r}: is {row.state.value}; writers are frozen at a run's beginning"
+            )
         for writer in switch.writers:
             lease = switch.renew_lease()
             switch.ledger.journal.found_writer(switch.id, writer.name, writer.find())
