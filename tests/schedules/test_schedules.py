@@ -1,6 +1,6 @@
 """Schedules of crashes, repeats, lost answers, zombies and accidents; see ``machine``.
 
-``make test-schedules`` runs 10,000 of them, new ones each time; here the same hundred each time.
+``make test-schedules`` runs 10,000 of them, new ones each time; here the same two hundred each time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.schedules.world import IndexPart, PointerPart, WriterPart
 
 PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"
 LONG = "SCHEDULES" in os.environ
-SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
 
 
 @pytest.fixture
