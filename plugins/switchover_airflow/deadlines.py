@@ -40,7 +40,8 @@ def _deadline(plan: Plan, budget: timedelta, *, what: str, own_run: bool) -> Dea
     }
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=budget,
+        # Seconds: Airflow 3.3 cannot clear a task of a run whose deadline is a timedelta (apache/airflow#70368).
+        interval=budget.total_seconds(),
         callback=AsyncCallback(over_budget, kwargs=told),
         name=f"{what} of {plan.service}",
     )
