@@ -175,8 +175,17 @@ class World:
             api.post(f"dags/{dag}/clearTaskInstances", {**body, "include_downstream": True})
             return
         api.patch(f"dags/{dag}/dagRuns/{run}", {"state": "failed"})
-        if what == "delete run":  # a running one cannot be deleted
-            api.delete(f"dags/{dag}/dagRuns/{run}")
+        if what == "delete run":  # Airflow refuses to delete a run that is running, also its teardown
+            until(lambda: self._delete(run), timeout=120, what=f"to delete {run}", pause_s=0.2)
+
+    def _delete(self, run: str) -> bool:
+        try:
+            self.rig.stack.api.delete(f"dags/{self.rig.dag_id}/dagRuns/{run}")
+        except SandboxError as error:
+            if "409" not in str(error):
+                raise
+            return False
+        return True
 
     def looks(self, run: str) -> bool:
         """Whether the hold has looked."""
