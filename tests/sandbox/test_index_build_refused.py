@@ -124,6 +124,12 @@ def role(world: World) -> Iterator[Callable[[str], str]]:
         world.conn.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
 
 
+def needed_rights() -> list[str]:
+    """What the page says that a build's role needs."""
+    page = (Path(__file__).parents[2] / "docs" / "build.md").read_text()
+    return re.findall(r"^GRANT (.*) TO builder;", page, re.MULTILINE)
+
+
 def as_role(world: World, name: str) -> World:
     """The same, as another role."""
     return dataclasses.replace(world, engine=sa.create_engine(world.engine.url.set(username=name)))
@@ -131,9 +137,11 @@ def as_role(world: World, name: str) -> World:
 
 def test_a_right_that_is_missing_is_named_before_anything_is_loaded(world: World, role: Callable[[str], str]) -> None:
     builds = role("builds")
-    page = (Path(__file__).parents[2] / "docs" / "build.md").read_text()
-    needed = re.findall(r"^GRANT (.*) TO builder;", page, re.MULTILINE)
-    assert needed == ["SELECT ON documents", "CREATE ON SCHEMA public", "SELECT, INSERT, UPDATE ON switchover_manifest"]
+    assert needed_rights() == [
+        "SELECT ON documents",
+        "CREATE ON SCHEMA public",
+        "SELECT, INSERT, UPDATE ON switchover_manifest",
+    ]
     world.conn.execute("DROP TABLE switchover_build")
     mine = as_role(world, builds)
     with pytest.raises(BadInput, match="permission denied for schema public; a build creates its tables itself"):
@@ -154,15 +162,20 @@ def test_a_right_that_is_missing_is_named_before_anything_is_loaded(world: World
 
 
 def test_green_has_the_rights_that_blue_has_and_no_others(world: World, role: Callable[[str], str]) -> None:
-    reads, writes, sees_little, nobody = map(role, ("reads", "writes", "sees_little", "nobody"))
+    builds, reads, writes, sees_little, nobody = map(role, ("builds", "reads", "writes", "sees_little", "nobody"))
     world.builder("blue").run()
+    world.conn.execute("DROP TABLE switchover_build")
+    for grant in needed_rights():
+        world.conn.execute(f"GRANT {grant} TO {builds}")
     world.live = "blue"
     world.conn.execute(
         f"GRANT SELECT ON blue TO {reads}; GRANT SELECT, INSERT ON blue TO {writes};"
         f" GRANT SELECT (id, doc) ON blue TO {sees_little}"
     )
     world.write("doc-20", 2)
-    world.builder("green").run()
+    mine = as_role(world, builds)
+    mine.builder("green").run()
+    mine.engine.dispose()
     may = {
         who: [
             right
@@ -172,6 +185,7 @@ def test_green_has_the_rights_that_blue_has_and_no_others(world: World, role: Ca
         for who in (reads, writes, sees_little, nobody)
     }
     assert may == {reads: ["SELECT"], writes: ["SELECT", "INSERT"], sees_little: [], nobody: []}
+    assert world.conn.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'green'").fetchone() == (builds,)
     reader = as_role(world, sees_little).engine
     with reader.connect() as connection:
         assert connection.execute(sa.text("SELECT count(id) FROM green")).scalar_one() == len(world.rows("green"))
