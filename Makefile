@@ -47,7 +47,7 @@ test-fast: $(READY) ## the inner ring, and the contracts of what PostgreSQL hold
 	$(BIN)/pytest -q tests/inner
 	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or sql_fence or capabilities or (fence and postgres)"
 
-test-browser: $(READY) ## the review page in a real browser, during and after a real demo
+test-browser: $(READY) ## the review page in a real browser: a demo is approved there, and a second one rolled back
 	$(BIN)/pytest -q tests/browser
 
 test-approvals: $(READY) ## approvals, messages and metrics of real runs on an Airflow of its own (minutes)
