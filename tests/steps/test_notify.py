@@ -11,7 +11,7 @@ import pytest
 from switchover.edge import Edge, environment_connections
 from switchover.errors import PointerConflict
 from switchover.plan import Plan
-from switchover.steps import finish
+from switchover.steps import finish, staleness
 from switchover.steps.act import advance
 from switchover.steps.flip import flip
 from switchover.steps.hold import watch
@@ -60,6 +60,22 @@ def test_a_hold_that_is_stopped_and_rolled_back(world: World, receiver: Receiver
     finish.rollback(switch)
     finish.restore(switch)
     assert events(switch, receiver)[2:] == ["rollback"]
+
+
+def test_a_writer_that_somebody_starts_in_the_hold_is_told_once(world: World, receiver: Receiver) -> None:
+    switch = opened(world, receiver)
+    world.warm(switch)
+    flip(switch)
+    staleness.look(switch, 0)
+    world.sql("UPDATE switchover_fence SET frozen = false WHERE fence = 'docs_ingest'")
+    for tick in (1, 2):
+        assert staleness.look(switch, tick).thawed == ["ingest process"]
+    assert events(switch, receiver) == ["writer_thawed"]
+    told = json.loads(receiver.got[0][2])
+    assert told["title"] == "Switchover docs: a writer is not frozen any more"
+    assert "frozen is False, this run set True" in told["detail"]
+    assert switch.row.decision is None, "a rollback would lose what it has written"
+    finish.rollback(switch)
 
 
 def test_an_abort_is_told_once(world: World, receiver: Receiver) -> None:

@@ -19,6 +19,7 @@ class Event(str, Enum):
     PROMOTION = "promotion"  # Green stays
     ABORT = "abort"  # ended before the flip; nothing was moved
     STUCK = "stuck"  # a person must look
+    WRITER_THAWED = "writer_thawed"  # somebody started a frozen writer: a rollback would lose what it writes
     APPROVAL_WANTED = "approval_wanted"  # a person must decide
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ TITLES = {
     Event.PROMOTION: "promoted",
     Event.ABORT: "aborted before the flip",
     Event.STUCK: "STUCK, a person must look",
+    Event.WRITER_THAWED: "a writer is not frozen any more",
     Event.APPROVAL_WANTED: "approval wanted",
 }
 OWN = {"slack": "slack.txt.j2", "smtp": "mail.html.j2", "webhook": "webhook.json.j2"}

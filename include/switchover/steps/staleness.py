@@ -1,7 +1,8 @@
 """What Blue would lack if the run rolled back now: the writes that wait while their writers are frozen.
 
 A frozen writer writes to neither arm, so a rollback loses nothing; what waits is applied to the arm that wins. A
-writer that is not frozen any more has written to Green alone, and nobody knows how much: that is said first.
+writer that is not frozen any more has written to Green alone, and nobody knows how much: that is said first, and
+people are told once. It does not end the hold: that would be a rollback, which is what loses those writes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from switchover import intents, sql
 from switchover.errors import SwitchoverError
 from switchover.ledger.journal import Row
+from switchover.notify import Event
 from switchover.steps.switch import Switch
 from switchover.text import counted
 from switchover.writers import Writer, WriterSpec
@@ -20,11 +22,15 @@ from switchover.writers import Writer, WriterSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Staleness:
-    """The gauge at one look. ``oldest_s``: age of the oldest queued write. ``doubts``: why it may be more."""
+    """The gauge at one look. ``oldest_s``: age of the oldest queued write. ``doubts``: why it may be more.
+
+    ``thawed``: the writers that are not frozen any more.
+    """
 
     waiting: int
     oldest_s: float
     doubts: list[str]
+    thawed: list[str]
 
     @property
     def line(self) -> str:
@@ -44,7 +50,7 @@ class Staleness:
 def look(switch: Switch, tick: int) -> Staleness:
     """Read the gauge and keep it in the ledger. Never raises for what a writer does: that is a doubt."""
     frozen = {row["name"]: row for row in switch.ledger.journal.writers(switch.id) if row["resumed_at"] is None}
-    waiting, ages, doubts = 0, [0.0], []
+    waiting, ages, doubts, names = 0, [0.0], [], []
     for spec, writer in zip(switch.plan.writers, switch.writers, strict=True):
         if writer.name not in frozen:
             continue
@@ -55,9 +61,14 @@ def look(switch: Switch, tick: int) -> Staleness:
             doubts.append(str(error))
             continue
         waiting, ages = waiting + count, [*ages, age]
-        doubts += [thawed] if thawed else []
-    found = Staleness(waiting=waiting, oldest_s=max(ages), doubts=doubts)
+        if thawed:
+            doubts.append(thawed)
+            names.append(writer.name)
+    found = Staleness(waiting=waiting, oldest_s=max(ages), doubts=doubts, thawed=names)
+    known = {name for row in switch.ledger.journal.staleness(switch.id) for name in row["body"].get("thawed", ())}
     switch.ledger.journal.gauged(switch.id, tick, found.to_json())
+    if not known.issuperset(names):
+        switch.tell(Event.WRITER_THAWED, found.line)
     return found
 
 
