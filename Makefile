@@ -59,7 +59,7 @@ test-schedules: $(READY) ## 10,000 schedules of crashes, lost answers, zombies a
 test-matrix: $(READY) ## the inner ring on every Python 3.10 to 3.13 that is found
 	tests/matrix $(BIN)/uv
 
-test-writers: $(READY) ## 100,000 messages through promote and roll back, killed at every boundary: lost, duplicated, out of order
+test-writers: $(READY) ## 100,000 messages, rows and calls through promotions and rollbacks, killed at every boundary (minutes)
 	$(BIN)/python -m tests.writers.storm
 
 check: $(READY) ## lint, format, types, and that the made pages are up to date

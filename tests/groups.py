@@ -31,6 +31,7 @@ FILES = {
     "test_route53": "moto_server",
     "test_search": "elasticsearch",
     "test_ssm": "moto_server",
+    "test_storm": "kafka",
     "test_weaviate": "weaviate",
 }
 # The groups that take longest, so that none of them is left for the end.
