@@ -4,7 +4,9 @@
 
 Each rollback is a whole run of the DAG in the sandbox: freeze, verify, one warm round, flip, then Green breaks, a stop
 rule fires, and Blue comes back. Between them run chains of as many tasks that do nothing, in the same Airflow: the
-overhead is the time of a run without its warm round and its hold, over the time of a chain. Prints one JSON line;
+overhead is the time of a run without its warm round and its hold, over the time of a chain. A second chain of as many
+tasks that do nothing has the shape of such a run: its seventh task waits in the triggerer, as the hold does, and that
+one and the eleventh fail, as hold and outcome do; ``overhead_ratio_same_shape`` is over that one. Prints one JSON line;
 exits 1 when decide -> converged is over 2 s at p95, or the overhead over 1.3.
 """
 
@@ -30,16 +32,37 @@ from switchover.report import summarise
 
 PARTS = ("detect", "decide", "hand_over", "flip", "converge", "total")
 P95_S, OVERHEAD = 2.0, 1.3
-CHAIN = "empty_chain"
+CHAIN, SHAPED = "empty_chain", "empty_chain_of_the_same_shape"
 CHAIN_DAG = """
+from datetime import timedelta
+
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import DAG, BaseOperator, chain
+from airflow.sdk.exceptions import AirflowFailException
 
 class Nothing(BaseOperator):
     def execute(self, context):
         return None
 
-with DAG("{dag_id}", schedule=None) as dag:
+class Fails(BaseOperator):
+    def execute(self, context):
+        raise AirflowFailException("nothing")
+
+class WaitsAndFails(BaseOperator):
+    def execute(self, context):
+        self.defer(trigger=TimeDeltaTrigger(timedelta(0)), method_name="woken")
+
+    def woken(self, context, event):
+        raise AirflowFailException("nothing")
+
+with DAG("{plain}", schedule=None):
     chain(*[Nothing(task_id=f"nothing_{{number}}") for number in range({tasks})])
+
+with DAG("{shaped}", schedule=None):
+    kinds = {{6: WaitsAndFails, 10: Fails}}
+    chain(*[
+        kinds.get(number, Nothing)(task_id=f"nothing_{{number}}", trigger_rule="all_done") for number in range({tasks})
+    ])
 """
 #: Tasks of a run that is rolled back: all of the checklist but unfreeze and abort, which are skipped.
 TASKS = 12
@@ -78,10 +101,12 @@ def shares(values: Sequence[float]) -> dict[str, float]:
 
 def measure(rig: Rig, *, rollbacks: int, chains: int) -> dict[str, Any]:
     """Rollbacks with chains between them, so that both see the same machine."""
-    found, empty = [], []
+    found: list[dict[str, Any]] = []
+    empty: dict[str, list[float]] = {CHAIN: [], SHAPED: []}
     for number in range(rollbacks):
-        if number * chains // rollbacks == len(empty):
-            empty.append(wall(rig.finished(rig.trigger(CHAIN), CHAIN)))
+        if number * chains // rollbacks == len(empty[CHAIN]):
+            for dag_id, walls in empty.items():
+                walls.append(wall(rig.finished(rig.trigger(dag_id), dag_id)))
         found.append(roll_back(rig))
         decided = found[-1]["total"] - found[-1]["decide"]
         rig.say(f"{number + 1} of {rollbacks}: decide -> converged {decided:.2f} s, run {found[-1]['wall']:.1f} s")
@@ -90,11 +115,12 @@ def measure(rig: Rig, *, rollbacks: int, chains: int) -> dict[str, Any]:
     return {
         "rollbacks": len(found),
         "decide_to_converged_p95_s": to_converged["p95"],
-        "overhead_ratio": round(statistics.median(own) / statistics.median(empty), 3),
+        "overhead_ratio": round(statistics.median(own) / statistics.median(empty[CHAIN]), 3),
+        "overhead_ratio_same_shape": round(statistics.median(own) / statistics.median(empty[SHAPED]), 3),
         "decide_to_converged_s": to_converged,
         **{f"{part}_s": shares([each[part] for each in found if each[part] is not None]) for part in PARTS},
         "run_without_probes_s": shares(own),
-        "empty_chain_s": shares(empty),
+        **{f"{dag_id}_s": shares(walls) for dag_id, walls in empty.items()},
         "tasks": TASKS,
         "steps_p50_s": {
             name: round(statistics.median(each["steps"][name] for each in found), 3) for name in found[0]["steps"]
@@ -117,11 +143,11 @@ def main() -> int:
         state = Path(folder) / "state"
         dags = Path(folder) / "dags"
         dags.mkdir()
-        (dags / f"{CHAIN}.py").write_text(CHAIN_DAG.format(dag_id=CHAIN, tasks=TASKS))
+        (dags / f"{CHAIN}.py").write_text(CHAIN_DAG.format(plain=CHAIN, shaped=SHAPED, tasks=TASKS))
         plan = write_plan(Path(folder) / "plan")
         with Stack(state=state, airflow_port=0, service_port=0, plan=plan, more_dags=dags) as stack:
             rig = Rig(stack=stack, plan=plan, say=say)
-            rig.start(CHAIN)
+            rig.start(CHAIN, SHAPED)
             say("the stack is up")
             result = measure(rig, rollbacks=options.rollbacks, chains=options.chains)
     print(json.dumps(result))
