@@ -103,7 +103,14 @@ def test_writers_that_an_ended_run_left_frozen_are_found_and_resumed(world: Worl
 
 def test_status_is_watched_until_ctrl_c(world: World) -> None:
     argv = [sys.executable, "-u", "-m", "switchover.cli", "status", "--watch"]
-    process = subprocess.Popen(argv, env=world.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        argv,
+        env=world.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test run in the background ignores it
+    )
     assert process.stdout is not None
     assert "no switchovers yet" in process.stdout.readline()
     holding(world)
