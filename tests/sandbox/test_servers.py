@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 from botocore.config import Config
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from opensearchpy import OpenSearch
 from pymilvus import MilvusClient
@@ -201,12 +201,24 @@ def write_kafka(server: Server) -> None:
 def read_kafka(server: Server) -> list[Any]:
     """The group's committed offset and the message that it points at."""
     consumer = Consumer(kafka(server))
-    committed = consumer.committed([TopicPartition(NAME, 0)], timeout=30)
+    committed = answered(lambda: consumer.committed([TopicPartition(NAME, 0)], timeout=30))
     consumer.assign(committed)
     message = consumer.poll(30)
     consumer.close()
     assert message is not None and message.error() is None
     return [committed[0].offset, (message.value() or b"").decode()]
+
+
+def answered(ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
+    """The answer of a broker that may have to read its groups first, as after a start."""
+    for _ in range(60):
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS):
+                raise
+        time.sleep(0.5)
+    return ask()
 
 
 def family_of(server: Server) -> list[psutil.Process]:
