@@ -22,6 +22,7 @@ from switchover import (
     cli_writers,
 )
 from switchover.arms_text import compared_text
+from switchover.cli_options import ledger_option
 from switchover.edge import Edge, environment_connections
 from switchover.errors import (
     BadInput,
@@ -90,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     ledger = commands.add_parser("ledger", help="prepare the ledger's database")
     ledgers = ledger.add_subparsers(required=True, metavar="VERB")
     init = _command(ledgers, "init", _ledger_init, "create the tables that are missing", "switchover ledger init")
-    _ledger_option(init)
+    ledger_option(init)
 
     cli_doctor.add_commands(commands, _command)
     cli_judge.add_commands(commands, _command)
@@ -109,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
         "switchover restore docs:manual__2026",
     )
     restore.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
-    _ledger_option(restore)
+    ledger_option(restore)
 
     report = _command(
         commands, "report", _report, "everything about one switchover", "switchover report docs:manual__2026"
@@ -118,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     kind = report.add_mutually_exclusive_group()
     kind.add_argument("--html", type=Path, metavar="FILE", help="write the review page as one file that can be mailed")
     kind.add_argument("--markdown", action="store_true", help="print Markdown only, for a pull request or a ticket")
-    _ledger_option(report)
+    ledger_option(report)
     return parser
 
 
@@ -129,10 +130,6 @@ def _command(parsers: Any, name: str, run: Any, text: str, example: str) -> argp
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(call=run)
     return parser
-
-
-def _ledger_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
 
 
 def _plan_check(options: argparse.Namespace, edge: Edge) -> Result:

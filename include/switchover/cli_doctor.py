@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from switchover.cli_options import ledger_option
 from switchover.doctor import diagnose
 from switchover.edge import Edge
 from switchover.errors import BadInput, StateConflict
@@ -27,7 +28,7 @@ def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser])
     status.add_argument("--service", help="only this service")
     status.add_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")
     status.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
-    _ledger_option(status)
+    ledger_option(status)
 
     doctor = command(
         commands,
@@ -40,11 +41,7 @@ def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser])
     which = doctor.add_mutually_exclusive_group()
     which.add_argument("--service", help="what is open of this service, else its newest")
     which.add_argument("--plan", type=Path, metavar="FILE", help="the same, of this plan's service")
-    _ledger_option(doctor)
-
-
-def _ledger_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
+    ledger_option(doctor)
 
 
 def _doctor(options: argparse.Namespace, edge: Edge) -> Result:

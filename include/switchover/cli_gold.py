@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from switchover.cli_options import ledger_option
 from switchover.corpus import sql_corpus, sql_documents
 from switchover.edge import Edge
 from switchover.errors import BadInput, GoldError
@@ -79,7 +80,7 @@ def add_commands(commands: Any, add: Any) -> None:
     run.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
     run.add_argument("--phase", choices=("warm", "hold"), help="which evidence (default: hold if there is any)")
-    run.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
+    ledger_option(run)
 
 
 def _plan_option(parser: Any, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from switchover.arms_compared import compare_arms, of_probes
 from switchover.arms_text import compared_text
+from switchover.cli_options import ledger_option
 from switchover.corpus import sql_corpus
 from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
@@ -55,7 +56,7 @@ def add_commands(commands: Any, add: Any) -> None:
     replay.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
     replay.add_argument("--rules", type=Path, metavar="FILE", help="YAML with the keys of `rules:` in a plan")
     replay.add_argument("--phase", choices=("warm", "hold"), help="which evidence (default: hold if there is any)")
-    replay.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
+    ledger_option(replay)
 
     power = add(
         commands,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from switchover.cli_options import ledger_option
 from switchover.edge import Edge, environment_connections
 from switchover.errors import BadInput
 from switchover.watchdog import Watchdog
@@ -30,7 +31,7 @@ def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser])
         "roll back what nobody drives any more: one small process outside Airflow",
         "switchover watchdog --listen 127.0.0.1:8790",
     )
-    watchdog.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
+    ledger_option(watchdog)
     watchdog.add_argument(
         "--interval", type=float, default=1.0, metavar="SECONDS", help="seconds between two looks (default: 1)"
     )

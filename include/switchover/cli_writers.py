@@ -7,6 +7,7 @@ import getpass
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from switchover.cli_options import ledger_option
 from switchover.edge import Edge
 from switchover.errors import BadInput
 from switchover.pins import PIN_NAMES
@@ -54,7 +55,7 @@ def add_commands(commands: Any, add: Any) -> None:
 
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
-    parser.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
+    ledger_option(parser)
 
 
 def _show(options: argparse.Namespace, edge: Edge) -> Result:

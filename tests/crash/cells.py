@@ -27,8 +27,6 @@ ENDS = {
 }
 #: A run that is marked failed, or deleted, never promotes what was not decided.
 CLICKED_ENDS = {**ENDS, "freeze": ("aborted",), "flip": ("aborted", "rolled_back")}
-#: Cells that every `make test` runs. None until the whole matrix has been seen green once.
-LEAN: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
