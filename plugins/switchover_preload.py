@@ -14,7 +14,7 @@ from typing import Any
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-MODULES = ("operators.gates", "operators.recovery", "operators.steps", "sensors.hold")
+MODULES = ("operators.approve", "operators.gates", "operators.recovery", "operators.steps", "sensors.hold")
 
 
 class Preload:

@@ -37,10 +37,9 @@ def live(ended: KeptDemo, browser: Browser, api: AirflowApi) -> Iterator[Page]:
     page = ended.log_in(browser, viewport={"width": 1280, "height": 900})
     page.goto(f"{ended.url}/dags/{DAG}/runs/{run}/plugin/switchover")
     tab = in_airflow(page)
-    expect(tab.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=300_000)
-    page.wait_for_timeout(5_000)  # an answer that comes before Airflow's trigger has begun to wait is asked for again
+    expect(tab.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=120_000)
     decide(tab, "Approve")
-    expect(tab.get_by_role("button", name="Roll back now")).to_be_visible(timeout=120_000)
+    expect(tab.get_by_role("button", name="Roll back now")).to_be_visible(timeout=60_000)
     yield page
     page.context.close()
 

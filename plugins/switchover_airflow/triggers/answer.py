@@ -20,12 +20,16 @@ from switchover.steps.switch import Switch
 from switchover_airflow import metrics
 from switchover_airflow.connections import airflow_edge_async
 
+#: How soon Airflow cancels the trigger of a task that it has resumed; its triggerer looks every second.
+AIRFLOW_S = 5.0
+
 
 class AnswerTrigger(BaseTrigger):
     """Fires when the watch ends before an answer, or finds an answer that the task did not get.
 
     Airflow resumes the task itself as soon as somebody answers, and this trigger is cancelled then. An answer
-    that came before the task was deferred would be missed, so each look asks for one as well.
+    that came before the task was deferred would be missed, so each look asks for one as well. It is handed over only
+    when Airflow had time to do so itself: a task that is resumed twice is killed, and would ask again.
 
     :param ledger_conn_id: connection of the ledger
     :param switchover_id: the run to watch
@@ -107,6 +111,7 @@ class AnswerTrigger(BaseTrigger):
                 if tick.end is not None:
                     return {"end": tick.end.value, "line": tick.line}
                 if found := await self._answer():
+                    await asyncio.sleep(AIRFLOW_S)
                     return found
                 await asyncio.to_thread(metrics.send, switch.ledger, switch.id, gauge=stats.gauge)
         raise StateConflict(f"switchover {self.switchover_id!r}: {self.gate}: the watch ended without saying why")
