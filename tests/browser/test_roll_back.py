@@ -38,8 +38,9 @@ def live(ended: KeptDemo, browser: Browser, api: AirflowApi) -> Iterator[Page]:
     page.goto(f"{ended.url}/dags/{DAG}/runs/{run}/plugin/switchover")
     tab = in_airflow(page)
     expect(tab.get_by_role("button", name="Approve", exact=True)).to_be_visible(timeout=120_000)
-    decide(tab, "Approve")
-    expect(tab.get_by_role("button", name="Roll back now")).to_be_visible(timeout=60_000)
+    decide(tab, "Approve")  # the moment it is asked, before Airflow waits
+    expect(tab.get_by_role("button", name="Roll back now")).to_be_visible(timeout=120_000)
+    assert api.get(f"dags/{DAG}/dagRuns/{run}/taskInstances/approve_flip")["try_number"] == 1, "it was asked once"
     yield page
     page.context.close()
 

@@ -155,7 +155,7 @@ def test_a_ledger_that_is_away_longer_than_the_lease_loses_nothing(apart: tuple[
             await asyncio.to_thread(server.stop)
             await asyncio.sleep(4)
             await asyncio.to_thread(server.start_again)
-        elif any("hold goes on" in event["text"] for event in switch.ledger.journal.events(switch.id)):
+        elif any("watch goes on" in event["text"] for event in switch.ledger.journal.events(switch.id)):
             switch.ledger.runs.stamp(switch.id, hold_until=switch.ledger.now())
 
     seen = ticks(switch, outage)

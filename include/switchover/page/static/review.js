@@ -81,15 +81,29 @@ function show_decided() {
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-// The ledger, and so this page, knows a question a moment before Airflow does: an unknown one is asked for again.
-async function ask_airflow(url, options, tries = 1) {
+async function ask_airflow(url, options) {
   const answer = await fetch(url, { credentials: "same-origin", cache: "no-store", ...options });
-  if (answer.status === 404 && tries > 1) {
-    await pause(1000);
-    return ask_airflow(url, options, tries - 1);
-  }
   if (!answer.ok) throw new Error(REFUSED[answer.status] || `Airflow answered ${answer.status}`);
-  return answer.json();
+  return { ...await answer.json(), at: Date.parse(answer.headers.get("Date")) };
+}
+
+// The ledger, and so this page, knows a question before Airflow does. And Airflow takes an answer that comes while its
+// task is only about to wait for the end of that task: the task is killed, and asks once more.
+const SETTLED_MS = 5000, WAIT_S = 60;
+
+async function until_airflow_waits(url) {
+  let state = "not there yet";
+  for (let second = 0; second < WAIT_S; second += 1) {
+    try {
+      const { task_instance: task, at } = await ask_airflow(url);
+      if (task.trigger && at - Date.parse(task.trigger.created_date) >= SETTLED_MS) return;
+      state = task.state;
+    } catch (error) {
+      if (error.message !== REFUSED[404]) throw error;
+    }
+    await pause(1000);
+  }
+  throw new Error(`Airflow's task does not wait for an answer, it is ${state}`);
 }
 
 async function send(button) {
@@ -99,7 +113,8 @@ async function send(button) {
   tell(key, "Asking Airflow …", false);
   try {
     const options = { method: sends, headers: { "Content-Type": "application/json" }, body };
-    const found = await ask_airflow(url, options, sends === "PATCH" ? 15 : 1);
+    if (sends === "PATCH") await until_airflow_waits(url);
+    const found = await ask_airflow(url, options);
     if (follows === undefined) tell(key, done, false);
     else await follow_run(key, done, `${url}/${encodeURIComponent(found.dag_run_id)}`);
   } catch (error) {
