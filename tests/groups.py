@@ -13,7 +13,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 WHOLE_AIRFLOW = "whole airflow"
-FOLDERS = {"demo": WHOLE_AIRFLOW, "browser": WHOLE_AIRFLOW, "steps": "steps", "airflow": "airflow"}
+FOLDERS = {"demo": WHOLE_AIRFLOW, "browser": WHOLE_AIRFLOW} | {each: each for each in ("steps", "airflow", "schedules")}
 # What a file's tests use when no parameter says it: the server's fixture, by how the file's name begins.
 FILES = {
     "test_alb": "moto_server",
@@ -35,7 +35,8 @@ FILES = {
     "test_weaviate": "weaviate",
 }
 # The groups that take longest, so that none of them is left for the end.
-FIRST = (WHOLE_AIRFLOW, "steps", "elasticsearch", "opensearch", "airflow", "moto_server", "kafka", "milvus")
+SERVERS = ("elasticsearch", "opensearch", "airflow", "moto_server", "kafka", "milvus")
+FIRST = (WHOLE_AIRFLOW, "steps", "schedules", *SERVERS)
 
 
 @pytest.hookimpl(optionalhook=True)

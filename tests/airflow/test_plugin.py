@@ -90,9 +90,10 @@ def test_a_trigger_that_cannot_watch_says_so_as_an_event(more: dict[str, str]) -
     assert "'nope'" in event.payload["line"]
 
 
-def test_only_an_accepted_hold_succeeds() -> None:
+def test_a_hold_fails_only_when_it_was_not_watched_to_its_end() -> None:
     sensor = HoldSensor(task_id="hold", ledger_conn_id="l", switchover_id="docs:1")
-    assert sensor.execute_complete({}, {"end": "accepted", "line": "all rules pass"}) == "all rules pass"
-    for end in ("stopped", "unaccepted", "moved", "lease_lost", "error"):
-        with pytest.raises(AirflowFailException, match="Green did not hold"):
+    for end in ("accepted", "open", "stopped", "unaccepted"):
+        assert sensor.execute_complete({}, {"end": end, "line": "why"}) == f"{end}: why"
+    for end in ("unanswered", "moved", "lease_lost", "overtaken", "error"):
+        with pytest.raises(AirflowFailException, match=f"not watched to its end: {end}: why"):
             sensor.execute_complete({}, {"end": end, "line": "why"})

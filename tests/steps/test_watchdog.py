@@ -374,8 +374,8 @@ def test_the_process_rolls_back_answers_and_ends_in_good_order(world: World) -> 
         until(lambda: switch.row.state is State.ROLLED_BACK)
         until(lambda: not world.frozen)
         assert httpx.get(f"http://127.0.0.1:{port}/healthz").json()["ok"]
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-        assert 'switchover_watchdog_attended_total{result="settled"} 1.0' in text
+        settled = 'switchover_watchdog_attended_total{result="settled"} 1.0'
+        until(lambda: settled in httpx.get(f"http://127.0.0.1:{port}/metrics").text)
         child.send_signal(signal.SIGTERM)
         out, err = child.communicate(timeout=30)
         assert child.returncode == 0, err

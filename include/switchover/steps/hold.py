@@ -48,6 +48,8 @@ class End(str, Enum):
 
 
 HELD = (End.ACCEPTED, End.OPEN)
+#: The watch did all it was to do; in the other ends something came between.
+WATCHED = (*HELD, End.STOPPED, End.UNACCEPTED)
 
 
 @dataclass(frozen=True, kw_only=True)

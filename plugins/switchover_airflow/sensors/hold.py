@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from switchover.steps.hold import HELD
+from switchover.steps.hold import WATCHED
 from switchover_airflow.links import SwitchoverLink
 from switchover_airflow.operators.base import open_switch
 from switchover_airflow.triggers.hold import HoldTrigger
@@ -18,9 +18,10 @@ SLACK = timedelta(minutes=5)
 
 
 class HoldSensor(BaseSensorOperator):
-    """Watches Green until the hold is over. Succeeds only when Green was accepted.
+    """Watches Green until the hold is over. Fails only when something came between, so that there is no verdict.
 
-    Whatever the end is, the gate behind it decides from the ledger; this task only shows it.
+    Whatever the end is, the gate behind it decides from the ledger. A stop succeeds too: Airflow's supervisor sees the
+    end of a failed task up to ``[workers] min_heartbeat_interval`` (5 s) late, and Green would stay live that long.
     """
 
     template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
@@ -47,7 +48,8 @@ class HoldSensor(BaseSensorOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=longest + SLACK)
 
     def execute_complete(self, context: Context, event: dict[str, str]) -> str:
-        """Returns the last look's line, or fails with it."""
-        if event["end"] not in HELD:
-            raise AirflowFailException(f"Green did not hold ({event['end']}): {event['line']}")
-        return event["line"]
+        """Returns the end and the last look's line, or fails with them."""
+        told = f"{event['end']}: {event['line']}"
+        if event["end"] not in WATCHED:
+            raise AirflowFailException(f"the hold was not watched to its end: {told}")
+        return told
