@@ -7,11 +7,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from switchover.evidence import Evidence, SignalSample
-from switchover.judge import Verdict
+from switchover.judge import Outcome, Verdict, judge_acceptance
+from switchover.rules import Rules
 
 Row = dict[str, Any]
 FLIP = datetime(2026, 11, 24, tzinfo=timezone.utc)
 QUESTIONS = [f"q{i}" for i in range(40)]
+RULES = Rules()
 
 
 def row(question: int, paraphrase: int = 0, seed: int = 0, arm: str = "green", tick: int = 0, **changes: Any) -> Row:
@@ -101,3 +103,23 @@ def sample(
 def by_rule(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
     """Verdicts by the name of their rule."""
     return {verdict.rule: verdict for verdict in verdicts}
+
+
+def warm(rows: list[dict[str, object]], **options: object) -> dict[str, Verdict]:
+    """The warm gate's verdicts."""
+    given = {"rules": RULES, "rehearsal_ttr_s": 2.0, "traffic": False, **options}
+    return by_rule(judge_acceptance(evidence(rows), **given))
+
+
+def hold_end(rows: list[dict[str, object]], signals: object, **options: object) -> dict[str, Verdict]:
+    """The verdicts at the end of a hold."""
+    given = {"rules": RULES, "rehearsal_ttr_s": 2.0, "traffic": True, "signals": signals, **options}
+    return by_rule(judge_acceptance(evidence(rows), **given))
+
+
+def hold_rows(ticks: int = 12) -> list[dict[str, object]]:
+    return probes(ticks=ticks, seeds=lambda tick: (tick % 2,))
+
+
+def not_passing(verdicts: dict[str, Verdict]) -> dict[str, str]:
+    return {name: v.outcome.value for name, v in verdicts.items() if v.outcome is not Outcome.PASS}
