@@ -90,7 +90,7 @@ bench-fence: $(READY) ## one JSON line: effects/s, p50 and p95 of an effect, fen
 bench-ttr: $(READY) ## one JSON line: 30 rollbacks on a real scheduler, part by part, beside chains of empty tasks (10 minutes)
 	@$(BIN)/python bench/bench_ttr.py
 
-test-crash: $(READY) ## kill everything at every side effect under a real Airflow, and write docs/crash.md's table (half an hour; CELLS="worker or database")
+test-crash: $(READY) ## kill everything at every side effect under a real Airflow, and write docs/crash.md's table (20 minutes; CELLS="worker or database")
 	$(BIN)/pytest -q -s tests/crash --crash docs/crash.json -k "$(CELLS)"
 	@$(BIN)/python docs/make.py
 
