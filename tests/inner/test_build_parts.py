@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import pytest
 
+from switchover.build.ahead import ahead
 from switchover.build.chunking import CHUNKINGS
 from switchover.build.documents import Document, Position
 from switchover.build.merge import differences, marks
@@ -127,3 +129,33 @@ def test_every_chunking_gives_stripped_pieces_in_order(name: str) -> None:
     spans = CHUNKINGS[name](text)
     assert spans == sorted(spans)
     assert all(text[start:end] == text[start:end].strip() != "" for start, end in spans)
+
+
+def test_the_next_item_is_made_while_this_one_is_used_and_none_beyond_it() -> None:
+    made: list[int] = []
+    third = threading.Event()
+
+    def items() -> Generator[int, None, None]:
+        try:
+            for number in range(5):
+                made.append(number)
+                if number == 2:
+                    third.set()
+                yield number
+        finally:
+            made.append(-1)
+
+    coming = ahead(items())
+    assert [next(coming), next(coming)] == [0, 1]
+    assert third.wait(30), "made without being asked for"
+    assert made == [0, 1, 2]
+    coming.close()  # type: ignore[attr-defined]
+    assert made == [0, 1, 2, -1], "closed in good order"
+    assert list(ahead(number for number in range(5))) == [0, 1, 2, 3, 4]
+
+
+def test_an_error_comes_where_its_item_would_have_come() -> None:
+    coming = ahead(1 // number for number in (1, 0))
+    assert next(coming) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(coming)

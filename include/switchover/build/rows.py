@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,7 +38,9 @@ class Batch:
 Piece = tuple[Document, int, int]
 
 
-def batches(documents: Iterable[Document], *, chunking: str, encoder: Encoder, size: int) -> Iterator[Batch]:
+def batches(
+    documents: Iterable[Document], *, chunking: str, encoder: Encoder, size: int
+) -> Generator[Batch, None, None]:
     """Documents as batches of about ``size`` chunks; only a document that has more makes a larger one."""
     taken: list[Document] = []
     cut: list[Piece] = []

@@ -7,11 +7,12 @@ batch was stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from switchover.build.ahead import ahead
 from switchover.build.documents import Document, Position, SqlDocuments
 from switchover.build.merge import Difference, differences, marks
 from switchover.build.pgvector import Checkpoint, PgvectorTarget
@@ -204,7 +205,7 @@ class Builder:
         total = self._documents.count_after(found.position)
         progress = Progress(say=self._say, what=what, total=total)
         stored = found.position
-        for batch in self._cut(self._documents.after(stored)):
+        for batch in ahead(self._cut(self._documents.after(stored))):
             last = batch.documents[-1].position
             self._target.load(batch, after=stored, to=last, replace=replace)
             stored = last
@@ -239,7 +240,7 @@ class Builder:
         if gone or came_late:
             self._say(f"compared: {len(gone):,} documents are gone, {came_late:,} came late")
 
-    def _cut(self, documents: Iterator[Document]) -> Iterator[Batch]:
+    def _cut(self, documents: Iterator[Document]) -> Generator[Batch, None, None]:
         return batches(documents, chunking=self._build.chunking, encoder=self._encoder, size=self._build.batch)
 
     def _manifest(self, *, revision: int, count: int, pairs: str) -> Manifest:

@@ -49,7 +49,7 @@ class Build(Part):
     encoder: BuildEncoder = Field(default_factory=BuildEncoder)
     chunking: str = Field(description="How documents are cut: the CHUNK_SCHEMA_VER pin. Names are in docs/build.md.")
     hnsw: Hnsw | None = Field(None, description="The approximate index; without it readers scan every vector.")
-    batch: int = Field(2000, ge=1, le=50_000, description="Chunks in one transaction, and in memory at once.")
+    batch: int = Field(2000, ge=1, le=50_000, description="Chunks in one transaction; two such are in memory at once.")
     catch_up: int = Field(100, ge=0, description="Catching up ends when no more documents than this are behind.")
     pins: dict[str, str] = Field(
         default_factory=dict, description="Pins that the build does not make; the others are those of the live arm."
