@@ -55,11 +55,14 @@ WHERE held.done_at IS NULL AND held.digest = excluded.digest
     AND (held.lease_until <= clock_timestamp() OR held.token = excluded.token)
 RETURNING {_COLUMNS}"""
 _READ = f"SELECT {_COLUMNS} FROM {{table}} AS held WHERE key = ANY(%s)"
-# Arrays, not JSON as above: of them the planner knows how few they are, so it never reads the whole table.
+# Arrays, not JSON as above: of them the planner knows how few they are, so it never reads the whole table. For that
+# it plans them each time, which costs more than the update itself; a single row's plan is kept.
+_MANY = "unnest(%s::text[], %s::text[], %s::text[], %s::float8[])"
+_ONE = "(VALUES (%s::text, %s::text, %s::text, %s::float8))"
 _DONE = """
 UPDATE {table} AS held SET receipt = given.receipt, done_at = coalesce(done_at, clock_timestamp()),
     expires_at = clock_timestamp() + make_interval(secs => given.ttl_s)
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[]) AS given (key, token, receipt, ttl_s)
+FROM {given} AS given (key, token, receipt, ttl_s)
 WHERE held.key = given.key AND held.token = given.token
 RETURNING held.key"""
 _FORGET = """
@@ -130,8 +133,10 @@ class PostgresStore:
     def mark_done(self, effects: Sequence[Done]) -> Collection[str]:
         """See :class:`Store`."""
         rows = [(str(e.key), e.token, e.receipt, e.ttl_s) for e in effects]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        given, values = (_ONE, rows[0]) if len(rows) == 1 else (_MANY, columns)
         with self._cursor() as cursor:
-            cursor.execute(self._sql(_DONE), [list(column) for column in zip(*rows, strict=True)])
+            cursor.execute(_DONE.format(table=self._table, given=given), values)
             return {row[0] for row in cursor.fetchall()}
 
     def release(self, attempts: Sequence[tuple[str, str]]) -> None:
