@@ -35,8 +35,17 @@ FILES = {
     "test_weaviate": "weaviate",
 }
 # The groups that take longest, so that none of them is left for the end.
-SERVERS = ("elasticsearch", "opensearch", "airflow", "moto_server", "kafka", "milvus")
-FIRST = (WHOLE_AIRFLOW, "steps", "schedules", *SERVERS)
+FIRST = (
+    WHOLE_AIRFLOW,
+    "steps",
+    "schedules",
+    "elasticsearch",
+    "opensearch",
+    "airflow",
+    "moto_server",
+    "kafka",
+    "milvus",
+)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -51,3 +51,6 @@ def test_a_flip_is_approved_in_the_browser(demo: KeptDemo, asking: Page) -> None
     with AirflowApi(url=demo.url, login="admin", password=demo.password) as api:
         where = f"{demo.dag_run}/taskInstances/approve_flip/-1/hitlDetails"
         assert api.get(where)["chosen_options"] == ["Approve"]
+    frame = next(frame for frame in asking.frames if "/switchover/" in frame.url)
+    told = frame.evaluate("url => until_airflow_waits(url).catch((error) => error.message)", f"/api/v2/{where}")
+    assert told == "somebody else was first", "whoever answers now need not wait to be told"

@@ -28,6 +28,8 @@ from switchover.steps.switch import Switch
 from tests.servers import throwaway_postgres
 from tests.world import World, connection
 
+MANY = 200  # ticks, of half a second or none
+
 
 def short(world: World, **more: float) -> World:
     """The shortest lease that a plan may have, and quick ticks."""
@@ -41,6 +43,7 @@ def ticks(switch: Switch, each: Callable[[Tick], Awaitable[None]]) -> list[Tick]
         async with contextlib.aclosing(watch(switch)) as looks:
             async for tick in looks:
                 seen.append(tick)
+                assert len(seen) < MANY, f"what should end this hold did not come: {tick.line}"
                 if tick.end is None:
                     await each(tick)
         return seen

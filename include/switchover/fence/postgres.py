@@ -133,10 +133,10 @@ class PostgresStore:
     def mark_done(self, effects: Sequence[Done]) -> Collection[str]:
         """See :class:`Store`."""
         rows = [(str(e.key), e.token, e.receipt, e.ttl_s) for e in effects]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        given, values = (_ONE, rows[0]) if len(rows) == 1 else (_MANY, columns)
+        one = len(rows) == 1
+        values = rows[0] if one else [list(column) for column in zip(*rows, strict=True)]
         with self._cursor() as cursor:
-            cursor.execute(_DONE.format(table=self._table, given=given), values)
+            cursor.execute(_DONE.format(table=self._table, given=_ONE if one else _MANY), values)
             return {row[0] for row in cursor.fetchall()}
 
     def release(self, attempts: Sequence[tuple[str, str]]) -> None:

@@ -20,7 +20,7 @@ from switchover.steps.switch import Switch
 from switchover_airflow import metrics
 from switchover_airflow.connections import airflow_edge_async
 
-#: How soon Airflow cancels the trigger of a task that it has resumed; its triggerer looks every second.
+#: How soon Airflow's scheduler has seen that the process of a task that waits has ended.
 AIRFLOW_S = 5.0
 
 
@@ -28,8 +28,8 @@ class AnswerTrigger(BaseTrigger):
     """Fires when the watch ends before an answer, or finds an answer that the task did not get.
 
     Airflow resumes the task itself as soon as somebody answers, and this trigger is cancelled then. An answer
-    that came before the task was deferred would be missed, so each look asks for one as well. It is handed over only
-    when Airflow had time to do so itself: a task that is resumed twice is killed, and would ask again.
+    that came before the task was deferred would be missed, so each look asks for one as well. It is handed over some
+    seconds later: a task that is resumed before Airflow has seen its first process end is killed, and would ask again.
 
     :param ledger_conn_id: connection of the ledger
     :param switchover_id: the run to watch

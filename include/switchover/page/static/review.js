@@ -89,21 +89,22 @@ async function ask_airflow(url, options) {
 
 // The ledger, and so this page, knows a question before Airflow does. And Airflow takes an answer that comes while its
 // task is only about to wait for the end of that task: the task is killed, and asks once more.
-const SETTLED_MS = 5000, WAIT_S = 60;
+const SETTLED_MS = 5000, WAIT_S = 60, ENDED = ["success", "failed", "upstream_failed", "skipped", "removed"];
 
 async function until_airflow_waits(url) {
-  let state = "not there yet";
-  for (let second = 0; second < WAIT_S; second += 1) {
+  let state = "not there yet", answered = false;
+  for (let second = 0; second < WAIT_S && !ENDED.includes(state); second += 1) {
+    if (second) await pause(1000);
     try {
-      const { task_instance: task, at } = await ask_airflow(url);
+      const { task_instance: task, response_received, at } = await ask_airflow(url);
       if (task.trigger && at - Date.parse(task.trigger.created_date) >= SETTLED_MS) return;
       state = task.state;
+      answered = response_received;
     } catch (error) {
       if (error.message !== REFUSED[404]) throw error;
     }
-    await pause(1000);
   }
-  throw new Error(`Airflow's task does not wait for an answer, it is ${state}`);
+  throw new Error(answered ? REFUSED[409] : `Airflow's task does not wait for an answer, it is ${state}`);
 }
 
 async function send(button) {
