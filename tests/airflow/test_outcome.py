@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import sqlalchemy as sa
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from switchover.ledger import Ledger
-from switchover.plan import load_plan
 from switchover.protocol import State
 from switchover_airflow.operators.steps import OutcomeOperator
-from tests.airflow.conftest import ROOT
+from tests.airflow.conftest import RUN
 
-RUN = "docs:manual__1"
 WHY = "writer 'ingest process' stays frozen: EMBED_SCHEMA is a, the live arm 'docs_v2' has b"
-
-
-@pytest.fixture
-def ledger(fresh_db_url: str, fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    parts = urlsplit(fresh_db_url)
-    host = parse_qs(parts.query)["host"][0]
-    known = {"conn_type": "postgres", "host": host, "login": parts.username, "schema": parts.path[1:]}
-    monkeypatch.setenv("AIRFLOW_CONN_SWITCHOVER_LEDGER", json.dumps(known))
-    engine = sa.create_engine(fresh_db)
-    ledger = Ledger(engine=engine)
-    ledger.create_tables()
-    plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
-    ledger.runs.open(id=RUN, plan=plan, pointer="p", blue="docs_v1", green="docs_v2", hold_minutes=20)
-    for name in ("ingest process", "ingest DAG"):
-        ledger.journal.found_writer(RUN, name, {"frozen": False})
-    yield ledger
-    engine.dispose()
 
 
 def ended(ledger: Ledger, *path: State) -> None:

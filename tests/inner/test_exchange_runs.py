@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from switchover.errors import BadInput
 from switchover.export import export_run, newest_probes
 from switchover.ledger import Ledger
-from switchover.plan import load_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,17 +68,6 @@ def test_the_newest_probe_with_the_lowest_seed_is_taken() -> None:
     rows = [probe("q1", "green", tick, p, seed) for tick in (0, 2, 1) for p in (0, 1) for seed in (1, 0)]
     assert newest_probes(rows) == [("q1", 2, 0, 0), ("q1", 2, 1, 0)]
     assert newest_probes(reversed(rows)) == newest_probes(rows)
-
-
-@pytest.fixture
-def ledger(fresh_db: str) -> Iterator[Ledger]:
-    engine = sa.create_engine(fresh_db)
-    ledger = Ledger(engine=engine)
-    ledger.create_tables()
-    plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
-    ledger.runs.open(id="docs:1", plan=plan, pointer="p", blue="docs_v1", green="docs_v2", hold_minutes=20)
-    yield ledger
-    engine.dispose()
 
 
 def test_the_ledger_gives_the_hits_of_both_arms_for_the_probes_that_are_asked_for(ledger: Ledger) -> None:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from switchover.ledger import Ledger
 from switchover.metrics import METRICS, Figure, figures
-from switchover.plan import load_plan
 from switchover.protocol import Decision, State
 
 ROOT = Path(__file__).parents[2]
 RUN = "docs:1"
-
-
-@pytest.fixture
-def ledger(fresh_db: str) -> Iterator[Ledger]:
-    engine = sa.create_engine(fresh_db)
-    ledger = Ledger(engine=engine)
-    ledger.create_tables()
-    plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
-    ledger.runs.open(id=RUN, plan=plan, pointer="p", blue="docs_v1", green="docs_v2", hold_minutes=20)
-    yield ledger
-    engine.dispose()
 
 
 def told(ledger: Ledger) -> dict[tuple[str, ...], float]:

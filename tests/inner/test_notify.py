@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import TypeAdapter
@@ -24,7 +23,6 @@ from switchover.notify import Channel, Event, channels
 from switchover.notify.channels import SENDERS
 from switchover.notify.tell import tell
 from switchover.notify.texts import TITLES, compose, slack_escape
-from switchover.plan import load_plan
 from switchover.protocol import Decision, State
 
 ROOT = Path(__file__).parents[2]
@@ -83,20 +81,14 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def ledger(fresh_db: str) -> Iterator[Ledger]:
-    """A ledger with one run whose reason and verdict hold markup."""
-    engine = sa.create_engine(fresh_db)
-    ledger = Ledger(engine=engine)
-    ledger.create_tables()
-    plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
-    ledger.runs.open(id=RUN, plan=plan, pointer="alias docs", blue="docs_v1", green="docs_v2", hold_minutes=20)
+def ledger(ledger: Ledger) -> Ledger:
+    """Its run has a reason and a verdict that hold markup."""
     verdict = {"rule": "coverage", "outcome": "FAIL", "value": 0.5, "bound": 0.6, "detail": EVIL}
     ledger.journal.judged(RUN, gate="stop", tick=3, verdicts=[verdict])
-    lease = ledger.leases.take("alias docs", holder=RUN, seconds=60)
+    lease = ledger.leases.take("p", holder=RUN, seconds=60)
     ledger.runs.decide(RUN, Decision.ROLL_BACK, lease=lease, reason=EVIL)
     ledger.runs.move(RUN, State.ABORTED, lease=lease)
-    yield ledger
-    engine.dispose()
+    return ledger
 
 
 def edge_of(*connections: Connection) -> Edge:
