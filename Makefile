@@ -22,7 +22,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-servers: $(READY) ## fetch the servers that are not Python packages: etcd, Redis, Kafka, OpenSearch, Elasticsearch
+servers: $(READY) ## fetch the servers that are not Python packages: etcd, Redis, PgBouncer, Kafka, OpenSearch, Elasticsearch
 	@$(BIN)/python -m sandbox.servers.fetch
 
 kube-apiserver: $(READY) ## build a real Kubernetes API server for the tests (20 minutes; without it they use an emulator)

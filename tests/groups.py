@@ -27,6 +27,7 @@ FILES = {
     "test_live": "etcd",
     "test_milvus": "milvus",
     "test_opensearch": "opensearch",
+    "test_pgbouncer": "pgbouncer",
     "test_qdrant": "qdrant",
     "test_route53": "moto_server",
     "test_search": "elasticsearch",

@@ -70,6 +70,12 @@ def redis(servers_keeper: KeeperClient) -> Server:
 
 
 @pytest.fixture(scope="session")
+def pgbouncer(servers_keeper: KeeperClient, pg_server: Postgres) -> Server:
+    """A real PgBouncer before the session's PostgreSQL, in transaction mode."""
+    return here(lambda keeper: servers.start_pgbouncer(keeper, pg_server), servers_keeper)
+
+
+@pytest.fixture(scope="session")
 def moto_server(servers_keeper: KeeperClient) -> Server:
     """An emulator of the AWS APIs."""
     return here(servers.start_moto, servers_keeper)

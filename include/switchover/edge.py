@@ -9,25 +9,33 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
-import os
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
-import psycopg
 import sqlalchemy as sa
 
 from switchover.clients import CLIENTS
-from switchover.errors import BadInput, ConnectionMissing, Unreachable
+from switchover.connection import Connection, Connections, environment_connections, parse_connection
+from switchover.errors import BadInput, Unreachable
+from switchover.postgres import ANSWER_S, engine_for
 
-CONNECT_TIMEOUT_S = 5
-ANSWER_S = 15.0
+__all__ = [
+    "ANSWER_S",
+    "Connection",
+    "Connections",
+    "Edge",
+    "base_url",
+    "engine_for",
+    "environment_connections",
+    "parse_connection",
+    "reaching",
+    "trusted",
+]
+
 CLOSE_S = 6.0  # how long work that runs beside is waited for: a little longer than one message may take
 OWN_TYPES = {
     "postgres": ("postgres", "postgresql"),
@@ -36,76 +44,6 @@ OWN_TYPES = {
     "smtp": ("smtp", "email"),
     "webhook": ("http", "https"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connection:
-    """One server and how to log in, in the words that Airflow uses."""
-
-    id: str
-    conn_type: str
-    host: str = ""
-    port: int | None = None
-    login: str = ""
-    password: str = field(default="", repr=False)
-    schema: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def place(self) -> str:
-        """Host, port and database for messages, without credentials."""
-        port = f":{self.port}" if self.port else ""
-        schema = f"/{self.schema}" if self.schema else ""
-        return f"{self.host or 'localhost'}{port}{schema}"
-
-
-Connections = Callable[[str], Connection]
-
-
-def environment_connections(environ: Mapping[str, str] = os.environ) -> Connections:
-    """Connections from ``AIRFLOW_CONN_<ID>``, as JSON or as a URI."""
-
-    def get(conn_id: str) -> Connection:
-        name = f"AIRFLOW_CONN_{conn_id.upper()}"
-        text = environ.get(name)
-        if not text:
-            raise ConnectionMissing(f"connection {conn_id!r}: not found; set {name} (JSON or URI, as for Airflow)")
-        return parse_connection(conn_id, text)
-
-    return get
-
-
-def parse_connection(conn_id: str, text: str) -> Connection:
-    """Read a connection in either of Airflow's two text forms."""
-    try:
-        if text.lstrip().startswith("{"):
-            data = json.loads(text)
-            extra = data.get("extra") or {}
-            return Connection(
-                id=conn_id,
-                conn_type=data["conn_type"],
-                host=data.get("host") or "",
-                port=int(data["port"]) if data.get("port") else None,
-                login=data.get("login") or "",
-                password=data.get("password") or "",
-                schema=data.get("schema") or "",
-                extra=json.loads(extra) if isinstance(extra, str) else extra,
-            )
-        parts = urlsplit(text)
-        return Connection(
-            id=conn_id,
-            conn_type=parts.scheme.replace("postgresql", "postgres"),
-            host=unquote(parts.hostname or ""),
-            port=parts.port,
-            login=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            schema=unquote(parts.path.lstrip("/")),
-            extra=dict(parse_qsl(parts.query)),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConnectionMissing(
-            f"connection {conn_id!r}: cannot be read as JSON or URI ({type(error).__name__})"
-        ) from None
 
 
 def base_url(connection: Connection) -> str:
@@ -197,47 +135,6 @@ class Edge:
 def trusted() -> ssl.SSLContext:
     """The certificates that httpx trusts by itself, read once: they take longer to read than most calls."""
     return httpx.create_ssl_context()
-
-
-class BoundedConnection(psycopg.Connection[Any]):
-    """Gives up on a server that keeps the connection open and says nothing; libpq itself would wait for ever."""
-
-    answer_s = ANSWER_S
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """See ``psycopg.Connection``. A connection whose answer did not come is closed."""
-        try:
-            return super().wait(gen, interval, timeout or self.answer_s)
-        except psycopg.OperationalError:
-            if not self.pgconn.is_busy():
-                raise
-            self.close()
-            raise psycopg.OperationalError(f"no answer within {self.answer_s:g} s") from None
-
-
-def engine_for(connection: Connection) -> sa.Engine:
-    """An engine that gives up on a silent server after some seconds and checks a connection before its use.
-
-    Its URL is for messages: it has no login.
-    """
-    login = {
-        "host": connection.host,
-        "port": connection.port,
-        "user": connection.login,
-        "password": connection.password,
-        "dbname": connection.schema,
-    }
-    given: dict[str, Any] = {key: value for key, value in login.items() if value}
-    url = sa.URL.create("postgresql+psycopg", host=connection.host, port=connection.port, database=connection.schema)
-    return sa.create_engine(
-        url,
-        pool_size=2,
-        max_overflow=4,
-        pool_pre_ping=True,
-        creator=lambda: BoundedConnection.connect(
-            **given, connect_timeout=CONNECT_TIMEOUT_S, application_name="switchover"
-        ),
-    )
 
 
 @contextlib.contextmanager

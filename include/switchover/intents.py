@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -76,8 +76,8 @@ class Intents:
     @staticmethod
     def create_table(connection: psycopg.Connection[Any]) -> None:
         """Create the queue's table where it is missing."""
-        connection.execute(TABLE)
-        connection.execute(INDEX)
+        _run(connection, TABLE)
+        _run(connection, INDEX)
 
     def write(self, connection: psycopg.Connection[Any], *, key: str, revision: int, payload: Any, apply: Apply) -> How:
         """Apply a write now, or queue it. ``apply(payload)`` makes the effect on the same connection.
@@ -111,7 +111,7 @@ class Intents:
         with self._alone(connection):
             if not self._open(connection):
                 return 0
-            rows = connection.execute(_NEXT, [self._stream, limit]).fetchall()
+            rows = _run(connection, _NEXT, [self._stream, limit]).fetchall()
             arm = onto() if rows else ""
             for row, key, revision, text in rows:
                 refused = None
@@ -119,7 +119,7 @@ class Intents:
                     self._apply(connection, key, revision, json.loads(text), apply)
                 except FenceConflict as conflict:
                     refused = str(conflict)
-                connection.execute(_LEFT, [arm, refused, row])
+                _run(connection, _LEFT, [arm, refused, row])
             return len(rows)
 
     def waiting(self, connection: psycopg.Connection[Any]) -> Waiting:
@@ -138,7 +138,7 @@ class Intents:
     def _queue(self, connection: psycopg.Connection[Any], key: str, revision: int, text: str) -> How:
         query = """SELECT revision, payload FROM switchover_intent WHERE stream = %s AND key = %s
                    ORDER BY revision DESC LIMIT 1"""
-        last = connection.execute(query, [self._stream, key]).fetchone()
+        last = _run(connection, query, [self._stream, key]).fetchone()
         if last is not None and last[0] == revision:
             if last[1] != text:
                 raise FenceConflict(
@@ -156,14 +156,15 @@ class Intents:
                 f"{self._what}: {self._bound} writes wait already; come again in {RETRY_AFTER_S} s",
                 retry_after_s=RETRY_AFTER_S,
             )
-        connection.execute(
+        _run(
+            connection,
             "INSERT INTO switchover_intent (stream, key, revision, payload) VALUES (%s, %s, %s, %s)",
             [self._stream, key, revision, text],
         )
         return How.QUEUED
 
     def _waiting(self, connection: psycopg.Connection[Any]) -> Waiting:
-        row = connection.execute(WAITING, [self._stream]).fetchone()
+        row = _run(connection, WAITING, [self._stream]).fetchone()
         assert row is not None
         return Waiting(count=row[0], oldest_s=row[1] or 0.0)
 
@@ -172,7 +173,7 @@ class Intents:
         query = "SELECT frozen FROM switchover_fence WHERE fence = %s FOR SHARE"
         try:
             with connection.transaction():
-                row = connection.execute(query, [self._gate]).fetchone()
+                row = _run(connection, query, [self._gate]).fetchone()
         except psycopg.errors.LockNotAvailable:
             return False
         if row is None:
@@ -187,8 +188,8 @@ class Intents:
         freeze.
         """
         with self._translated(), connection.transaction():
-            connection.execute(_LOCK, [self._stream])
-            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'")
+            _run(connection, _LOCK, [self._stream])
+            _run(connection, f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'")
             yield
 
     @contextlib.contextmanager
@@ -199,6 +200,12 @@ class Intents:
             raise BadInput(f"{self._what}: {_first(error)}; docs/writers.md has the tables and the rights") from error
         except psycopg.OperationalError as error:
             raise Unreachable(f"{self._what}: did not answer: {_first(error)}; repeat the write") from error
+
+
+def _run(connection: psycopg.Connection[Any], query: str, values: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+    """Never prepared under a name: behind a pooler the next transaction may have another server connection."""
+    text: Any = query
+    return connection.execute(text, values or None, prepare=False)
 
 
 def _first(error: BaseException) -> str:

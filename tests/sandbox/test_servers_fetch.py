@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import NotHere
-from sandbox.servers import etcd, fetch, jvm, prometheus, redis
+from sandbox.servers import etcd, fetch, jvm, pgbouncer, prometheus, redis
 
 Programs = Callable[..., None]
 JAVA = "echo 'openjdk version \"17.0.1\" 2021-10-19' >&2"
@@ -23,6 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(fetch, "FETCHED", folder)
     monkeypatch.setattr(jvm, "FETCHED", folder)
     monkeypatch.setattr(etcd, "UNPACKED", folder / "etcd" / "usr" / "bin" / "etcd")
+    monkeypatch.setattr(pgbouncer, "UNPACKED", folder / "pgbouncer")
     monkeypatch.setattr(prometheus, "UNPACKED", folder / "prometheus" / "usr" / "bin")
     monkeypatch.setattr(redis, "UNPACKED", folder / "redis")
     monkeypatch.delenv("CI", raising=False)
@@ -59,6 +60,7 @@ def test_each_part_that_cannot_be_had_is_one_line_and_fails_in_ci_alone(
         "etcd: not fetched: no apt-get here; install etcd and put it on the PATH",
         "kafka: not fetched: no java on the PATH; install Java 17 or newer",
         "opensearch: not fetched: no java on the PATH; install Java 17 to 23",
+        "pgbouncer: not fetched: no apt-get here; install pgbouncer and put it on the PATH",
         "prometheus: not fetched: no apt-get here; install prometheus and put it on the PATH",
         "redis: not fetched: no apt-get here; install redis and put it on the PATH",
         "Tests that need what was not fetched are skipped, and fail in CI.",

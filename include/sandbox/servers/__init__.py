@@ -18,6 +18,7 @@ from sandbox.servers.kubernetes import start_kubernetes_api
 from sandbox.servers.milvus import start_milvus
 from sandbox.servers.moto import start_moto
 from sandbox.servers.opensearch import start_opensearch
+from sandbox.servers.pgbouncer import start_pgbouncer
 from sandbox.servers.qdrant import start_qdrant
 from sandbox.servers.redis import start_redis
 from sandbox.servers.weaviate import start_weaviate
@@ -34,6 +35,7 @@ __all__ = [
     "start_milvus",
     "start_moto",
     "start_opensearch",
+    "start_pgbouncer",
     "start_qdrant",
     "start_redis",
     "start_weaviate",

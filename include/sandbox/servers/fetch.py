@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.errors import NotHere
-from sandbox.servers import etcd, jvm, prometheus, redis
+from sandbox.servers import etcd, jvm, pgbouncer, prometheus, redis
 from sandbox.servers.base import FETCHED
 
 _TIMEOUT_S = 900
@@ -89,6 +89,7 @@ PARTS: dict[str, Callable[[], bool]] = {
     "etcd": functools.partial(fetch_debian, "etcd", etcd.binary, ["etcd-server"]),
     "kafka": functools.partial(fetch_java, "kafka"),
     "opensearch": functools.partial(fetch_java, "opensearch"),
+    "pgbouncer": functools.partial(fetch_debian, "pgbouncer", pgbouncer.binary, pgbouncer.PACKAGES),
     "prometheus": functools.partial(fetch_debian, "prometheus", prometheus.binary, ["prometheus"]),
     "redis": functools.partial(fetch_debian, "redis", redis.binary, redis.PACKAGES),
 }

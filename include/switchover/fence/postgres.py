@@ -44,27 +44,34 @@ CREATE INDEX IF NOT EXISTS {index} ON {table} USING brin (expires_at)
 """
 _COLUMNS = """held.key, held.token, held.holder, held.attempt, held.lease_until, held.digest, held.payload,
     held.done_at IS NOT NULL, held.receipt"""
+# One row and many are written apart. Nothing is prepared under a name, since behind a pooler the next transaction may
+# run on another server connection; so each statement is planned each time, and that of one row in no time.
 _CLAIM = f"""
 INSERT INTO {{table}} AS held (key, token, holder, lease_until, digest, payload, source_type)
-SELECT key, token, holder, clock_timestamp() + make_interval(secs => lease_s), digest, payload, source_type
-FROM json_to_recordset(%s::json) AS new (
-    key text, token text, holder text, lease_s float8, digest text, payload text, source_type text) ORDER BY key
+{{given}}
 ON CONFLICT (key) DO UPDATE SET token = excluded.token, holder = excluded.holder,
     lease_until = excluded.lease_until, attempt = held.attempt + (held.token <> excluded.token)::integer
 WHERE held.done_at IS NULL AND held.digest = excluded.digest
     AND (held.lease_until <= clock_timestamp() OR held.token = excluded.token)
 RETURNING {_COLUMNS}"""
+_CLAIM_ONE = _CLAIM.replace("{given}", "VALUES (%s, %s, %s, clock_timestamp() + make_interval(secs => %s), %s, %s, %s)")
+_CLAIM_MANY = _CLAIM.replace(
+    "{given}",
+    """SELECT key, token, holder, clock_timestamp() + make_interval(secs => lease_s), digest, payload, source_type
+FROM json_to_recordset(%s::json) AS new (
+    key text, token text, holder text, lease_s float8, digest text, payload text, source_type text) ORDER BY key""",
+)
 _READ = f"SELECT {_COLUMNS} FROM {{table}} AS held WHERE key = ANY(%s)"
-# Arrays, not JSON as above: of them the planner knows how few they are, so it never reads the whole table. For that
-# it plans them each time, which costs more than the update itself; a single row's plan is kept.
-_MANY = "unnest(%s::text[], %s::text[], %s::text[], %s::float8[])"
-_ONE = "(VALUES (%s::text, %s::text, %s::text, %s::float8))"
-_DONE = """
+_DONE_ONE = """
+UPDATE {table} AS held SET receipt = %s, done_at = coalesce(done_at, clock_timestamp()),
+    expires_at = clock_timestamp() + make_interval(secs => %s)
+WHERE held.key = %s AND held.token = %s RETURNING held.key"""
+# Arrays, not JSON as above: of them the planner knows how few they are, so it never reads the whole table.
+_DONE_MANY = """
 UPDATE {table} AS held SET receipt = given.receipt, done_at = coalesce(done_at, clock_timestamp()),
     expires_at = clock_timestamp() + make_interval(secs => given.ttl_s)
-FROM {given} AS given (key, token, receipt, ttl_s)
-WHERE held.key = given.key AND held.token = given.token
-RETURNING held.key"""
+FROM unnest(%s::text[], %s::float8[], %s::text[], %s::text[]) AS given (receipt, ttl_s, key, token)
+WHERE held.key = given.key AND held.token = given.token RETURNING held.key"""
 _FORGET = """
 DELETE FROM {table} AS held USING unnest(%s::text[], %s::text[]) AS given (key, token)
 WHERE held.key = given.key AND held.token = given.token AND done_at IS NULL AND attempt = 1"""
@@ -111,7 +118,7 @@ class PostgresStore:
     def create_table(self) -> None:
         """Create the table where it is missing."""
         with self._cursor() as cursor:
-            cursor.execute(ddl(self._table))
+            cursor.execute(ddl(self._table), prepare=False)
 
     def joined(self, connection: sa.Connection | psycopg.Connection[Any]) -> _Joined:
         """See :class:`Store`. ``connection``: of SQLAlchemy or of psycopg, to the database with the table."""
@@ -123,7 +130,9 @@ class PostgresStore:
         todo = list(claims)
         with self._cursor() as cursor:
             while todo:
-                found |= self._rows(cursor, _CLAIM, [_rows_of(todo)])
+                one = len(todo) == 1
+                values = _row_of(todo[0]) if one else [_rows_of(todo)]
+                found |= self._rows(cursor, _CLAIM_ONE if one else _CLAIM_MANY, values)
                 todo = [claim for claim in todo if claim.key not in found]
                 if todo:
                     found |= self._rows(cursor, _READ, [[str(claim.key) for claim in todo]])
@@ -132,19 +141,19 @@ class PostgresStore:
 
     def mark_done(self, effects: Sequence[Done]) -> Collection[str]:
         """See :class:`Store`."""
-        rows = [(str(e.key), e.token, e.receipt, e.ttl_s) for e in effects]
+        rows = [(e.receipt, float(e.ttl_s), str(e.key), e.token) for e in effects]
         one = len(rows) == 1
         values = rows[0] if one else [list(column) for column in zip(*rows, strict=True)]
         with self._cursor() as cursor:
-            cursor.execute(_DONE.format(table=self._table, given=_ONE if one else _MANY), values)
+            self._run(cursor, _DONE_ONE if one else _DONE_MANY, values)
             return {row[0] for row in cursor.fetchall()}
 
     def release(self, attempts: Sequence[tuple[str, str]]) -> None:
         """See :class:`Store`."""
         given = [[str(key) for key, _ in attempts], [token for _, token in attempts]]
         with self._cursor() as cursor:
-            cursor.execute(self._sql(_FORGET), given)
-            cursor.execute(self._sql(_EXPIRE), given)
+            self._run(cursor, _FORGET, given)
+            self._run(cursor, _EXPIRE, given)
 
     def read(self, keys: Sequence[str]) -> list[Held]:
         """See :class:`Store`."""
@@ -156,17 +165,19 @@ class PostgresStore:
         purged = 0
         with self._cursor() as cursor:
             while True:
-                cursor.execute(self._sql(_PURGE))
+                self._run(cursor, _PURGE)
                 purged += cursor.rowcount
                 if cursor.rowcount < _PURGE_ROWS:
                     return purged
 
     def _rows(self, cursor: psycopg.Cursor[Any], statement: str, values: Sequence[Any]) -> dict[str, Held]:
-        cursor.execute(self._sql(statement), values)
+        self._run(cursor, statement, values)
         return {row[0]: Held(**dict(zip(_HELD, row, strict=True))) for row in cursor.fetchall()}
 
-    def _sql(self, statement: str) -> Any:
-        return statement.format(table=self._table)
+    def _run(self, cursor: psycopg.Cursor[Any], statement: str, values: Sequence[Any] = ()) -> None:
+        """Never under a name: see above."""
+        text: Any = statement.format(table=self._table)
+        cursor.execute(text, values or None, prepare=False)
 
     @contextlib.contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
@@ -226,6 +237,11 @@ def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
 
 
 _HELD = ("key", "token", "holder", "attempt", "lease_until", "digest", "payload", "done", "receipt")
+
+
+def _row_of(claim: Claim) -> list[Any]:
+    lease_s = float(claim.lease_s)
+    return [str(claim.key), claim.token, claim.holder, lease_s, claim.digest, claim.payload, claim.key.source_type]
 
 
 def _rows_of(claims: Sequence[Claim]) -> str:
