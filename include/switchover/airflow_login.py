@@ -6,7 +6,9 @@ from collections.abc import Generator
 
 import httpx
 
-from switchover.errors import BadInput
+from switchover.answers import Fields
+from switchover.errors import BadInput, Unreachable
+from switchover.web import BadAnswer, read_json
 
 
 class AirflowToken(httpx.Auth):
@@ -26,8 +28,13 @@ class AirflowToken(httpx.Auth):
             if response.status_code != httpx.codes.UNAUTHORIZED:
                 return
         login = yield httpx.Request("POST", request.url.join("/auth/token"), json=self._body)
-        if login.is_error:
+        if login.is_server_error:
+            raise Unreachable(f"Airflow at {request.url.host}: login got no answer: {login.status_code}")
+        if not login.is_success:
             raise BadInput(f"Airflow at {request.url.host}: login refused with {login.status_code}")
-        self._token = login.json()["access_token"]
+        try:
+            self._token = Fields(read_json(login)).id("access_token")
+        except BadAnswer as error:
+            raise Unreachable(f"Airflow at {request.url.host}: the login's answer cannot be read: {error}") from None
         request.headers["Authorization"] = f"Bearer {self._token}"
         yield request

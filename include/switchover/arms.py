@@ -4,59 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
 
 import httpx
 
+from switchover.answers import Reply, Report, reply_of, report_of, storable
 from switchover.errors import Unreachable
 from switchover.plan import Arm
+from switchover.web import BadAnswer, read_json
 
 PROBE = "X-Switchover-Probe"
-STAGES = ("retrieve", "rerank", "reason", "total")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """What an arm answered, or why it did not. ``status`` is the HTTP status, 0 without any answer.
-
-    ``stages_ms`` are the arm's own figures; ``total`` falls back to the time seen from here. ``cache``: ``hit``,
-    ``miss`` or ``off``, if the arm says. ``foreign``: the answer was another arm's, wholly or in part.
-    """
-
-    status: int
-    error: str | None = None
-    arm: str | None = None
-    index_hash: str | None = None
-    cited: str | None = None
-    hits: Sequence[Mapping[str, Any]] = ()
-    stages_ms: Mapping[str, float] = field(default_factory=dict)
-    tool_calls: Sequence[Mapping[str, Any]] = ()
-    cache: str | None = None
-    foreign: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is an answer to measure."""
-        return self.error is None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What an arm, or a live reader, says it is."""
-
-    arm: str
-    pins: Mapping[str, str]
-    encoder: Mapping[str, Any]
-    secrets: Mapping[str, bool]
-    count: int | None
-    cache_namespace: str | None = None
-
-    @property
-    def index_hash(self) -> str:
-        """The INDEX_HASH that is served."""
-        return self.pins.get("INDEX_HASH", "")
 
 
 class ArmClient:
@@ -78,35 +36,24 @@ class ArmClient:
         began = time.perf_counter()
         try:
             response = await self._client.post(self._spec.ask, json=body, headers=headers, timeout=self._timeout)
-        except httpx.TransportError as error:
-            return Reply(status=0, error=f"{type(error).__name__}: {error}"[:200])
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            return Reply(status=0, error=storable(f"{type(error).__name__}: {error}")[:200])
         elapsed = (time.perf_counter() - began) * 1000
         if response.status_code != httpx.codes.OK:
-            return Reply(status=response.status_code, error=f"HTTP {response.status_code}")
+            return Reply(status=response.status_code, error=f"HTTP {response.status_code}", said=_said(response))
         return self._read(response, elapsed)
 
     def _read(self, response: httpx.Response, elapsed_ms: float) -> Reply:
+        failed = Reply(status=response.status_code)
         try:
-            body = response.json()
-            reply = Reply(
-                status=response.status_code,
-                arm=str(body["arm"]),
-                index_hash=str(body["index_hash"]),
-                cited=body.get("cited"),
-                hits=list(body["hits"]),
-                stages_ms={"total": elapsed_ms, **{k: float(v) for k, v in body.get("stages_ms", {}).items()}},
-                tool_calls=list(body.get("tool_calls", [])),
-                cache=body.get("cache"),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            return Reply(status=response.status_code, error=f"answer without {error}"[:200])
+            reply = reply_of(read_json(response), status=response.status_code, elapsed_ms=elapsed_ms)
+        except BadAnswer as error:
+            return replace(failed, error=str(error)[:200], said=_said(response))
         if reply.arm != self.name:
-            return Reply(
-                status=response.status_code, error=f"asked {self.name!r}, answered by {reply.arm!r}", foreign=True
-            )
-        mixed = sorted({str(hit.get("index_hash")) for hit in reply.hits} - {str(reply.index_hash)})
+            return replace(failed, error=f"asked {self.name!r}, answered by {reply.arm!r}"[:200], foreign=True)
+        mixed = sorted({hit["index_hash"] for hit in reply.hits if "index_hash" in hit} - {reply.index_hash})
         if mixed:
-            return Reply(status=response.status_code, error=f"mixed answer: hits from {', '.join(mixed)}", foreign=True)
+            return replace(failed, error=f"mixed answer: hits from {', '.join(mixed)}"[:200], foreign=True)
         return reply
 
     def report(self) -> Report:
@@ -126,18 +73,17 @@ async def read_report(
     try:
         response = await client.get(path, headers=dict(headers or {}))
         response.raise_for_status()
-        body = response.json()
-        return Report(
-            arm=str(body["arm"]),
-            pins={str(k): str(v) for k, v in body["pins"].items()},
-            encoder=dict(body.get("encoder", {})),
-            secrets={str(k): bool(v) for k, v in body.get("secrets", {}).items()},
-            count=body.get("count"),
-            cache_namespace=dict(body.get("cache") or {}).get("namespace"),
-        )
+        return report_of(read_json(response))
     except httpx.HTTPStatusError as error:
         raise Unreachable(f"{what}: answered {error.response.status_code}") from error
-    except httpx.TransportError as error:
-        raise Unreachable(f"{what}: did not answer: {type(error).__name__}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise Unreachable(f"{what}: answer cannot be read: lacks {error}") from error
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise Unreachable(f"{what}: did not answer: {type(error).__name__}: {error}"[:300]) from error
+    except BadAnswer as error:
+        raise Unreachable(f"{what}: answer cannot be read: {error}"[:300]) from error
+
+
+def _said(response: httpx.Response) -> str:
+    """The first line of an answer that is none, for people."""
+    lines = response.content[:500].decode(errors="replace").split("\n")
+    first = next((line.strip() for line in lines if line.strip()), "")
+    return storable("".join(each if each.isprintable() else " " for each in first))[:120]

@@ -188,38 +188,35 @@ def _verifying(connection: Connection) -> bool:
 
 def http(connection: Connection) -> Any:
     """An HTTP client with the connection's login, or with its password as a bearer token."""
-    import httpx
+    from switchover import web
 
     scheme = connection.schema or ("https" if connection.conn_type == "https" else "http")
     bearer = {"Authorization": f"Bearer {connection.password}"} if connection.password and not connection.login else {}
-    return httpx.Client(
+    return web.client(
         base_url=base_url(connection, scheme=scheme),
         auth=(connection.login, connection.password) if connection.login else None,
         headers=bearer,
         timeout=TIMEOUT_S,
-        trust_env=False,
     )
 
 
 def airflow(connection: Connection) -> Any:
     """A client of an Airflow REST API that logs in with the connection's login when first used."""
-    import httpx
-
+    from switchover import web
     from switchover.airflow_login import AirflowToken
 
     scheme = connection.schema or ("https" if connection.conn_type == "https" else "http")
     token = AirflowToken(login=connection.login, password=connection.password)
-    return httpx.Client(base_url=base_url(connection, scheme=scheme), auth=token, timeout=TIMEOUT_S, trust_env=False)
+    return web.client(base_url=base_url(connection, scheme=scheme), auth=token, timeout=TIMEOUT_S)
 
 
 def etcd(connection: Connection) -> Any:
     """An HTTP client of etcd's JSON gateway (there is no maintained Python client); it logs in when first used."""
-    import httpx
-
+    from switchover import web
     from switchover.etcd_login import EtcdLogin
 
     login = EtcdLogin(connection=connection) if connection.login else None
-    return httpx.Client(base_url=base_url(connection), timeout=TIMEOUT_S, trust_env=False, auth=login)
+    return web.client(base_url=base_url(connection), timeout=TIMEOUT_S, auth=login)
 
 
 def milvus(connection: Connection) -> Any:

@@ -101,7 +101,10 @@ def encoder_from(spec: Mapping[str, Any]) -> WordLlamaEncoder:
     """The encoder that a manifest or a plan describes by name, revision and dimension."""
     if spec.get("name") != WordLlamaEncoder.name:
         raise BadInput(f"encoder {spec.get('name')!r} is not known; allowed: {WordLlamaEncoder.name}")
-    return WordLlamaEncoder(dimension=int(spec["dimension"]), revision=str(spec["revision"]))
+    try:
+        return WordLlamaEncoder(dimension=int(spec["dimension"]), revision=str(spec["revision"]))
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise BadInput(f"encoder {spec['name']!r}: cannot be made from what is said of it: {error!r}"[:200]) from None
 
 
 def load_weights() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from switchover.errors import BadInput, Unreachable
+from switchover.web import BadAnswer, read_object
 
 if TYPE_CHECKING:
     from switchover.edge import Connection
@@ -42,8 +43,8 @@ class EtcdLogin(httpx.Auth):
     def _token_in(self, answer: httpx.Response) -> str:
         """Empty when the server knows no users, which is no error."""
         try:
-            found = answer.json()
-        except ValueError:
+            found = read_object(answer)
+        except BadAnswer:
             found = {}
         said = str(found.get("message") or found.get("error") or answer.reason_phrase)
         if answer.is_success and found.get("token"):

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 
-import httpx
-
+from switchover import web
 from switchover.arms import ArmClient
 from switchover.edge import Edge
 from switchover.encoder import Encoder
@@ -58,7 +57,7 @@ async def evaluate(
         arms: dict[str, ArmClient] = {}
         for role, target in targets.items():
             spec = plan.arms[target]
-            client = await stack.enter_async_context(httpx.AsyncClient(**edge.http_options(spec.connection)))
+            client = await stack.enter_async_context(web.async_client(**edge.http_options(spec.connection)))
             arms[role] = ArmClient(client=client, name=target, spec=spec, timeout_s=plan.probes.timeout_s)
         for tick in range(rounds):
             round = Round(phase="eval", tick=tick, seeds=range(plan.probes.seeds))

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from switchover import measure
-from switchover.arms import STAGES, ArmClient, Reply
+from switchover.answers import STAGES, Reply
+from switchover.arms import ArmClient
 from switchover.encoder import Encoder
 from switchover.gold import GoldSet
 from switchover.plan import Judge, Probes
@@ -95,6 +96,7 @@ def evidence_rows(
     rows: list[dict[str, Any]] = []
     for index, probe in enumerate(asked):
         reply, answerable = probe.reply, gold.items[probe.question].answerable
+        error = reply.error or (f"not measured: answer without {reply.lacks!r}" if reply.lacks else None)
         rows.append(
             {
                 "phase": round.phase,
@@ -103,13 +105,13 @@ def evidence_rows(
                 "question": gold.items[probe.question].id,
                 "paraphrase": probe.paraphrase,
                 "seed": probe.seed,
-                "ds_question": float(ds_question[index]) if reply.ok else 1.0,
-                "ds_anchor": float(ds_anchor[index]) if reply.ok else 1.0,
-                "coverage": (float(covered[index]) if reply.ok else 0.0) if answerable else None,
+                "ds_question": float(ds_question[index]) if error is None else 1.0,
+                "ds_anchor": float(ds_anchor[index]) if error is None else 1.0,
+                "coverage": (float(covered[index]) if error is None else 0.0) if answerable else None,
                 "cited": reply.cited,
                 "status": reply.status,
-                "error": reply.error,
-                **{f"ms_{stage}": reply.stages_ms.get(stage) if reply.ok else None for stage in STAGES},
+                "error": error,
+                **{f"ms_{stage}": reply.stages_ms.get(stage) if error is None else None for stage in STAGES},
                 "tool_loop": is_tool_loop(reply.tool_calls, max_depth=max_tool_depth),
                 "hits": [{k: v for k, v in hit.items() if k != "text"} for hit in reply.hits],
                 "at": probe.at,
@@ -120,7 +122,7 @@ def evidence_rows(
 
 def is_tool_loop(calls: Sequence[Mapping[str, Any]], *, max_depth: int) -> bool:
     """The same (tool, arguments digest) three times in one request, or more calls than ``max_depth``."""
-    counts = Counter((call.get("tool"), call.get("arguments_digest")) for call in calls)
+    counts = Counter((call.get("tool"), call["arguments_digest"]) for call in calls if "arguments_digest" in call)
     return len(calls) > max_depth or any(count >= SAME_CALL_IS_A_LOOP for count in counts.values())
 
 
@@ -148,7 +150,7 @@ def _coverage(asked: Sequence[Asked], gold: GoldSet) -> Any:
         (row, position[hit["doc"]], int(hit["start"]), int(hit["end"]))
         for row, probe in enumerate(asked)
         for hit in probe.reply.hits
-        if hit.get("doc") in position
+        if hit.get("doc") in position and not probe.reply.lacks
     ]
     table = np.array(spans, dtype=np.int64).reshape(-1, 4)
     return measure.coverage(

@@ -16,7 +16,7 @@ import pytest
 
 from sandbox import build, corpus
 from sandbox.retrieval import Offline
-from switchover.arms import Reply
+from switchover.answers import Reply
 from switchover.encoder import WordLlamaEncoder
 from switchover.evidence import Evidence
 from switchover.gold import GoldSet, Item, load_gold, read_items

@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from switchover.arms import ArmClient, Reply
+from switchover.answers import Reply
+from switchover.arms import ArmClient
 from switchover.verdict import Outcome, Verdict
 
 RULE = "cache_poison"

@@ -20,6 +20,7 @@ from switchover.edge import Edge, reaching
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.part import ConnectionId, Part
 from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.web import BadAnswer, read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +113,8 @@ class TargetCheck:
 def _index_hash(answer: httpx.Response) -> str | None:
     """The INDEX_HASH that an answer names, if it does."""
     try:
-        body = answer.json()
-    except ValueError:
+        body = read_json(answer)
+    except BadAnswer:
         return None
     for place in (body, body.get("metadata") if isinstance(body, dict) else None):
         if isinstance(place, dict) and isinstance(place.get("index_hash"), str):

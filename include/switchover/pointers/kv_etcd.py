@@ -12,6 +12,7 @@ from switchover.edge import Edge, reaching
 from switchover.errors import BadInput, Unreachable
 from switchover.pointers.base import Pointer
 from switchover.pointers.kv import Entry, KeyPointer, KeySpec
+from switchover.web import BadAnswer, read_json
 
 BUSY = frozenset([408, 429])
 REFUSED = frozenset([401, 403])
@@ -40,9 +41,10 @@ class EtcdStore:
         found = self._call("/v3/kv/range", {"key": _b64(key)}).get("kvs")
         if not found:
             return None
-        text = base64.b64decode(found[0].get("value", "")).decode(errors="replace")
-        version, revision = int(found[0]["version"]), int(found[0]["mod_revision"])
+        text = ""
         try:
+            text = base64.b64decode(found[0].get("value", "")).decode(errors="replace")
+            version, revision = int(found[0]["version"]), int(found[0]["mod_revision"])
             value = json.loads(text)
             return Entry(
                 target=str(value["target"]),
@@ -51,7 +53,7 @@ class EtcdStore:
                 version=version,
                 token=revision,
             )
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
             raise BadInput(
                 f"etcd at {self.place}, key {key!r}: found {text[:60]!r};"
                 ' allowed: JSON {"target": ARM, "epoch": N}; nothing was changed'
@@ -80,7 +82,7 @@ class EtcdStore:
             return answer
         said = str(answer.get("message") or answer.get("error") or "") if isinstance(answer, dict) else "no JSON"
         text = f"{where}: answered {response.status_code}: {said or response.reason_phrase}"
-        if response.is_server_error or response.status_code in BUSY:
+        if response.is_server_error or response.is_success or response.status_code in BUSY:  # it may have acted
             raise Unreachable(text)
         if response.status_code in REFUSED:
             text += "; needed: a role that may read and write the key and KEY__rehearsal"
@@ -89,8 +91,8 @@ class EtcdStore:
 
 def _json(response: httpx.Response) -> Any:
     try:
-        return response.json()
-    except ValueError:
+        return read_json(response)
+    except BadAnswer:
         return None
 
 

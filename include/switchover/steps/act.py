@@ -11,8 +11,7 @@ import asyncio
 import time
 from datetime import timedelta
 
-import httpx
-
+from switchover import web
 from switchover.arms import read_report
 from switchover.errors import (
     NotConverged,
@@ -102,7 +101,7 @@ async def _converge(switch: Switch, target: str, index_hash: str) -> dict[str, s
         for name in [name for name in readers if name not in followed]:
             options = switch.edge.http_options(readers[name].connection)
             try:
-                async with httpx.AsyncClient(**options, timeout=5) as client:
+                async with web.async_client(**options) as client:
                     report = await read_report(client, readers[name].path, name=name)
             except Unreachable as error:
                 behind[name] = str(error)

@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Mapping
 from enum import Enum
 
-import httpx
-
+from switchover import web
+from switchover.answers import Fields
 from switchover.edge import reaching
 from switchover.errors import BadInput, StateConflict, SwitchoverError, Unreachable, WriterChanged
 from switchover.ledger.journal import Row
@@ -23,7 +23,6 @@ from switchover.writers.base import REPORTED
 from switchover.writers.base import State as WriterState
 
 Pins = Mapping[str, str]
-ANSWER_S = 5.0
 
 
 class Way(str, Enum):
@@ -156,9 +155,11 @@ def _broken(switch: Switch, spec: WriterSpec, target: str) -> str:
 
 def _reported(switch: Switch, connection: str, path: str, *, name: str, headers: Pins | None = None) -> Pins:
     what = f"{name}: GET {path}"
-    with httpx.Client(**switch.edge.http_options(connection), timeout=ANSWER_S) as client, reaching(what):
+    with web.client(**switch.edge.http_options(connection)) as client, reaching(what):
         response = client.get(path, headers=dict(headers or {}))
+    if not response.is_success:
+        raise Unreachable(f"{what}: answered {response.status_code}")
     try:
-        return {str(key): str(value) for key, value in response.raise_for_status().json()["pins"].items()}
-    except (httpx.HTTPStatusError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unreachable(f"{what}: answered {response.status_code}, without `pins` in JSON") from error
+        return Fields(web.read_json(response)).inner("pins").texts()
+    except web.BadAnswer as error:
+        raise Unreachable(f"{what}: answer cannot be read: {error}") from error

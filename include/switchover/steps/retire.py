@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-import httpx
-
+from switchover import web
 from switchover.arms import read_report
 from switchover.edge import Edge
 from switchover.errors import BadInput, StateConflict, TargetRefused
@@ -15,8 +14,6 @@ from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.pointers.move import leased
 from switchover.protocol import State
-
-ASKING_S = 5.0
 
 
 def retire(*, plan: Plan, edge: Edge, index: str, actor: str) -> str:
@@ -79,6 +76,6 @@ async def _served(plan: Plan, edge: Edge) -> dict[str, str]:
     """Reader -> the arm that it serves."""
     served: dict[str, str] = {}
     for reader in plan.readers:
-        async with httpx.AsyncClient(**edge.http_options(reader.connection), timeout=ASKING_S) as client:
+        async with web.async_client(**edge.http_options(reader.connection)) as client:
             served[reader.name] = (await read_report(client, reader.path, name=reader.name)).arm
     return served

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from switchover import web
 from switchover.approval import Gate
 from switchover.arms import ArmClient
 from switchover.corpus import sql_corpus
@@ -122,7 +123,7 @@ class Switch:
             arms: dict[str, ArmClient] = {}
             for role, target in (("blue", row.blue), ("green", row.green)):
                 options = self.edge.http_options(self.plan.arms[target].connection)
-                arms[role] = self.arm_client(target, await stack.enter_async_context(httpx.AsyncClient(**options)))
+                arms[role] = self.arm_client(target, await stack.enter_async_context(web.async_client(**options)))
             yield arms
 
     def record(self, round: Round, asked: Sequence[Asked]) -> list[dict[str, Any]]:

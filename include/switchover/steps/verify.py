@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from switchover.arms import Report
+from switchover.answers import Report
 from switchover.cache import CacheNamespace
 from switchover.encoder import encoder_from
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from switchover.edge import Edge, reaching
 from switchover.errors import BadInput, Unreachable
+from switchover.web import BadAnswer, read_object
 from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec
 
 IN_FLIGHT = ("queued", "running", "restarting", "deferred")
@@ -41,7 +42,10 @@ class AirflowDagWriter(Writer):
 
     def find(self) -> State:
         """See :class:`Writer`."""
-        return {"is_paused": bool(self._call("GET", f"/api/v2/dags/{self._dag_id}")["is_paused"])}
+        paused = self._call("GET", f"/api/v2/dags/{self._dag_id}").get("is_paused")
+        if not isinstance(paused, bool):
+            raise Unreachable(f"{self._what}: Airflow's answer does not say whether DAG {self._dag_id!r} is paused")
+        return {"is_paused": paused}
 
     def frozen(self, found: State) -> State:
         """See :class:`Writer`."""
@@ -54,7 +58,9 @@ class AirflowDagWriter(Writer):
     def drained(self) -> Drain:
         """See :class:`Writer`."""
         path = f"/api/v2/dags/{self._dag_id}/dagRuns/~/taskInstances"
-        tasks = int(self._call("GET", path, params={"state": list(IN_FLIGHT), "limit": 1})["total_entries"])
+        tasks = self._call("GET", path, params={"state": list(IN_FLIGHT), "limit": 1}).get("total_entries")
+        if not isinstance(tasks, int):
+            raise Unreachable(f"{self._what}: Airflow's answer does not say how many tasks are in flight")
         paused = bool(self.find()["is_paused"])
         done = self._quiet.look(quiet=paused and tasks == 0)
         state = "paused" if paused else "NOT paused"
@@ -67,7 +73,7 @@ class AirflowDagWriter(Writer):
     def _pause(self, *, paused: bool) -> None:
         self._call("PATCH", f"/api/v2/dags/{self._dag_id}", json={"is_paused": paused})
 
-    def _call(self, method: str, path: str, **options: Any) -> Any:
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         what = f"{self._what}: {method} {self._client.base_url.host}{path}"
         with reaching(what):
             response = self._client.request(method, path, **options)
@@ -75,6 +81,9 @@ class AirflowDagWriter(Writer):
             raise BadInput(f"{self._what}: Airflow has no DAG {self._dag_id!r}")
         if response.status_code in (401, 403):
             raise BadInput(f"{what}: refused with {response.status_code}; the login may not edit this DAG")
-        if response.is_error:
+        if not response.is_success:
             raise Unreachable(f"{what}: answered {response.status_code}")
-        return response.json()
+        try:
+            return read_object(response)
+        except BadAnswer as error:
+            raise Unreachable(f"{what}: answer cannot be read: {error}") from None

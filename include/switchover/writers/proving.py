@@ -13,10 +13,12 @@ from typing import Any
 import httpx
 from pydantic import Field
 
+from switchover.answers import Fields
 from switchover.edge import reaching
 from switchover.errors import BadInput, InvariantBroken, Unreachable
 from switchover.fence import FenceKey, fence_key
 from switchover.part import ConnectionId, Part
+from switchover.web import BadAnswer, read_json
 
 EXPECTED = "the same key twice: one receipt, one effect; another payload: 409"
 
@@ -54,7 +56,7 @@ def _write(client: httpx.Client, path: str, key: FenceKey, payload: Any, what: s
         response = client.post(path, json={"key": str(key), "payload": payload})
     if response.status_code in (401, 403, 404, 405, 422):
         raise BadInput(f"{what}: refused with {response.status_code}; docs/writers.md says what a canary write is")
-    if response.is_server_error:
+    if response.is_server_error or response.is_redirect:
         raise Unreachable(f"{what}: answered {response.status_code}")
     return response
 
@@ -63,7 +65,8 @@ def _taken(response: httpx.Response, what: str) -> dict[str, Any]:
     if response.status_code == httpx.codes.CONFLICT:
         raise InvariantBroken(f"{what}: a key that is new was answered 409")
     try:
-        body = response.json()
-        return {"receipt": body["receipt"], "effects": int(body["effects"])}
-    except (ValueError, KeyError, TypeError):
-        raise BadInput(f"{what}: answered {response.text[:120]!r}; allowed: JSON with receipt and effects") from None
+        body = Fields(read_json(response))
+        return {"receipt": body.body["receipt"], "effects": body.whole("effects")}
+    except (BadAnswer, KeyError) as error:
+        found = response.content[:120].decode(errors="replace")
+        raise BadInput(f"{what}: answered {found!r}; allowed: JSON with receipt and effects ({error})") from None

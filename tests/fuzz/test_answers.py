@@ -1,0 +1,128 @@
+"""Answers of arms and readers, mutilated at random: each is a reply, a report, or one sentence, and can be stored.
+
+``FUZZ=25000`` for the long mode.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import random
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from switchover.answers import UNSTORABLE, Reply, reply_of, report_of
+from switchover.encoder import WordLlamaEncoder
+from switchover.gold import GoldSet, load_gold
+from switchover.plan import Judge
+from switchover.probe import Asked, Round, evidence_rows
+from switchover.web import BadAnswer, parse_json
+from tests.hostile import GOOD, REPORT
+
+COUNT = int(os.environ.get("FUZZ", "2000"))
+EVIL: list[Any] = [
+    *(
+        None,
+        True,
+        False,
+        "",
+        "x",
+        "\x00",
+        "\ud800",
+        "\u2028",
+        "x" * 3_000,
+        0,
+        -1,
+        5,
+        2**53 + 1,
+        10**30,
+        0.5,
+        -0.0,
+        1e308,
+    ),
+    *(math.nan, math.inf, [], [None], [1, 2], ["x"], {}, {"a": None}, {"\x00": "\x00"}, [[[]]], "1e999", "false"),
+]
+
+
+def mutilated(rng: random.Random, good: dict[str, Any]) -> bytes:
+    """A good answer with some of its values replaced, removed or doubled, and at times its bytes cut or changed."""
+    body = copy.deepcopy(good)
+    for _ in range(rng.choice([1, 1, 1, 2, 5])):
+        place, name = rng.choice(list(_places(body)))
+        what = rng.random()
+        if what < 0.75:
+            place[name] = copy.deepcopy(rng.choice(EVIL))
+        elif what < 0.9:
+            del place[name]
+        elif isinstance(place, list):
+            place.append(copy.deepcopy(place[name]))
+    raw = bytearray(json.dumps(body).encode())
+    if rng.random() < 0.2 and raw:
+        for _ in range(rng.randint(1, 8)):
+            raw[rng.randrange(len(raw))] = rng.choice(b'\x00\xff[]{},:"eE9-\\u')
+    if rng.random() < 0.05:
+        del raw[rng.randrange(len(raw) + 1) :]
+    return bytes(raw)
+
+
+def said(error: BadAnswer) -> int:
+    """One refusal, which is one sentence."""
+    assert str(error) and "\n" not in str(error)
+    return 1
+
+
+def _places(value: Any) -> Any:
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield value, name
+        if isinstance(inner, dict | list):
+            yield from _places(inner)
+
+
+@pytest.fixture(scope="module")
+def gold(tmp_path_factory: pytest.TempPathFactory) -> GoldSet:
+    path = tmp_path_factory.mktemp("gold") / "gold.jsonl"
+    item = {"id": "q1", "question": "fox?", "paraphrases": ["a fox", "which fox", "fox jumps"]}
+    path.write_text(json.dumps({**item, "answers": [{"doc": "d", "start": 0, "end": 5}]}) + "\n")
+    return load_gold(path, corpus=lambda docs: {"d": "hello world"}, encoder=WordLlamaEncoder(), minimum=1)
+
+
+def test_a_mutilated_reply_is_a_reply_or_one_sentence_and_its_row_can_be_stored(gold: GoldSet) -> None:
+    rng, encoder, now = random.Random(1), WordLlamaEncoder(), datetime.now(timezone.utc)
+    good = {**GOOD, "tool_calls": [{"tool": "t", "arguments_digest": "d"}]}
+    replies: list[Reply] = []
+    refused = 0
+    for _ in range(COUNT):
+        try:
+            replies.append(reply_of(parse_json(mutilated(rng, good)), status=200, elapsed_ms=1.0))
+        except BadAnswer as error:
+            refused += said(error)
+    assert refused > COUNT / 5 and len(replies) > COUNT / 10, "the mutations do not try both ways"
+    asked = [
+        Asked(arm="green", question=0, paraphrase=n % 3, seed=0, reply=reply, at=now) for n, reply in enumerate(replies)
+    ]
+    round = Round(phase="hold", tick=0, seeds=[0])
+    for row in evidence_rows(asked, round, gold=gold, encoder=encoder, judge=Judge(), max_tool_depth=4):
+        text = json.dumps({**row, "at": None}, allow_nan=False, ensure_ascii=False)
+        assert not UNSTORABLE.search(text) and "\\u0000" not in text
+        text.encode()
+
+
+def test_a_mutilated_report_is_a_report_or_one_sentence() -> None:
+    rng = random.Random(2)
+    read = 0
+    for _ in range(COUNT):
+        try:
+            report = report_of(parse_json(mutilated(rng, REPORT)))
+        except BadAnswer as error:
+            said(error)
+        else:
+            read += 1
+            held = [report.arm, report.cache_namespace, dict(report.pins), dict(report.encoder), dict(report.secrets)]
+            text = json.dumps(held, allow_nan=False, ensure_ascii=False)
+            assert not UNSTORABLE.search(text) and "\\u0000" not in text
+            text.encode()
+    assert COUNT / 10 < read < COUNT, "the mutations do not try both ways"
