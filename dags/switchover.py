@@ -103,6 +103,13 @@ def build_dag(plan: Plan) -> DAG:
                 title="Dry run",
                 description="Print every read and every intended change; change nothing.",
             ),
+            "retry_build": Param(
+                "",
+                type="string",
+                pattern=r"^([0-9A-Za-z:_-]{12,128})?$",
+                title="Try a build again",
+                description="Only for a build that was rolled back: the beginning of its INDEX_HASH (12 characters).",
+            ),
         },
         render_template_as_native_obj=True,
         doc_md=_doc(plan),

@@ -139,6 +139,9 @@ class Plan(Part):
     sandbox: bool = Field(False, description="Allows holds outside 15 to 30 minutes. Never in production.")
     schedule: str | None = Field(None, description="Cron expression for scheduled runs.")
     asset: str | None = Field(None, description="Asset whose event starts a run, instead of a schedule.")
+    start_within_minutes: float = Field(
+        60, gt=0, le=1440, description="A run that begins later than this after it was due is skipped."
+    )
     ledger: ConnectionId = Field("switchover_ledger", description="PostgreSQL connection of the ledger.")
     lease_s: float = Field(
         10, ge=2, description="Life of the pointer's lease while a step or the hold works; renewed every third of it."

@@ -134,6 +134,7 @@ def test_the_form(dag: DAG) -> None:
     assert params.get_param("green").schema["enum"] == ["docs_v1", "docs_v2"]
     assert params["dry_run"] is False
     assert params.get_param("hold_minutes").schema["maximum"] == 30
+    assert params["retry_build"] == "", "no schedule and no asset event names a build that was taken back"
 
 
 def test_a_broken_plan_is_an_import_error_of_that_plan_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

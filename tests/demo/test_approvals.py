@@ -63,8 +63,8 @@ class Running:
         self.api = demo.stack.api
         self._asked = 0
 
-    def trigger(self) -> str:
-        body = {"logical_date": None, "conf": {"hold_minutes": HOLD_S / 60}}
+    def trigger(self, **conf: Any) -> str:
+        body = {"logical_date": None, "conf": {"hold_minutes": HOLD_S / 60, **conf}}
         return str(self.api.post(f"dags/{self.demo.dag_id}/dagRuns", body)["dag_run_id"])
 
     def where(self, run: str) -> str:
@@ -163,8 +163,16 @@ def test_approved_before_the_flip_and_rejected_after_it(running: Running) -> Non
     ]
 
 
+def test_what_a_person_took_back_is_not_tried_again_unasked(running: Running) -> None:
+    waited = running.trigger()
+    until(lambda: running.api.get(running.where(waited))["state"] in ("success", "failed"), seconds=120)
+    assert running.api.get(running.where(waited))["state"] == "failed"
+    assert running.ledger.runs.find(f"docs:{waited}") is None
+
+
 def test_nobody_answers_and_the_run_is_aborted(running: Running) -> None:
-    run = running.trigger()
+    (back,) = running.ledger.runs.latest(limit=1)
+    run = running.trigger(retry_build=back.approved_hash)
     running.question(run, "approve_flip")
     state, reason = running.ended(run)
     assert state == "aborted"

@@ -98,7 +98,8 @@ class Schedules(RuleBasedStateMachine):
         store = self.world.store
         green = V2 if store.target == V1 else V1
         self.act("preflight", run, None, lambda: preflight(
-            plan=self.world.plan, edge=self.world.edge, id=self.prefix + run, actor="task", green=green
+            plan=self.world.plan, edge=self.world.edge, id=self.prefix + run, actor="task", green=green,
+            retry_build=HASH[green],
         ))  # fmt: skip
 
     @rule(run=st.sampled_from(RUNS), fault=faults, passes=st.booleans())

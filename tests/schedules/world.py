@@ -25,7 +25,7 @@ from switchover.writers.sql_fence import SqlFenceSpec
 from tests.schedules.actors import Actors
 
 V1, V2 = "docs_v1", "docs_v2"
-HASH = {V1: "hash of v1", V2: "hash of v2"}
+HASH = {V1: "hash of build v1", V2: "hash of build v2"}
 
 
 @dataclass(frozen=True, kw_only=True)

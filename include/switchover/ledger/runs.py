@@ -36,6 +36,7 @@ class RunRow:
     approved_hash: str | None
     blue_hash: str | None
     hold_minutes: float
+    retry_build: str
     decision: Decision | None
     reason: str
     opened_at: datetime
@@ -92,8 +93,21 @@ class Runs:
     def __init__(self, *, database: Database) -> None:
         self._db = database
 
-    def open(self, *, id: str, plan: Plan, pointer: str, blue: str, green: str, hold_minutes: float) -> RunRow:
-        """Open a switchover, or return it as it is when it is open already."""
+    def open(
+        self,
+        *,
+        id: str,
+        plan: Plan,
+        pointer: str,
+        blue: str,
+        green: str,
+        hold_minutes: float,
+        retry_build: str = "",
+    ) -> RunRow:
+        """Open a switchover, or return it as it is when it is open already.
+
+        ``retry_build``: the beginning of the INDEX_HASH that a person asks for again after it was taken back.
+        """
         values = {
             "id": id,
             "service": plan.service,
@@ -104,6 +118,7 @@ class Runs:
             "plan": plan.model_dump(mode="json"),
             "plan_digest": plan.digest,
             "hold_minutes": hold_minutes,
+            "retry_build": retry_build,
         }
         with self._db.transaction() as connection:
             connection.execute(postgresql.insert(table).values(values).on_conflict_do_nothing())
@@ -136,6 +151,14 @@ class Runs:
         with self._db.transaction() as connection:
             row = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).mappings().one_or_none()
         return _run_row(row) if row is not None else None
+
+    def took_back(self, pointer: str, build: str) -> RunRow | None:
+        """The switchover that rolled this build (its INDEX_HASH) back; ``None`` when the newest one promoted it."""
+        judged = table.c.state.in_([State.PROMOTED.value, State.ROLLED_BACK.value])
+        query = sa.select(table).where(table.c.pointer == pointer, table.c.approved_hash == build, judged)
+        with self._db.transaction() as connection:
+            row = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).mappings().one_or_none()
+        return _run_row(row) if row is not None and row["state"] == State.ROLLED_BACK.value else None
 
     def open_of(self, service: str) -> list[RunRow]:
         """Switchovers of one service that have not ended, the newest first."""

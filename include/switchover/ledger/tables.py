@@ -35,6 +35,7 @@ run = sa.Table(
     sa.Column("approved_hash", sa.Text),
     sa.Column("blue_hash", sa.Text),
     sa.Column("hold_minutes", sa.Float, nullable=False),
+    sa.Column("retry_build", sa.Text, nullable=False, server_default=""),
     sa.Column("decision", sa.Text),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     _at("opened_at", required=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from switchover.edge import Edge
@@ -10,6 +11,7 @@ from switchover.errors import BadInput, PointerConflict, StateConflict
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.pointers import Change
+from switchover.steps.asked import ask_again, too_late
 from switchover.steps.flip import require_watchdog
 from switchover.steps.switch import Switch
 
@@ -19,6 +21,7 @@ class Route(str, Enum):
 
     GO = "go"
     NOTHING_TO_DO = "nothing_to_do"
+    SKIPPED = "skipped"
     DRY_RUN = "dry_run"
 
 
@@ -42,11 +45,14 @@ def preflight(
     green: str | None = None,
     hold_minutes: float | None = None,
     dry_run: bool = False,
+    due: datetime | None = None,
+    retry_build: str = "",
 ) -> Preflight:
     """Decide whether there is anything to do, and open the run when there is.
 
     ``green`` and ``hold_minutes`` override the plan for this run. A repeat of the same id goes on with
-    the run that is open; one that has ended is refused.
+    the run that is open; one that has ended is refused. ``due`` is when it should have begun (aware UTC), and
+    ``retry_build`` a person's word for a build that was taken back: see ``switchover.steps.asked``.
     """
     green = green or plan.green
     minutes = plan.hold.minutes if hold_minutes is None else hold_minutes
@@ -69,6 +75,9 @@ def preflight(
     if live == green:
         line = f"{pointer.key}: Green {green!r} is live already; nothing to do"
         return Preflight(route=Route.NOTHING_TO_DO, blue=green, green=green, hold_minutes=minutes, lines=(line,))
+    late = None if dry_run else too_late(plan, due=due, now=ledger.now())
+    if late is not None:
+        return Preflight(route=Route.SKIPPED, blue=live or "", green=green, hold_minutes=minutes, lines=(late,))
     if live not in plan.arms:
         raise PointerConflict(
             f"{pointer.key}: is on {live or 'nothing'!r}, none of the plan's arms ({', '.join(plan.arms)});"
@@ -77,6 +86,8 @@ def preflight(
     if dry_run:
         lines = _rehearsed_lines(plan, edge, ledger, id, live, green, minutes)
         return Preflight(route=Route.DRY_RUN, blue=live, green=green, hold_minutes=minutes, lines=lines)
+    build = plan.index.build(edge).health(green).stored_hash
+    again = ask_again(ledger, plan=plan, pointer=pointer.key, green=green, build=build, word=retry_build)
     ledger.require_kept_commits()
     require_watchdog(plan, ledger)
     lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.handover_s)
@@ -95,11 +106,21 @@ def preflight(
             f"{pointer.key}: switchover {left[0].id!r} has ended as {left[0].state.value} but its writers are still"
             f" frozen; `switchover restore '{left[0].id}'` resumes them"
         )
-    ledger.runs.open(id=id, plan=plan, pointer=pointer.key, blue=live, green=green, hold_minutes=minutes)
+    ledger.runs.open(
+        id=id,
+        plan=plan,
+        pointer=pointer.key,
+        blue=live,
+        green=green,
+        hold_minutes=minutes,
+        retry_build=retry_build,
+    )
     pointer.fence(lease.epoch)
     switch = Switch(edge=edge, ledger=ledger, id=id, actor=actor, plan=plan)
     line = f"Blue {live!r} is live, Green is {green!r}; lease of {pointer.key} taken, epoch {lease.epoch}"
     switch.say(line)
+    if again is not None:
+        switch.say(again)
     watched = _watched(ledger)
     switch.say(watched)
     return Preflight(route=Route.GO, blue=live, green=green, hold_minutes=minutes, lines=(line, watched))

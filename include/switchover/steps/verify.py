@@ -16,6 +16,7 @@ from switchover.gold import gold_json
 from switchover.indexes import Content
 from switchover.pins import PIN_NAMES, changed_pins
 from switchover.protocol import State
+from switchover.steps.asked import SHORTEST, took_back
 from switchover.steps.rehearse import rehearse
 from switchover.steps.switch import Switch
 from switchover.writers import WriterSpec
@@ -56,6 +57,7 @@ def verify(switch: Switch) -> list[Check]:
             )
             _remember_arms(switch, facts)
             checks += _about_arms(switch, facts)
+            checks.append(_not_taken_back(switch, facts.contents["green"].index_hash))
         checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
         checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
         if facts is not None and all(check.ok for check in checks):
@@ -193,6 +195,19 @@ def _encoder_matches(switch: Switch, label: str, content: Content, report: Repor
     cosines = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
     lowest = float(cosines.min()) if len(cosines) else 0.0
     return Check(name=name, ok=lowest >= ENCODER_FLOOR, found=f"lowest cosine {lowest:.4f}", expected=expected)
+
+
+def _not_taken_back(switch: Switch, build: str) -> Check:
+    """Preflight has asked this of the build that was there then; another may have come since."""
+    row = switch.row
+    back = took_back(switch.ledger, pointer=row.pointer, build=build)
+    asked = bool(row.retry_build) and build.startswith(row.retry_build)
+    return Check(
+        name="Green was not taken back",
+        ok=back is None or asked,
+        found=f"build {build[:SHORTEST]} was taken back by {back.id!r}: {back.reason}" if back else "never",
+        expected="never, or a person who asks for it again (retry_build)",
+    )
 
 
 def _dedupe_fence(switch: Switch, spec: WriterSpec) -> Check:

@@ -52,6 +52,7 @@ class PreflightOperator(BaseBranchOperator):
 
     def choose_branch(self, context: Context) -> str:
         """See ``switchover.steps.preflight``."""
+        run, params = context["dag_run"], context["params"]
         edge = airflow_edge()
         try:
             found = preflight(
@@ -62,6 +63,8 @@ class PreflightOperator(BaseBranchOperator):
                 green=self.green,
                 hold_minutes=self.hold_minutes,
                 dry_run=bool(self.dry),
+                due=run.run_after,
+                retry_build=str(params.get("retry_build") or ""),  # only a form gives it, so only a manual run
             )
         finally:
             edge.close()
