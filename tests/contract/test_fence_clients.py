@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis as client_library
+from redis.sentinel import Sentinel
 
 from sandbox.servers import Server
 from switchover import clients
@@ -99,3 +100,47 @@ def test_rights_of_the_page_are_enough_and_less_is_one_line(redis: Server, redis
         fence = Fence(store=RedisStore(client), holder="one")
         with pytest.raises(BadInput, match="refused: invalid username-password pair"):
             fence.once(new_key(), PAYLOAD).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("client", "place"),
+    [
+        (lambda: Sentinel([("127.0.0.1", DEAD_PORT)]).master_for("documents"), "documents, found by Sentinel"),
+        (lambda: client_library.Redis(connection_pool=client_library.BlockingConnectionPool()), "localhost:6379"),
+        (lambda: client_library.Redis(connection_pool=client_library.ConnectionPool(host="h")), "h:6379"),
+        (lambda: client_library.Redis.from_url("redis://user:secret@h"), "h:6379"),
+        (lambda: client_library.Redis.from_url("rediss://h:1"), "h:1"),
+        (lambda: client_library.Redis.from_url("unix:///run/redis.sock"), "/run/redis.sock"),
+    ],
+    ids=["sentinel", "own pool", "own pool with a host", "URL without a port", "URL", "socket"],
+)
+def test_every_way_to_make_a_client_has_a_place(client: Callable[[], client_library.Redis], place: str) -> None:
+    assert RedisStore(client()).place == f"{place}, keys switchover:effect:*"
+
+
+#: What a server says that could not write at this moment: a command that brings it there, and one that leads back.
+NOT_NOW = {
+    "a demoted primary": (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"]),
+    "full memory": (["CONFIG", "SET", "maxmemory", "1"], ["CONFIG", "SET", "maxmemory", "0"]),
+    "too few replicas": (
+        ["CONFIG", "SET", "min-replicas-to-write", "1"],
+        ["CONFIG", "SET", "min-replicas-to-write", "0"],
+    ),
+}
+
+
+@pytest.mark.parametrize("which", NOT_NOW)
+def test_a_server_that_cannot_write_now_is_unreachable(redis_client: client_library.Redis, which: str) -> None:
+    """The same write is well a moment later, or on another server: the caller asks again, and has mended nothing."""
+    there, back = NOT_NOW[which]
+    fence, key = Fence(store=RedisStore(redis_client), holder="one"), new_key()
+    redis_client.execute_command(*there)
+    try:
+        with pytest.raises(Unreachable, match="cannot write now") as found:
+            fence.once(key, {"text": "a payload"}).__enter__()
+    finally:
+        redis_client.execute_command(*back)
+    assert "a payload" not in str(found.value)
+    with fence.once(key, {"text": "a payload"}) as effect:
+        assert effect.first
+        effect.done()

@@ -16,6 +16,17 @@ import redis as client_library
 from switchover.errors import BadInput, Unreachable
 from switchover.fence.base import Claim, Done, Held
 
+# A server that would do it at another moment, or its successor: a demoted primary, full memory, too few replicas.
+_NOT_NOW = (
+    client_library.ReadOnlyError,
+    client_library.OutOfMemoryError,
+    client_library.exceptions.MasterDownError,
+    client_library.exceptions.ClusterDownError,
+    client_library.exceptions.TryAgainError,
+)
+_NOT_NOW_CODES = frozenset(
+    ["READONLY", "OOM", "NOREPLICAS", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"]
+)
 _NOW = "local time = redis.call('TIME'); local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
 _CLAIM = (
     _NOW
@@ -54,8 +65,7 @@ class RedisStore:
         """``client``: redis-py's, of a Redis from version 5 or a Valkey. It may repeat a command by itself."""
         self._client = client
         self._prefix = prefix
-        given = client.connection_pool.connection_kwargs
-        self.place = f"{given.get('path') or '{host}:{port}'.format(**given)}, keys {prefix}*"
+        self.place = f"{_where(client)}, keys {prefix}*"
 
     def joined(self, connection: Any) -> NoReturn:
         """See :class:`Store`. Never: an effect elsewhere cannot commit together with a key here."""
@@ -124,12 +134,25 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+def _where(client: client_library.Redis) -> str:
+    """Socket, host and port, or the name that a Sentinel knows; a pool says only what differs from the defaults."""
+    pool: Any = client.connection_pool
+    if name := getattr(pool, "service_name", None):
+        return f"{name}, found by Sentinel"
+    given = pool.connection_kwargs
+    return str(given.get("path") or f"{given.get('host', 'localhost')}:{given.get('port', 6379)}")
+
+
 @contextlib.contextmanager
 def _translated(place: str) -> Iterator[None]:
     """The client's errors as one line that says what to do."""
     try:
         yield
     except (client_library.AuthenticationError, client_library.ResponseError) as error:
-        raise BadInput(f"fence: {place}: refused: {error}; docs/fence.md has the rights") from error
+        # In a pipeline the client puts the whole command before it, payload included.
+        said = str(error).rpartition(" of pipeline caused error: ")[2]
+        if isinstance(error, _NOT_NOW) or said.split(" ", 1)[0].lstrip("-") in _NOT_NOW_CODES:
+            raise Unreachable(f"fence: {place}: cannot write now: {said}") from error
+        raise BadInput(f"fence: {place}: refused: {said}; docs/fence.md has the rights") from error
     except (client_library.ConnectionError, client_library.TimeoutError) as error:
         raise Unreachable(f"fence: {place}: did not answer: {error}") from error
