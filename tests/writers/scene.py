@@ -84,5 +84,7 @@ class Scene:
     def group_writer(self, arm: str) -> KafkaGroupWriter:
         """The consumer group of an arm."""
         group = self.group_spec.targets[arm]
-        spec = KafkaGroupWriterSpec(kind="kafka_consumer_group", name="group", connection="kafka", group=group)
+        spec = KafkaGroupWriterSpec(
+            kind="kafka_consumer_group", name="group", connection="kafka", group=group, quiet_s=0.2
+        )
         return KafkaGroupWriter(settings=dict(self.kafka), spec=spec)

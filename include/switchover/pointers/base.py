@@ -44,7 +44,8 @@ class Change:
     """One move: from the arm that is expected to the other, under a lease's epoch.
 
     ``approved_hash`` is the INDEX_HASH that ``after`` must carry, where the store knows it; ``None`` asks
-    for no particular build.
+    for no particular build. ``back``: to where the pointer came from, which is not barred by what is not known
+    or by readers that do not follow the pointer; ``verify`` tells of them.
     """
 
     before: str
@@ -52,6 +53,7 @@ class Change:
     epoch: int
     actor: str
     approved_hash: str | None = None
+    back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,19 +56,25 @@ class ControlTopic:
 
         if self._admin is None:
             admin = AdminClient(self._settings)
-            if self._topic not in admin.list_topics(timeout=TIMEOUT_S).topics:
+            found = admin.list_topics(timeout=TIMEOUT_S).topics.get(self._topic)
+            if found is None or found.error is not None:
                 raise BadInput(
                     f"Kafka topic {self._topic!r}: does not exist, or may not be described;"
                     " make it with one partition, compacted; nothing was changed"
                 )
+            if len(found.partitions) != 1:
+                raise BadInput(
+                    f"Kafka topic {self._topic!r}: has {len(found.partitions)} partitions; allowed: one, in which"
+                    " the newest record of a key is the newest of all; nothing was changed"
+                )
             self._admin = admin
         partition = TopicPartition(self._topic, 0)
-        found = self._admin.list_offsets(
+        asked = self._admin.list_offsets(
             {partition: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=TIMEOUT_S,
         )
-        return int(found[partition].result(TIMEOUT_S).offset)
+        return int(asked[partition].result(TIMEOUT_S).offset)
 
     def _read_on(self) -> None:
         """Read what is committed and new."""

@@ -2,8 +2,8 @@
 
 The same transaction commits the old group's offsets for the new group and writes the record, so the hand-over
 is whole or not at all. All movers share one transactional id: Kafka lets only the newest of them commit, which
-stops a holder that slept (KIP-98 calls it zombie fencing). The old group must be empty: a consumer that still
-commits would work on after its offsets were copied.
+stops a holder that slept (KIP-98 calls it zombie fencing). Nobody may consume in either group: a consumer that
+still commits would work on after its offsets were copied.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,8 +20,14 @@ from pydantic import Field, field_validator
 from switchover.clients import TIMEOUT_S
 from switchover.edge import Edge
 from switchover.errors import BadInput, TargetRefused
+from switchover.pointers import kafka_offsets as offsets
 from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
 from switchover.pointers.kafka_control import MOVING, ControlTopic, answering, kafka_error
+from switchover.pointers.kafka_offsets import Partition, Span
+
+#: Seconds for which offsets must stand still while messages wait: who consumes as no member is seen by nothing else.
+REST_S = 2.0
+At = Mapping[str, Mapping[Partition, int]]
 
 
 class KafkaGroupSpec(PointerSpec):
@@ -92,11 +98,11 @@ class KafkaGroupPointer(Pointer):
                     f"{self.key}: group {group!r} of {arm!r} still has {members[group]} members;"
                     " stop its consumers first; nothing was changed"
                 )
+        self._require_rest()
 
     def swap(self, now: Reading, change: Change) -> bool:
         """See :class:`Pointer`."""
-        groups = self._spec.targets
-        return self._write(now, change.after, change.epoch, hand_over=(groups[change.before], groups[change.after]))
+        return self._write(now, change.after, change.epoch, hand_over=change)
 
     def fence(self, epoch: int) -> None:
         """See :class:`Pointer`."""
@@ -132,7 +138,7 @@ class KafkaGroupPointer(Pointer):
         groups = self._spec.targets.values()
         return {group: Consumer({**self._settings, "group.id": group}) for group in groups}
 
-    def _write(self, now: Reading, target: str | None, epoch: int, hand_over: tuple[str, str] | None = None) -> bool:
+    def _write(self, now: Reading, target: str | None, epoch: int, hand_over: Change | None = None) -> bool:
         """One transaction; false when somebody else has written, or is about to.
 
         From ``init_transactions`` on only we can commit, until somebody else begins: so the look after it is what
@@ -146,27 +152,64 @@ class KafkaGroupPointer(Pointer):
                 return False
             producer.begin_transaction()
             if hand_over is not None:
-                self._copy_offsets(producer, *hand_over)
+                self._copy_offsets(producer, hand_over)
             value = None if target is None else json.dumps({"target": target, "epoch": epoch})
             producer.produce(self._spec.control, key=self._spec.key, value=value, partition=0)
             producer.commit_transaction(TIMEOUT_S)
             self._producer = producer
         return not attempt.lost
 
-    def _copy_offsets(self, producer: Any, before: str, after: str) -> None:
+    def _copy_offsets(self, producer: Any, change: Change) -> None:
         from confluent_kafka import TopicPartition
 
-        metadata = producer.list_topics(timeout=TIMEOUT_S).topics
-        absent = [topic for topic in self._spec.topics if topic not in metadata]
-        if absent:
-            raise BadInput(f"{self.key}: no topic {', '.join(absent)}; nothing was changed")
-        partitions = [TopicPartition(topic, p) for topic in self._spec.topics for p in metadata[topic].partitions]
-        committed = self._consumers[before].committed(partitions, timeout=TIMEOUT_S)
-        # A partition that was never committed is read from its start by both groups.
-        copied = [p for p in committed if p.offset >= 0]
+        before, after = (self._spec.targets[arm] for arm in (change.before, change.after))
+        held = self._held()
+        at = offsets.stable(self._consumers[before], list(held))
+        if not change.back:  # the way back is not barred by a partition of which nothing is known
+            self._require_known(f"group {before!r} of {change.before!r}", at, held)
+        copied = [TopicPartition(*each, at[each]) for each in held if each in at]
         if copied:
             group = self._consumers[after].consumer_group_metadata()
             producer.send_offsets_to_transaction(copied, group, TIMEOUT_S)
+
+    def _require_known(self, group: str, at: Mapping[Partition, int], held: Mapping[Partition, Span]) -> None:
+        """An offset that was never committed is not 0: where the other group would begin is its consumers' setting."""
+        if wrong := offsets.beyond(at, held):
+            raise TargetRefused(
+                f"{self.key}: {group} has committed beyond the end ({wrong}): was the topic made anew?"
+                " Set its offsets (kafka-consumer-groups --reset-offsets); nothing was changed"
+            )
+        for each, span in held.items():
+            if each not in at and span.end > span.first:
+                raise TargetRefused(
+                    f"{self.key}: {group} has committed nothing for {offsets.name(each)}, which holds"
+                    f" {span.end - span.first} messages: where the other group would begin is not known; commit an"
+                    " offset (kafka-consumer-groups --reset-offsets); nothing was changed"
+                )
+
+    def _require_rest(self) -> None:
+        """Raise ``TargetRefused`` when a group commits although it has no members.
+
+        Looked at twice only while messages wait: who finds none commits nothing, and would be seen by nothing.
+        """
+        with answering(self.key):
+            first, held = self._at(), self._held()
+            if not any(at and offsets.waiting(at, held) for at in first.values()):
+                return
+            time.sleep(REST_S)
+            then = self._at()
+        for arm, group in self._spec.targets.items():
+            if then[group] != first[group]:
+                raise TargetRefused(
+                    f"{self.key}: group {group!r} of {arm!r} has no members and still commits: its consumers assign"
+                    " their partitions themselves; stop them first; nothing was changed"
+                )
+
+    def _at(self) -> At:
+        return {group: offsets.committed(self._admin, group) for group in self._spec.targets.values()}
+
+    def _held(self) -> Mapping[Partition, Span]:
+        return offsets.spans(self._admin, offsets.partitions_of(self._admin, self._spec.topics, where=self.key))
 
     def _new_producer(self) -> Any:
         from confluent_kafka import Producer

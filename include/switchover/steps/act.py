@@ -151,7 +151,8 @@ def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | No
         raise TargetRefused(f"index {after!r}: verify has approved no build of it; nothing was changed")
     check_target(switch, after, index_hash=approved)
     epoch = switch.lease.epoch
-    change = Change(before=before, after=after, epoch=epoch, actor=switch.actor, approved_hash=approved)
+    back = after == switch.row.blue
+    change = Change(before=before, after=after, epoch=epoch, actor=switch.actor, approved_hash=approved, back=back)
     intent = switch.ledger.journal.intend_flip(
         switch.id, pointer=switch.pointer.key, before=before, after=after, epoch=epoch, actor=switch.actor
     )

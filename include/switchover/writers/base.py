@@ -41,14 +41,14 @@ class Quiet:
     """
 
     def __init__(self, *, seconds: float = 0.0) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._since: float | None = None
 
     def look(self, *, quiet: bool) -> bool:
         """Whether that is proven with this look."""
         now = time.monotonic()
         since, self._since = self._since, (self._since or now) if quiet else None
-        return quiet and since is not None and now - since >= self._seconds
+        return quiet and since is not None and now - since >= self.seconds
 
 
 class ReportsAt(Part):

@@ -1,11 +1,13 @@
 """A Kafka consumer group that writes. It stops nothing itself: it proves that nobody consumes in the group.
 
 Kafka cannot stop a consumer. What runs the consumers (a Deployment, an ECS service, a DAG) is a writer of its own
-and stands before this one in the plan; this one then proves the hand-over: the group is empty, and how far it lags.
+and stands before this one in the plan; this one then proves the hand-over: the group has no members, its committed
+offsets stand still, and how far it lags.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -13,15 +15,26 @@ from pydantic import Field
 from switchover.clients import TIMEOUT_S
 from switchover.edge import Edge
 from switchover.errors import BadInput
+from switchover.pointers import kafka_offsets as offsets
 from switchover.pointers.kafka_control import answering, kafka_error
+from switchover.pointers.kafka_offsets import Partition
 from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec
+
+#: A little longer than the five seconds after which a consumer that commits by itself does so.
+COMMITS_S = 6.0
 
 
 class KafkaGroupWriterSpec(WriterSpec):
-    """A Kafka consumer group: stopped by what runs its consumers; drained when the group has no members."""
+    """A Kafka consumer group: stopped by what runs its consumers; drained when nobody consumes in it."""
 
     kind: Literal["kafka_consumer_group"]
     group: str = Field(min_length=1, max_length=249, description="The consumer group.")
+    quiet_s: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds for which its committed offsets must stand still: longer than its consumers' commit"
+        f" interval. Default {COMMITS_S:g}; required where the consumers assign their partitions themselves.",
+    )
 
     def build(self, edge: Edge) -> Writer:
         """See :class:`WriterSpec`."""
@@ -35,7 +48,9 @@ class KafkaGroupWriter(Writer):
         super().__init__(spec=spec)
         self._settings = settings
         self._group = spec.group
-        self._quiet = Quiet()
+        self._quiet_s = spec.quiet_s
+        self._quiet = Quiet(seconds=spec.quiet_s or COMMITS_S)
+        self._stood: Mapping[Partition, int] | None = None
         self._client: Any = None
 
     def find(self) -> State:
@@ -52,32 +67,60 @@ class KafkaGroupWriter(Writer):
 
     def drained(self) -> Drain:
         """See :class:`Writer`."""
-        members = len(self._described().members)
-        done = self._quiet.look(quiet=members == 0)
-        state = "is empty" if members == 0 else f"still has {members} members: stop what runs its consumers"
-        return Drain(done=done, proof=f"group {self._group} {state}; lag {self.waiting()}")
+        found = self._described()
+        members, at = len(found.members), self._committed()
+        moved = self._stood is not None and at != self._stood
+        self._stood = at
+        done = self._quiet.look(quiet=members == 0 and not moved)
+        if members:
+            state = f"still has {members} members: stop what runs its consumers"
+        elif moved:
+            state = "has no members and still commits: stop its consumers, which assign their partitions themselves"
+        else:
+            state = f"is empty, its offsets stand still{f' for {self._quiet.seconds:g} s' if done else ''}"
+        return Drain(done=done, proof=f"group {self._group} {state}; {self._lag(at)}")
 
     def restore(self, found: State, *, epoch: int) -> None:
         """See :class:`Writer`. What runs the consumers starts them again."""
 
+    def thawed(self, found: State) -> str:
+        """See :class:`Writer`. Between two looks of one process also: what it has committed has not changed."""
+        before, self._stood = self._stood, self._committed()
+        if before is not None and before != self._stood:
+            ran = sum(to - before.get(each, 0) for each, to in self._stood.items())
+            return f"its committed offsets went on by {ran}, without a member: somebody consumes in it"
+        return super().thawed(found)
+
     def waiting(self) -> int:
-        """See :class:`Writer`: the group's lag.
+        """See :class:`Writer`: the group's lag, at most: marks of transactions are counted too.
 
-        Messages after the committed offsets, over the partitions that the group has committed.
+        Messages after the committed offsets, in every partition of the topics in which the group has committed.
+        ``BadInput`` when that says nothing: it has committed nothing, or beyond the end of a partition.
         """
-        from confluent_kafka import ConsumerGroupTopicPartitions
-        from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
-
+        at = self._committed()
+        if not at:
+            raise BadInput(f"{self._what}: group {self._group!r} has committed nothing: how far it lags is not known")
         with answering(self._what):
-            asked = self._admin().list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(self._group)], request_timeout=TIMEOUT_S
+            held = offsets.spans(self._admin(), self._partitions(at))
+        if wrong := offsets.beyond(at, held):
+            raise BadInput(
+                f"{self._what}: group {self._group!r} has committed beyond the end ({wrong}): was the topic made anew?"
+                " how far it lags is not known"
             )
-            committed = [each for each in asked[self._group].result(TIMEOUT_S).topic_partitions if each.offset >= 0]
-            if not committed:
-                return 0
-            latest = {each: OffsetSpec.latest() for each in committed}  # type: ignore[no-untyped-call]
-            ends = self._admin().list_offsets(latest, request_timeout=TIMEOUT_S)
-            return sum(max(0, ends[each].result(TIMEOUT_S).offset - each.offset) for each in committed)
+        return offsets.waiting(at, held)
+
+    def _lag(self, at: Mapping[Partition, int]) -> str:
+        try:
+            return f"lag at most {self.waiting()}"
+        except BadInput as error:
+            return str(error).removeprefix(f"{self._what}: ")
+
+    def _partitions(self, at: Mapping[Partition, int]) -> list[Partition]:
+        return offsets.partitions_of(self._admin(), sorted({topic for topic, _ in at}), where=self._what)
+
+    def _committed(self) -> Mapping[Partition, int]:
+        with answering(self._what):
+            return offsets.committed(self._admin(), self._group)
 
     def _described(self) -> Any:
         with answering(self._what):
@@ -92,6 +135,12 @@ class KafkaGroupWriter(Writer):
                 raise BadInput(
                     f"{self._what}: there is no consumer group {self._group!r} at"
                     f" {self._settings.get('bootstrap.servers', '')}; nothing was changed"
+                )
+            if found.is_simple_consumer_group and self._quiet_s is None and self._committed():
+                raise BadInput(
+                    f"{self._what}: the consumers of group {self._group!r} assign their partitions themselves,"
+                    " so nobody can be counted; give quiet_s, seconds longer than their commit interval;"
+                    " nothing was changed"
                 )
             return found
 

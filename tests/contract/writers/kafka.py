@@ -60,7 +60,7 @@ class KafkaGroupWriterWorld(WriterWorld):
             consumer.commit(message, asynchronous=False)
 
     def spec(self) -> dict[str, Any]:
-        return {"group": self.name, "drain_s": 2}
+        return {"group": self.name, "drain_s": 2, "quiet_s": 0.2}
 
     def state(self) -> int:
         asked = self.admin.describe_consumer_groups([self.name], request_timeout=10)
