@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -134,3 +136,45 @@ class TestRehearsal:
             assert first.apply(change()).changed
             assert second.read().target == BLUE
         assert len(rules(rule)) == 1
+
+
+class TestRulesBefore:
+    """Who is asked before the pointer and forwards to an arm keeps its requests there."""
+
+    @staticmethod
+    def add(world: AlbWorld, priority: int, condition: dict[str, Any], arm: str = BLUE) -> None:
+        world.client().create_rule(
+            ListenerArn=world.listener, Priority=priority, Conditions=[condition], Actions=[world.action(arm)]
+        )
+
+    PATH: ClassVar[dict[str, Any]] = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/search/*"]}}
+    HEADER: ClassVar[dict[str, Any]] = {
+        "Field": "http-header",
+        "HttpHeaderConfig": {"HttpHeaderName": "X-Arm", "Values": ["green"]},
+    }
+    HOST: ClassVar[dict[str, Any]] = {"Field": "host-header", "HostHeaderConfig": {"Values": ["green.example.com"]}}
+
+    @pytest.mark.parametrize("condition", [PATH, HEADER], ids=["path", "header"])
+    def test_they_are_refused_and_shown(self, world: AlbWorld, condition: dict[str, Any]) -> None:
+        self.add(world, 3, condition)
+        pointer = world.pointer()
+        told = rf"rule 3 of the listener \(by {condition['Field']}\) comes first and forwards to docs_v1"
+        with pytest.raises(BadInput, match=f"{told}: .*; nothing was changed"):
+            pointer.apply(change())
+        with pointer.shadow(BLUE) as shadow, pytest.raises(BadInput, match=told):
+            shadow.apply(change())
+        assert re.search(told, pointer.behind(BLUE)) and not pointer.verify(BLUE)
+        world.move(GREEN)
+        assert pointer.apply(replace(back(), back=True)).changed
+        assert pointer.read().target == BLUE and not pointer.verify(BLUE)
+
+    def test_a_host_name_is_how_one_arm_is_asked(self, world: AlbWorld) -> None:
+        self.add(world, 3, self.HOST, GREEN)
+        pointer = world.pointer()
+        assert pointer.verify(BLUE) and pointer.apply(change()).changed and pointer.verify(GREEN)
+
+    def test_only_a_rule_that_is_asked_first(self, rule: RuleWorld) -> None:
+        self.add(rule, 8, self.HEADER)
+        assert rule.pointer().verify(BLUE)
+        self.add(rule, 6, self.HEADER)
+        assert "rule 6 of the listener" in rule.pointer().behind(BLUE)

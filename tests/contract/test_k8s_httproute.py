@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from switchover.errors import BadInput, PointerConflict
 from switchover.pointers import k8s_pointer as shared
 from switchover.pointers.k8s import Cluster, Resource
-from tests.contract.worlds.base import BLUE, GREEN, change
+from switchover.pointers.k8s_gateway import _not_accepted
+from tests.contract.worlds.base import BLUE, GREEN, back, change
 from tests.contract.worlds.kubernetes import ROUTES, HttpRouteWorld, pod_of
 
 
@@ -169,3 +172,108 @@ def test_a_cluster_without_the_gateway_api_is_told(world: HttpRouteWorld) -> Non
     told = r"does not serve httproutes.gateway.networking.k8s.io \(gateway.networking.k8s.io/v9\); install that API"
     with pytest.raises(BadInput, match=told):
         cluster.get(absent, "docs")
+
+
+def reported(generation: int, controller: str = "example.com/now", **reference: Any) -> dict[str, Any]:
+    conditions = [{"type": kind, "status": "True", "observedGeneration": generation} for kind in FOLLOWED]
+    return {"parentRef": {"name": "edge", **reference}, "controllerName": controller, "conditions": conditions}
+
+
+def route(*parents: dict[str, Any], reports: list[dict[str, Any]]) -> dict[str, Any]:
+    references = [{"name": "edge", **parent} for parent in parents]
+    metadata = {"namespace": "search", "generation": 2}
+    return {"metadata": metadata, "spec": {"parentRefs": references}, "status": {"parents": reports}}
+
+
+FOLLOWED = ("Accepted", "ResolvedRefs")
+UNDATED = {"parentRef": {"name": "edge"}, "conditions": [{"type": kind, "status": "True"} for kind in FOLLOWED]}
+REFUSED = {
+    "parentRef": {"name": "edge"},
+    "conditions": [
+        {"type": "Accepted", "status": "True", "observedGeneration": 2},
+        {"type": "ResolvedRefs", "status": "False", "observedGeneration": 2},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        route({}, reports=[reported(2)]),
+        route({}, reports=[reported(2, namespace="search", kind="Gateway", group="gateway.networking.k8s.io")]),
+        route({}, reports=[reported(1, "example.com/gone"), reported(2)]),
+        route({"sectionName": "https"}, reports=[reported(1, sectionName="http"), reported(2, sectionName="https")]),
+        route({"namespace": "a"}, {"namespace": "b"}, reports=[reported(2, namespace="a"), reported(2, namespace="b")]),
+        route(reports=[]),
+    ],
+    ids=["by name", "in full", "a controller that is gone", "a section that was left", "two namespaces", "no parent"],
+)
+def test_a_report_counts_for_the_parent_that_it_names(found: dict[str, Any]) -> None:
+    assert _not_accepted(found) == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (route({}, reports=[]), "Gateway 'edge' has not reported on generation 2 of the route"),
+        (route({}, reports=[reported(1)]), "has not reported on generation 2"),
+        (route({}, reports=[UNDATED]), "has not reported on generation 2"),
+        (route({}, reports=[REFUSED]), "does not accept generation 2"),
+        (route({}, reports=[reported(2), {**REFUSED, "controllerName": "example.com/other"}]), "does not accept"),
+        (route({}, reports=[reported(2, namespace="elsewhere")]), "has not reported on"),
+        (route({}, reports=[reported(2, kind="Service", group="")]), "has not reported on"),
+        (route({}, reports=[reported(2, port=8080)]), "has not reported on"),
+        (route({}, reports=[reported(2, sectionName="http")]), "has not reported on"),
+        (
+            route({"sectionName": "http"}, {"sectionName": "https"}, reports=[reported(2, sectionName="http")]),
+            "Gateway 'edge', section https has not reported on",
+        ),
+        (route({"namespace": "a"}, {"namespace": "b"}, reports=[reported(2, namespace="a")]), "has not reported on"),
+    ],
+    ids=[
+        "none",
+        "of an older generation",
+        "of no generation",
+        "refused",
+        "refused by one of two controllers",
+        "another namespace",
+        "another kind",
+        "another port",
+        "another section",
+        "one of two sections",
+        "one of two namespaces",
+    ],
+)
+def test_a_report_of_another_parent_or_generation_is_no_proof(found: dict[str, Any], said: str) -> None:
+    assert said in _not_accepted(found)
+
+
+@pytest.mark.parametrize(
+    ("matches", "said"),
+    [
+        ([{"headers": [{"name": "x-arm", "value": "green"}]}], "requests with their own headers"),
+        ([{"path": {"type": "PathPrefix", "value": "/beta"}, "method": "GET"}], "with their own method, path"),
+        ([], "every request"),
+    ],
+    ids=["header", "path and method", "no match"],
+)
+def test_another_rule_that_leads_to_an_arm_is_refused_and_shown(
+    world: HttpRouteWorld, matches: list[dict[str, Any]], said: str
+) -> None:
+    """Its readers do not follow the weights. The way back is not barred by it, and is not called whole either."""
+    other = {"matches": matches, "backendRefs": [world.backends(BLUE)[0]]}
+    set_rules(world, {"backendRefs": world.backends(BLUE)}, other)
+    pointer = world.pointer()
+    told = f"rule 1 of the route sends .*{said}.* to docs_v1 whatever this rule's weights"
+    with pytest.raises(BadInput, match=f"{told}.*; nothing was changed"):
+        pointer.apply(change())
+    assert re.search(told, pointer.behind(BLUE)) and not pointer.verify(BLUE)
+    set_rules(world, {"backendRefs": world.backends(GREEN)}, other)
+    assert pointer.apply(replace(back(), back=True)).changed
+    assert pointer.read().target == BLUE and not pointer.verify(BLUE)
+
+
+def test_a_rehearsal_meets_what_would_keep_sessions(world: HttpRouteWorld) -> None:
+    set_rules(world, {"sessionPersistence": {"type": "Cookie"}, "backendRefs": world.backends(BLUE)})
+    with world.pointer().shadow(BLUE) as shadow, pytest.raises(BadInput, match="sessionPersistence"):
+        shadow.apply(change())

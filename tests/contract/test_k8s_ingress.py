@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from switchover.errors import BadInput, PointerConflict, TargetRefused
-from switchover.pointers.k8s_ingress import AFFINITY, AFFINITY_OF_CANARY, CANARY, TOTAL, WEIGHT
+from switchover.pointers.k8s_ingress import AFFINITY, AFFINITY_OF_CANARY, CANARY, PREFIX, TOTAL, WEIGHT
 from tests.contract.worlds.base import BLUE, GREEN, back, change
 from tests.contract.worlds.kubernetes import INGRESSES, SERVICES, IngressWorld, pod_of
 
@@ -150,3 +152,35 @@ def test_no_controller_takes_a_shadow_for_its_own(world: IngressWorld) -> None:
         assert shadow.read().target == GREEN
     assert {each["spec"]["ingressClassName"] for each in found} == {"switchover-rehearsal"}
     assert world.serve() == {BLUE}
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"canary-by-header": "X-Arm"},
+        {"canary-by-header": "X-Arm", "canary-by-header-value": "beta"},
+        {"canary-by-header": "X-Arm", "canary-by-header-pattern": "b.*"},
+        {"canary-by-cookie": "beta"},
+        {"affinity": "cookie"},
+    ],
+    ids=["header", "header value", "header pattern", "cookie", "kept sessions"],
+)
+@pytest.mark.parametrize("live", [BLUE, GREEN], ids=["to the canary", "to the main one"])
+def test_what_goes_before_the_weight_is_refused_and_shown(
+    world: IngressWorld, marks: dict[str, str], live: str
+) -> None:
+    """In both directions, and in a rehearsal. The way back is not barred by it, and is not called whole either."""
+    other = GREEN if live == BLUE else BLUE
+    world.move(live)
+    world.merge(
+        INGRESSES, "canary", {"metadata": {"annotations": {PREFIX + key: value for key, value in marks.items()}}}
+    )
+    pointer = world.pointer()
+    told = "canary-by-|keeps sessions on their arm"
+    with pytest.raises(BadInput, match=f"({told}).*; nothing was changed"):
+        pointer.apply(change(live, other))
+    with pointer.shadow(live) as shadow, pytest.raises(BadInput, match=told):
+        shadow.apply(change(live, other))
+    assert re.search(told, pointer.behind(live)) and not pointer.verify(live)
+    assert pointer.apply(replace(change(live, other), back=True)).changed
+    assert pointer.read().target == other and not pointer.verify(other)

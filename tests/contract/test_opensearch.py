@@ -119,7 +119,7 @@ def test_an_index_of_that_name_is_bad_input(world: OpenSearchWorld) -> None:
 
 def test_what_the_alias_carries_goes_with_it(world: OpenSearchWorld) -> None:
     carried = {
-        "filter": {"match": {"text": world.index(GREEN)}},
+        "filter": {"exists": {"field": "text"}},
         "index_routing": "1",
         "search_routing": "1,2",
         "is_write_index": True,
@@ -130,6 +130,41 @@ def test_what_the_alias_carries_goes_with_it(world: OpenSearchWorld) -> None:
         assert pointer.apply(wanted).changed
         found = world.call("GET", f"/_alias/{world.name}")
         assert found == {world.index(wanted.after): {"aliases": {world.name: carried}}}
+
+
+#: What an alias carries under which readers find a document of Blue, and none of Green.
+BLUE_ONLY = {
+    "a filter": {"filter": {"match": {"text": "blue only"}}},
+    "a routing": {"search_routing": "blue-only"},
+    "both": {"filter": {"exists": {"field": "text"}}, "search_routing": "blue-only"},
+}
+
+
+@pytest.mark.parametrize("which", BLUE_ONLY)
+def test_the_target_is_counted_the_way_readers_reach_it(world: OpenSearchWorld, which: str) -> None:
+    """Through the filter and the routing that the alias takes along: before a move, on the shadow, after a move."""
+    blue, green = world.index(BLUE), world.index(GREEN)
+    for number in range(20):
+        world.call("PUT", f"/{blue}/_doc/b{number}?refresh=true&routing=blue-only", {"text": "blue only"})
+    if "search_routing" in BLUE_ONLY[which]:  # one shard is found by every routing, one of eight is not
+        world.call("DELETE", f"/{green}")
+        world.create(green, filled=False, number_of_shards=8)
+        world.call("PUT", f"/{green}/_doc/g?refresh=true&routing=green-only", {"text": green})
+    world.aliases({"add": {"index": blue, "alias": world.name, **BLUE_ONLY[which]}})
+    seen = world.call("GET", f"/{world.name}/_count")["count"]
+    pointer = world.pointer()
+    assert pointer.verify(BLUE)
+    assert f"readers see {seen} in 'docs_v1', 0 in 'docs_v2'" in pointer.plan(change())
+    told = "is empty for readers: no document of it is found through the alias's .*nothing was changed"
+    with pointer.shadow(BLUE) as shadow, pytest.raises(TargetRefused, match=told):
+        shadow.apply(change())
+    with pytest.raises(TargetRefused, match=told):
+        pointer.apply(change())
+    assert pointer.verify(BLUE)
+    world.move(GREEN)  # somebody else, without a look: what the alias carries goes along
+    world.aliases({"add": {"index": green, "alias": world.name, **BLUE_ONLY[which]}})
+    assert pointer.read().target == GREEN
+    assert pointer.behind(GREEN) == "through the alias readers find no document"
 
 
 def test_what_cannot_be_carried_is_refused(world: OpenSearchWorld) -> None:

@@ -78,6 +78,11 @@ class Storm:
         self.conn.execute("INSERT INTO switchover_fence (fence) VALUES (%s)", [FENCE])
         pointer: Any = self.scene.group_pointer
         pointer._write(pointer.read(), BLUE, 0)
+        # A partition that Blue has not come to yet has no offset that could be handed over.
+        blue = Consumer({**self.scene.kafka, "group.id": spec.targets[BLUE]})
+        begin = [TopicPartition(self.scene.topic, number, 0) for number in range(PARTITIONS)]
+        blue.commit(offsets=begin, asynchronous=False)
+        blue.close()
 
     def run(self) -> None:
         """All of it; what did not happen in time is in ``missed``, and the counts tell the rest."""

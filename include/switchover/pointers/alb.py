@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from switchover.edge import Edge
 from switchover.errors import BadInput, TargetRefused
-from switchover.pointers.alb_rehearsal import rehearsal_rule
+from switchover.pointers.alb_rehearsal import rehearsal_rule, rules_of
 from switchover.pointers.aws import Declined, Service, distinct, epoch_in, epoch_tag, place_of, service
 from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
 
@@ -76,8 +76,10 @@ class AlbPointer(Pointer):
         self._service = service
         self._arn = arn
         self._is_rule = ":listener-rule/" in arn
+        self._listener = arn.replace(":listener-rule/", ":listener/").rpartition("/")[0] if self._is_rule else arn
         self._targets = targets
         self._min_healthy = min_healthy
+        self._rehearses: AlbPointer | None = None
         self.key = f"alb:{arn}"
 
     def describe(self) -> Capabilities:
@@ -110,6 +112,31 @@ class AlbPointer(Pointer):
         if problem:
             raise TargetRefused(f"{self.key}: target group of {target!r} {problem}; nothing was changed")
 
+    def strays(self) -> str:
+        """See :class:`Pointer`. A rule that is asked before this one and forwards to an arm by itself.
+
+        A rule for a host name is left out: that is how one arm is asked.
+        """
+        if self._rehearses is not None:
+            return self._rehearses.strays()
+        try:
+            rules = list(rules_of(self._service, self._listener, expect=ABSENT))
+        except Declined:
+            return ""
+        own = next((rule["Priority"] for rule in rules if rule["RuleArn"] == self._arn), "default")
+        for rule in rules:
+            if not _before(rule["Priority"], own) or any(each["Field"] == "host-header" for each in rule["Conditions"]):
+                continue
+            weights = _weights(_forward(rule["Actions"]) or {})
+            arms = [arm for arm, group in self._targets.items() if weights.get(group)]
+            if arms:
+                by = " and ".join(sorted({each["Field"] for each in rule["Conditions"]}))
+                return (
+                    f"rule {rule['Priority']} of the listener (by {by}) comes first and forwards to"
+                    f" {' and '.join(arms)}: its requests would not follow; let it match a host name, or remove it"
+                )
+        return ""
+
     def plan(self, change: Change) -> str:
         """See :class:`Pointer`."""
         said = super().plan(change)
@@ -140,10 +167,11 @@ class AlbPointer(Pointer):
     def shadow(self, target: str) -> Iterator[Pointer]:
         """See :class:`Pointer`. A rule of the same listener for a host name that nobody has."""
         place_of(self._targets, target, where=self.key)
-        listener = self._arn.replace(":listener-rule/", ":listener/").rpartition("/")[0] if self._is_rule else self._arn
         action = self._moved({"Type": "forward"}, target)
-        with rehearsal_rule(self._service, listener=listener, action=action, of=self._arn) as rule:
-            yield AlbPointer(service=self._service, arn=rule, targets=self._targets, min_healthy=self._min_healthy)
+        with rehearsal_rule(self._service, listener=self._listener, action=action, of=self._arn) as rule:
+            shadow = AlbPointer(service=self._service, arn=rule, targets=self._targets, min_healthy=self._min_healthy)
+            shadow._rehearses = self
+            yield shadow
 
     def _actions(self) -> Sequence[Action]:
         """The actions as they are; ``Declined`` when there is no such listener or rule."""
@@ -212,6 +240,11 @@ def unfit(descriptions: Sequence[Mapping[str, Any]], *, min_healthy: int) -> str
     return problem
 
 
+def _before(priority: str, own: str) -> bool:
+    """Whether a rule is asked before another; the default action is asked last."""
+    return priority != "default" and (own == "default" or int(priority) < int(own))
+
+
 def _name(targets: Mapping[str, str], group: str) -> str:
     arm = arm_of(targets, group)
     return "target group " + group.partition(":targetgroup/")[2] if arm == group else arm
@@ -231,7 +264,7 @@ def _weights(forward: Action) -> dict[str, int]:
     groups = _config(forward).get("TargetGroups")
     if groups:
         return {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups}
-    return {forward["TargetGroupArn"]: 1} if "TargetGroupArn" in forward else {}
+    return {str(forward["TargetGroupArn"]): 1} if "TargetGroupArn" in forward else {}
 
 
 def _kept(action: Action) -> Action:

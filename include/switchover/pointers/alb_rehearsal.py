@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from switchover.errors import BadInput
@@ -24,7 +24,7 @@ def rehearsal_rule(service: Service, *, listener: str, action: Mapping[str, Any]
     behind is found and removed, and two pointers of one listener do not meet.
     """
     host = f"{hashlib.sha256(of.encode()).hexdigest()[:16]}.rehearsal.switchover.invalid"
-    for rule in _rules(service, listener):
+    for rule in rules_of(service, listener):
         if any(host in condition.get("HostHeaderConfig", {}).get("Values", ()) for condition in rule["Conditions"]):
             _delete(service, rule["RuleArn"])
     arn = _create(service, listener, host, action)
@@ -34,10 +34,11 @@ def rehearsal_rule(service: Service, *, listener: str, action: Mapping[str, Any]
         _delete(service, arn)
 
 
-def _rules(service: Service, listener: str) -> Iterator[Rule]:
+def rules_of(service: Service, listener: str, *, expect: Collection[str] = ()) -> Iterator[Rule]:
+    """Every rule of a listener. ``Declined`` for an answer in ``expect``."""
     more: dict[str, str] = {}
     while True:
-        answer = service.call("describe_rules", ListenerArn=listener, **more)
+        answer = service.call("describe_rules", ListenerArn=listener, expect=expect, **more)
         yield from answer["Rules"]
         if not answer.get("NextMarker"):
             return
@@ -47,7 +48,7 @@ def _rules(service: Service, listener: str) -> Iterator[Rule]:
 def _create(service: Service, listener: str, host: str, action: Mapping[str, Any]) -> str:
     condition = {"Field": "host-header", "HostHeaderConfig": {"Values": [host]}}
     for _ in range(TRIES):
-        taken = {rule["Priority"] for rule in _rules(service, listener)}
+        taken = {rule["Priority"] for rule in rules_of(service, listener)}
         free = next(number for number in range(LAST_PRIORITY, 0, -1) if str(number) not in taken)
         try:
             answer = service.call(

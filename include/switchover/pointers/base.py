@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field
 
 from switchover.edge import Edge
-from switchover.errors import LeaseLost, PointerConflict
+from switchover.errors import BadInput, LeaseLost, PointerConflict
 from switchover.part import ConnectionId, Part
 
 #: A swap that lost to a change which concerns neither arm nor epoch (a status field, a tag) is tried again.
@@ -112,6 +112,7 @@ class Pointer(ABC):
     """
 
     key: str
+    _targets: Mapping[str, Any] = {}
 
     @abstractmethod
     def describe(self) -> Capabilities:
@@ -151,9 +152,34 @@ class Pointer(ABC):
         """Where a person looks at it in a browser; empty where there is no such page."""
         return ""
 
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Each arm's place in the store, for people; empty where an arm is its own place."""
+        return {arm: str(place) for arm, place in self._targets.items()}
+
+    def arms_beside(self, target: str | None) -> str:
+        """For a reading's target that is no arm, the places of the arms, to be said behind it; empty for an arm."""
+        arms = ", ".join(f"{arm} is {place}" for arm, place in self.places.items() if place != arm)
+        return f" ({arms})" if arms and target not in self.places else ""
+
+    def strays(self) -> str:
+        """Readers that this pointer does not move, in words: who is sent to an arm whatever it says. Changes nothing.
+
+        Empty when there are none that the store can tell of. Refused before a move, shown after one.
+        """
+        return ""
+
+    def behind(self, target: str) -> str:
+        """Why not every reader that the store serves is on ``target``, in words; empty when all are.
+
+        A pure read, on any arm at any time: what has just been moved may be waited for, some seconds.
+        """
+        found = self.read().target
+        return self.strays() if found == target else f"it reads {_shown(found)}{self.arms_beside(found)}"
+
     def verify(self, target: str) -> bool:
-        """Whether every place that the store itself serves is on ``target``."""
-        return self.read().target == target
+        """Whether every place that the store itself serves is on ``target``; ``behind`` says why not."""
+        return not self.behind(target)
 
     def plan(self, change: Change) -> str:
         """One sentence: what ``apply`` would change. Changes nothing."""
@@ -170,14 +196,16 @@ class Pointer(ABC):
         """Move from ``before`` to ``after``, or change nothing.
 
         At ``after`` already: success, nothing changed. Elsewhere: ``PointerConflict``. A newer epoch has
-        written: ``LeaseLost``. ``after`` cannot serve: ``TargetRefused``. No answer: ``Unreachable``, and
-        then only a read tells.
+        written: ``LeaseLost``. ``after`` cannot serve: ``TargetRefused``. Readers that would not follow:
+        ``BadInput``. No answer: ``Unreachable``, and then only a read tells.
         """
         for _ in range(TRIES):
             now = self.read()
             if now.target == change.after:
                 return Applied(changed=False, version=now.version)
             self._refuse(now, change)
+            if not change.back and (strays := self.strays()):
+                raise BadInput(f"{self.key}: {strays}; nothing was changed")
             self.check_target(change.after, approved_hash=change.approved_hash)
             if self.swap(now, change):
                 return self._read_back(now, change)
@@ -210,6 +238,7 @@ class Pointer(ABC):
         if now.target != change.before:
             raise PointerConflict(
                 f"{self.key}: expected {change.before!r}, found {_shown(now.target)}; nothing was changed"
+                f"{self.arms_beside(now.target)}"
             )
 
 

@@ -89,7 +89,9 @@ class Cluster:
         """Every object with these labels."""
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         found = self._call("list", resource, resource.path(self.namespace), query=[("labelSelector", selector)])
-        return list((found or {}).get("items") or [])
+        if found is None or "items" not in found:
+            raise Unreachable(f"kubernetes at {self.host}: its answer to list {resource} is no list")
+        return list(found["items"] or [])
 
     def create(self, resource: Resource, body: Object) -> None:
         """Create an object; ``body`` lacks only what the resource and the namespace say."""

@@ -23,6 +23,7 @@ ALL = 100
 #: What a backend without a weight has, as the API says.
 _DEFAULT_WEIGHT = 1
 _FOLLOWED = ("Accepted", "ResolvedRefs")
+_GOOD = {(name, "True") for name in _FOLLOWED}
 
 
 class HttpRouteSpec(KubernetesSpec):
@@ -78,12 +79,24 @@ class HttpRoutePointer(KubernetesPointer):
     def check_target(self, target: str, *, approved_hash: str | None = None) -> None:
         """See :class:`Pointer`."""
         self.require_service(self.place_of(target), approved_hash=approved_hash)
+
+    def strays(self) -> str:
+        """See :class:`Pointer`. Sessions that are kept, and rules beside this one that lead to an arm."""
         found = self._cluster.get(HTTP_ROUTES, self._name)
-        if found is not None and self._rule_of(found)[1].get("sessionPersistence"):
-            raise BadInput(
-                f"{self.key}: the rule has sessionPersistence: sessions would stay on their arm whatever the weights;"
-                " remove it; nothing was changed"
-            )
+        if found is None:
+            return ""
+        index, rule = self._rule_of(found)
+        if rule.get("sessionPersistence"):
+            return "the rule has sessionPersistence: sessions would stay on their arm whatever the weights; remove it"
+        for place, other in enumerate(found["spec"]["rules"]):
+            fixed = [each for each in other.get("backendRefs") or [] if place != index and _weight(each)]
+            arms = [arm for arm, name in self._targets.items() if name in {self._shown(each) for each in fixed}]
+            if arms:
+                return (
+                    f"rule {other.get('name', place)!r} of the route sends {_matches(other)} to {' and '.join(arms)}"
+                    " whatever this rule's weights; give an arm that is asked by itself a route of its own"
+                )
+        return ""
 
     def writes(self, found: Object, after: str) -> Sequence[Operation]:
         """See :class:`KubernetesPointer`."""
@@ -98,26 +111,28 @@ class HttpRoutePointer(KubernetesPointer):
             ),
         ]
 
-    def verify(self, target: str) -> bool:
+    def behind(self, target: str) -> str:
         """See :class:`Pointer`. Waits until each Gateway of the route has accepted its present generation."""
+        lacking = ""
 
         def followed() -> bool:
+            nonlocal lacking
             found = self._cluster.get(HTTP_ROUTES, self._name)
-            return found is None or _accepted(found)
+            lacking = "" if found is None else _not_accepted(found)
+            return not lacking
 
-        return self.read().target == target and follows(followed)
+        why = super().behind(target)
+        return why if why or follows(followed) else lacking
 
     def shadow_objects(self, target: str) -> Mapping[str, Object]:
         """See :class:`KubernetesPointer`. A route of that rule alone, attached to no Gateway."""
         found = self._cluster.get(HTTP_ROUTES, self._name)
         if found is None:
             return {}
-        live = self.place_of(target)
-        refs = [
-            {**backend, "weight": ALL if backend["name"] == live else 0}
-            for backend in self._rule_of(found)[1]["backendRefs"]
-        ]
-        return {self._name: {"spec": {"rules": [{"backendRefs": refs}]}}}
+        live, rule = self.place_of(target), self._rule_of(found)[1]
+        refs = [{**backend, "weight": ALL if backend["name"] == live else 0} for backend in rule["backendRefs"]]
+        kept = {key: rule[key] for key in ("sessionPersistence",) if key in rule}
+        return {self._name: {"spec": {"rules": [{**kept, "backendRefs": refs}]}}}
 
     def beside(self) -> HttpRoutePointer:
         """See :class:`KubernetesPointer`."""
@@ -141,10 +156,16 @@ class HttpRoutePointer(KubernetesPointer):
             " nothing was changed"
         )
 
+    def _shown(self, backend: Mapping[str, Any]) -> str:
+        """The Service's name; anything that is no Service of this namespace is written out."""
+        kind, elsewhere = backend.get("kind", "Service"), backend.get("namespace", self._cluster.namespace)
+        name = backend["name"] if elsewhere == self._cluster.namespace else f"{elsewhere}/{backend['name']}"
+        return str(name) if kind == "Service" and not backend.get("group") else f"{kind} {name}"
+
     def _backends(self, found: Object) -> dict[str, dict[str, Any]]:
         """The rule's backends by Service; ``BadInput`` unless they are the arms' and no others."""
         refs = self._rule_of(found)[1].get("backendRefs") or []
-        shown = [_shown(each, self._cluster.namespace) for each in refs]
+        shown = [self._shown(each) for each in refs]
         places = set(self._targets.values())
         if set(shown) != places or len(shown) != len(places):
             raise BadInput(
@@ -158,26 +179,52 @@ def _weight(backend: Mapping[str, Any]) -> int:
     return int(backend.get("weight", _DEFAULT_WEIGHT))
 
 
-def _shown(backend: Mapping[str, Any], namespace: str) -> str:
-    """The Service's name; anything that is no Service of this namespace is written out."""
-    kind, elsewhere = backend.get("kind", "Service"), backend.get("namespace", namespace) != namespace
-    name = f"{backend['namespace']}/{backend['name']}" if elsewhere else str(backend["name"])
-    return name if kind == "Service" and not backend.get("group") else f"{kind} {name}"
+def _matches(rule: Mapping[str, Any]) -> str:
+    """By what a rule takes requests, for people."""
+    kinds = sorted({kind for match in rule.get("matches") or [] for kind in match})
+    return f"requests with their own {', '.join(kinds)}" if kinds else "every request"
 
 
-def _accepted(found: Object) -> bool:
-    """Whether each parent of the route has reported on its present generation, and uses it."""
-    wanted = {parent["name"] for parent in found["spec"].get("parentRefs") or []}
-    reports = [each for each in (found.get("status") or {}).get("parents") or [] if each["parentRef"]["name"] in wanted]
-    if wanted - {each["parentRef"]["name"] for each in reports}:
-        return False
-    generation = found["metadata"]["generation"]
-    return all(
-        {
-            each["type"]
-            for each in report.get("conditions") or []
-            if each["status"] == "True" and each.get("observedGeneration", 0) >= generation
-        }
-        >= set(_FOLLOWED)
-        for report in reports
-    )
+#: What makes two references to a parent different ones, and what they have when they do not say it.
+_PARENT = {
+    "group": HTTP_ROUTES.group,
+    "kind": "Gateway",
+    "namespace": None,
+    "name": "",
+    "sectionName": None,
+    "port": None,
+}
+
+
+def _parent(reference: Mapping[str, Any], namespace: str) -> tuple[Any, ...]:
+    whole = {key: reference.get(key) or default for key, default in _PARENT.items()}
+    return tuple({**whole, "namespace": whole["namespace"] or namespace}.values())
+
+
+def _not_accepted(found: Object) -> str:
+    """Which parent of the route does not use its present generation, in words; empty when each does.
+
+    A report counts for exactly the parent that it names, by all that makes one: a Gateway of that name in another
+    namespace, and a section that the route has left, say nothing of it. Several controllers may have reported on one
+    parent, and one that is gone does not take its report along: the reports of the present generation count.
+    """
+    namespace, generation = found["metadata"].get("namespace", ""), found["metadata"]["generation"]
+    reports = (found.get("status") or {}).get("parents") or []
+    for reference in found["spec"].get("parentRefs") or []:
+        wanted = _parent(reference, namespace)
+        own = [each for each in reports if _parent(each["parentRef"], namespace) == wanted]
+        current = [conditions for each in own if (conditions := _present(each, generation))]
+        if not current or not all(conditions >= _GOOD for conditions in current):
+            said = "has not reported on" if not current else "does not accept"
+            section = f", section {reference['sectionName']}" if reference.get("sectionName") else ""
+            return f"Gateway {reference['name']!r}{section} {said} generation {generation} of the route"
+    return ""
+
+
+def _present(report: Mapping[str, Any], generation: int) -> set[tuple[str, str]]:
+    """The conditions of a report that are of this generation; one that does not say its generation is of none."""
+    return {
+        (each["type"], each["status"])
+        for each in report.get("conditions") or []
+        if each["type"] in _FOLLOWED and each.get("observedGeneration", -1) >= generation
+    }

@@ -26,6 +26,10 @@ WEIGHT = PREFIX + "canary-weight"
 TOTAL = PREFIX + "canary-weight-total"
 AFFINITY = PREFIX + "affinity"
 AFFINITY_OF_CANARY = PREFIX + "affinity-canary-behavior"
+#: What chooses an arm before the weight does, by what begins so: a header or a cookie of the request.
+CHOOSING = (PREFIX + "canary-by-header", PREFIX + "canary-by-cookie")
+#: What a shadow has too, so that a rehearsal meets it.
+KEPT = (*CHOOSING, AFFINITY)
 #: The controller takes a smaller total for this one.
 LEAST_TOTAL = 100
 #: A class that no controller serves: a shadow's Ingresses are read by nobody.
@@ -85,7 +89,7 @@ class IngressPointer(KubernetesPointer):
         return self.reading(canary, pair.main if weight == 0 else pair.canary)
 
     def check_target(self, target: str, *, approved_hash: str | None = None) -> None:
-        """See :class:`Pointer`. On the way to the canary also: no path and no session stays on the main Ingress."""
+        """See :class:`Pointer`. On the way to the canary also: no path stays on the main Ingress."""
         name = self.place_of(target)
         pair = self._pair()
         found = None if pair is None else pair.by_arm.get(target)
@@ -98,6 +102,26 @@ class IngressPointer(KubernetesPointer):
             self.require_service(service, approved_hash=approved_hash)
         if target == pair.canary:
             self._require_whole(pair)
+
+    def strays(self) -> str:
+        """See :class:`Pointer`. Requests whose header or cookie goes before the weight, and sessions that are kept."""
+        pair = self._pair()
+        if pair is None:
+            return ""
+        canary, main = pair.by_arm[pair.canary], pair.by_arm[pair.main]
+        for mark in sorted(annotations_of(canary)):
+            if mark.startswith(CHOOSING):
+                return (
+                    f"requests with the canary's {mark} ({annotations_of(canary)[mark][:40]!r}) go by that, whatever"
+                    " its weight; remove it, and give an arm that is asked by itself a host name of its own"
+                )
+        for each in (main, canary):
+            if annotations_of(each).get(AFFINITY) and annotations_of(canary).get(AFFINITY_OF_CANARY) != "legacy":
+                return (
+                    f"Ingress {each['metadata']['name']!r} keeps sessions on their arm ({AFFINITY});"
+                    f" set {AFFINITY_OF_CANARY} to 'legacy' on the canary"
+                )
+        return ""
 
     def writes(self, found: Object, after: str) -> Sequence[Operation]:
         """See :class:`KubernetesPointer`."""
@@ -114,12 +138,13 @@ class IngressPointer(KubernetesPointer):
         pair = self._pair()
         if pair is None:
             return {}
-        marks = {CANARY: "true", WEIGHT: str(LEAST_TOTAL if target == pair.canary else 0)}
+        weight = {CANARY: "true", WEIGHT: str(LEAST_TOTAL if target == pair.canary else 0)}
         shadows = {}
         for arm, found in pair.by_arm.items():
+            kept = {key: value for key, value in annotations_of(found).items() if key.startswith(KEPT)}
             spec = {key: found["spec"][key] for key in ("rules", "defaultBackend") if key in found["spec"]}
             shadows[str(self._targets[arm])] = {
-                "metadata": {"annotations": marks if arm == pair.canary else {}},
+                "metadata": {"annotations": kept | (weight if arm == pair.canary else {})},
                 "spec": {**spec, "ingressClassName": _NO_CLASS},
             }
         return shadows
@@ -146,20 +171,13 @@ class IngressPointer(KubernetesPointer):
         )
 
     def _require_whole(self, pair: _Pair) -> None:
-        canary, main = pair.by_arm[pair.canary], pair.by_arm[pair.main]
-        missing = sorted(_paths(main) - _paths(canary))
+        missing = sorted(_paths(pair.by_arm[pair.main]) - _paths(pair.by_arm[pair.canary]))
         if missing:
             host, path, _ = missing[0]
             raise TargetRefused(
                 f"{self.key}: the canary lacks {host or '*'}{path} ({len(missing)} in all), which would stay on"
                 f" {pair.main!r}; nothing was changed"
             )
-        for each in (main, canary):
-            if annotations_of(each).get(AFFINITY) and annotations_of(canary).get(AFFINITY_OF_CANARY) != "legacy":
-                raise BadInput(
-                    f"{self.key}: Ingress {each['metadata']['name']!r} keeps sessions on their arm ({AFFINITY});"
-                    f" set {AFFINITY_OF_CANARY} to 'legacy' on the canary; nothing was changed"
-                )
 
     def _number(self, found: Object, annotation: str, default: int) -> int:
         text = annotations_of(found).get(annotation, str(default))

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from switchover.edge import Edge
 from switchover.errors import BadInput, TargetRefused
-from switchover.pointers.base import Pointer, Reading
+from switchover.pointers.base import Change, Pointer, Reading
 from switchover.pointers.k8s import PODS, SERVICES, Cluster, Object, Operation
 from switchover.pointers.k8s_pointer import (
     KubernetesPointer,
@@ -105,18 +105,34 @@ class ServicePointer(KubernetesPointer):
             {"op": "replace", "path": "/spec/selector", "value": self._targets[after]},
         ]
 
-    def verify(self, target: str) -> bool:
+    def plan(self, change: Change) -> str:
+        """See :class:`Pointer`."""
+        found = self._cluster.get(SERVICES, self._name) or {"spec": {}}
+        affinity = found["spec"].get("sessionAffinity", "None")
+        kept = "" if affinity == "None" else f"; its sessionAffinity {affinity} keeps no client on a pod that is left"
+        return super().plan(change) + kept
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """See :class:`Pointer`."""
+        return {arm: _text(labels) for arm, labels in self._targets.items()}
+
+    def behind(self, target: str) -> str:
         """See :class:`Pointer`. Waits for the EndpointSlices: ready addresses of the target's pods, and no others."""
-        if self.read().target != target:
-            return False
+        if why := super().behind(target):
+            return why
         labels = self.place_of(target)
+        told = ""
 
         def followed() -> bool:
-            serving = {(each.get("targetRef") or {}).get("uid") for each in ready_endpoints(self._cluster, self._name)}
+            nonlocal told
+            ready = ready_endpoints(self._cluster, self._name)
             pods = {pod["metadata"]["uid"] for pod in self._cluster.list(PODS, labels)}
-            return len(serving) >= self._min_ready and serving <= pods
+            foreign = [each for each in ready if (each.get("targetRef") or {}).get("uid") not in pods]
+            told = f"its EndpointSlices list {len(ready)} ready endpoints, {len(foreign)} of them not of {target!r}"
+            return len(ready) >= self._min_ready and not foreign
 
-        return follows(followed)
+        return "" if follows(followed) else told
 
     def shadow_objects(self, target: str) -> Mapping[str, Object]:
         """See :class:`KubernetesPointer`. A Service inside the cluster that nobody knows by name."""

@@ -57,6 +57,7 @@ class KafkaGroupPointer(Pointer):
     def __init__(self, *, settings: dict[str, Any], spec: KafkaGroupSpec) -> None:
         self._settings = settings
         self._spec = spec
+        self._targets = spec.targets
         self._producer: Any = None
         self._control = ControlTopic(settings=settings, topic=spec.control)
         self.key = f"kafka_group:{settings.get('bootstrap.servers', '')}/{spec.control}/{spec.key}"

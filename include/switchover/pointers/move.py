@@ -87,9 +87,9 @@ def move(
 def wait_until(pointer: Pointer, target: str, *, seconds: float) -> None:
     """Wait until the store serves ``target`` everywhere; ``NotConverged`` after ``seconds``."""
     deadline = time.monotonic() + seconds
-    while not pointer.verify(target):
+    while why := pointer.behind(target):
         if time.monotonic() >= deadline:
-            raise NotConverged(f"{pointer.key}: does not serve {target!r} everywhere after {seconds:g} s")
+            raise NotConverged(f"{pointer.key}: does not serve {target!r} everywhere after {seconds:g} s: {why}")
         time.sleep(PAUSE_S)
 
 

@@ -166,13 +166,13 @@ class Route53Pointer(Pointer):
                 return
         raise PointerConflict(f"{self.key}: something else writes to its fence all the time ({TRIES} tries)")
 
-    def verify(self, target: str) -> bool:
-        """Whether the record is on ``target`` and our own last change has reached all of Route 53's servers."""
-        if self.read().target != target:
-            return False
+    def behind(self, target: str) -> str:
+        """See :class:`Pointer`. The record, and our own last change on all of Route 53's servers."""
+        if why := super().behind(target):
+            return why
         if self._pending is not None and self._zone.in_sync(self._pending):
             self._pending = None
-        return self._pending is None
+        return "" if self._pending is None else f"change {self._pending} has not reached every server of Route 53"
 
     @contextlib.contextmanager
     def shadow(self, target: str) -> Iterator[Pointer]:

@@ -28,13 +28,12 @@ from switchover.pointers.search_marks import (
     new_mark,
     remove,
 )
-from switchover.search_api import SearchApi, index_name, quoted, search_api
+from switchover.pointers.search_target import NARROWING, count, indexes, unseen, wrong_with
+from switchover.search_api import SearchApi, index_name, search_api
 
 REHEARSAL = "--rehearsal"
 #: What an alias can carry, in the words of an answer and of an ``add`` action alike.
 CARRIED = ("filter", "index_routing", "search_routing", "is_write_index", "is_hidden")
-SHOWN = "*.settings.index.uuid,*.settings.index.verified_before_close,*.settings.index.blocks,*.mappings._meta"
-UNAVAILABLE = 503
 
 
 def _not_ours(alias: str) -> str:
@@ -118,15 +117,19 @@ class SearchAlias(Pointer):
     def read(self) -> Reading:
         """See :class:`Pointer`. ``BadInput`` when the name is that of an index."""
         seen = look(self._api, self._alias)
-        if not seen.holders and self._alias in self._indexes(self._alias):
+        if not seen.holders and self._alias in indexes(self._api, self._alias):
             raise BadInput(f"{self.key}: is an index; allowed: an alias on the live arm's index")
         arms = [arm_of(self._targets, index) for index in sorted(seen.holders)]
         return Reading(target=" and ".join(arms) or None, version=seen.version, epoch=seen.epoch, token=seen)
 
     def check_target(self, target: str, *, approved_hash: str | None = None) -> None:
-        """See :class:`Pointer`. The hash is ``index_hash`` in the ``_meta`` of the mapping, where there is one."""
+        """See :class:`Pointer`. The hash is ``index_hash`` in the ``_meta`` of the mapping, where there is one.
+
+        Counted as the alias would: through the filter and the routing that it carries and takes along.
+        """
         index = self._index(target)
-        if wrong := self._wrong_with(index, approved_hash):
+        carried = next(iter(look(self._api, self._alias).holders.values()), {})
+        if wrong := wrong_with(self._api, index, approved_hash) or unseen(self._api, index, carried):
             raise TargetRefused(f"{self.key}: index {index!r} {wrong}; nothing was changed")
 
     def swap(self, now: Reading, change: Change) -> bool:
@@ -180,18 +183,31 @@ class SearchAlias(Pointer):
         finally:
             self._forget(name)
 
-    def verify(self, target: str) -> bool:
-        """See :class:`Pointer`. ``BadInput`` when the live index still refuses writes because a move was cut short."""
-        now = self.read()
-        if now.target != target:
-            return False
+    def plan(self, change: Change) -> str:
+        """See :class:`Pointer`. With a filter or a routing also: what readers see of each index through it."""
+        said = super().plan(change)
+        carried = next(iter(look(self._api, self._alias).holders.values()), {})
+        if NARROWING & set(carried):
+            seen = [
+                f"{count(self._api, self._index(arm), carried)} in {arm!r}" for arm in (change.before, change.after)
+            ]
+            said += f"; through its filter or routing readers see {', '.join(seen)}"
+        return said
+
+    def behind(self, target: str) -> str:
+        """See :class:`Pointer`. Counted through the alias itself, as readers reach it.
+
+        ``BadInput`` when the live index still refuses writes because a move was cut short.
+        """
+        if why := super().behind(target):
+            return why
         index = self._index(target)
-        if self._freezes and index in now.token.frozen and write_block.is_on(self._api, index):
+        if self._freezes and index in look(self._api, self._alias).frozen and write_block.is_on(self._api, index):
             raise BadInput(
                 f"{self.key}: {index!r} is live and still refuses writes since a move was cut short;"
                 f" a swap to {target!r} takes the block off"
             )
-        return True
+        return "" if count(self._api, self._alias, {}) else "through the alias readers find no document"
 
     def apply(self, change: Change) -> Applied:
         """See :class:`Pointer`. A live index that a move of ours froze and then did not leave is thawed."""
@@ -236,34 +252,6 @@ class SearchAlias(Pointer):
         gone = [remove(index, alias) for index in seen.holders] + [remove(mark.index, mark.name) for mark in seen.marks]
         if gone:
             act(self._api, *gone)
-
-    def _wrong_with(self, index: str, approved_hash: str | None) -> str:
-        """Why the index cannot become live; empty when it can."""
-        found = self._indexes(index)
-        if index not in found:
-            return f"is an alias or data stream of {', '.join(sorted(found))}" if found else "does not exist"
-        settings = found[index].get("settings", {}).get("index", {})
-        if settings.get("verified_before_close") == "true":
-            return "is closed"
-        if settings.get("blocks", {}).get("read") == "true":
-            return "has the block index.blocks.read"
-        counted = self._api.call("GET", f"/{quoted(index)}/_count", also=(UNAVAILABLE,))
-        if counted.status == UNAVAILABLE:
-            return "does not answer on any shard"
-        shards = counted.body.get("_shards", {})
-        if shards.get("successful") != shards.get("total"):
-            return f"answers on {shards.get('successful')} of {shards.get('total')} shards"
-        if not counted.body.get("count"):
-            return "is empty"
-        stored = found[index].get("mappings", {}).get("_meta", {}).get("index_hash")
-        if stored is not None and approved_hash is not None and stored != approved_hash:
-            return f"carries INDEX_HASH {stored}, approved is {approved_hash}"
-        return ""
-
-    def _indexes(self, name: str) -> dict[str, Any]:
-        """The indexes behind a name, each with its settings and ``_meta``."""
-        answer = self._api.call("GET", f"/{quoted(name)}", params={"filter_path": SHOWN})
-        return dict(answer.body) if answer.ok else {}
 
     def _index(self, arm: str) -> str:
         return index_name(self._targets.get(arm, arm), f"{self.key}: arm {arm!r}")
