@@ -141,7 +141,7 @@ class AliasPointer(Pointer):
         self._store.drop(alias)
 
     def _collection(self, arm: str) -> str:
-        return self._targets.get(arm, arm)
+        return str(self._targets.get(arm, arm))
 
 
 class SteppedAliasPointer(AliasPointer):
