@@ -57,9 +57,9 @@ CHECKLIST = {
     "unfreeze": "6. Unfreeze the writers on Green.",
     "rollback": "Roll back: pointer to Blue, proven by every reader, then the writers.",
     "abort": "Abort: the pointer was never moved; the writers go on with Blue.",
-    "evidence": "Keep the evidence: summary, report, the questions that got worst.",
-    "outcome": "Green only if promoted.",
-    "restore": "Whatever happened: pointer decided, writers right, lease free.",
+    "restore": "Cleans up in every case: leaves one arm live, writers running on it, the lease released.",
+    "outcome": "Fails unless Green was kept. Its log says how the run ended.",
+    "evidence": "Keeps the evidence: summary, report, the questions that got worst. Nothing waits for it.",
 }
 
 ROLLBACK = (
@@ -73,6 +73,9 @@ RETIRE = (
     "Removes Blue's index for good: only after a promotion, when it was kept for the plan's time, when no reader is on"
     " it and no switchover is open."
 )
+#: The longest that a task after the decision may take. One that is over its time fails and is not tried again: a lease
+#: that it held runs out, and the watchdog goes on. Nothing stands behind `evidence`, so its end is nobody's wait.
+RESTORE_TIME, OUTCOME_TIME, EVIDENCE_TIME = timedelta(minutes=15), timedelta(minutes=2), timedelta(minutes=5)
 URGENT: dict[str, Any] = {"retries": 10, "priority_weight": 1000, "weight_rule": "absolute"}
 
 
@@ -148,9 +151,16 @@ def build_dag(plan: Plan) -> DAG:
         unfreeze = UnfreezeOperator(**step("unfreeze"))
         rollback = RollbackOperator(**step("rollback", **URGENT))
         abort = AbortOperator(**step("abort", **URGENT))
-        evidence = EvidenceOperator(**step("evidence", trigger_rule="all_done", folder=plan.evidence))
-        outcome = OutcomeOperator(**step("outcome", trigger_rule="all_done", preflight_task_id="preflight"))
-        restore = RestoreOperator(**step("restore", **URGENT)).as_teardown()
+        restore = RestoreOperator(**step("restore", execution_timeout=_restore_time(plan), **URGENT)).as_teardown()
+        outcome = OutcomeOperator(
+            **step(
+                "outcome", trigger_rule="all_done", execution_timeout=OUTCOME_TIME, preflight_task_id="preflight"
+            )
+        )
+        # A teardown too: so it neither colours the run nor is left out when a person marks the run as failed.
+        evidence = EvidenceOperator(
+            **step("evidence", execution_timeout=EVIDENCE_TIME, retries=1, folder=plan.evidence)
+        ).as_teardown()
 
         asking = {"plan_print": plan_print(plan)}
         to_flip = [ApproveOperator(**step("approve_flip", **asking))] if plan.asks(Gate.BEFORE_FLIP) else []
@@ -158,8 +168,8 @@ def build_dag(plan: Plan) -> DAG:
         to_stay = [ApproveOperator(**step("approve_unfreeze", **asking))] if after else []
 
         chain(preflight, freeze, verify, warm, *to_flip, acceptance_gate, flip, hold, *to_stay, gate)
-        chain(gate, [unfreeze, rollback], evidence)
-        chain(acceptance_gate, abort, evidence, outcome, restore)
+        chain(gate, [unfreeze, rollback], restore)
+        chain(acceptance_gate, abort, restore, [outcome, evidence])
         chain(preflight, outcome)
     return dag
 
@@ -219,6 +229,11 @@ def build_retire(plan: Plan) -> DAG:
     ) as dag:
         RetireOperator(task_id="retire", doc_md=RETIRE, plan=plan.model_dump(mode="json"), index="{{ params.index }}")
     return dag
+
+
+def _restore_time(plan: Plan) -> timedelta:
+    """A fixed time, beside what the plan itself lets it wait: for the lease of another, for the readers."""
+    return RESTORE_TIME + timedelta(seconds=2 * plan.handover_s + 2 * plan.converge_s)
 
 
 def _task_defaults(plan: Plan) -> dict[str, Any]:

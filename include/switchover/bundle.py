@@ -13,6 +13,7 @@ from switchover.ledger import Ledger
 from switchover.page import render_run
 from switchover.report import markdown
 from switchover.review import Review, review
+from switchover.text import shown
 
 
 def bundle(found: Review) -> Iterator[tuple[str, str]]:
@@ -25,16 +26,17 @@ def bundle(found: Review) -> Iterator[tuple[str, str]]:
         yield "comparison.json", json.dumps(arms.to_json(), indent=2, default=str)
         fenced = compared_text(arms).replace("`", "'")  # nothing in a question or a hit ends the fence
         told += f"\n## Green against Blue\n\n```text\n{fenced}\n```\n"
-    yield "report.md", told
+    yield "report.md", shown(told)
     yield "report.html", render_run(found, base=None)
 
 
 def write_evidence(ledger: Ledger, id: str, put: Callable[[str, bytes], None]) -> list[str]:
-    """Write the evidence bundle through ``put(name, bytes)``; returns the names."""
-    files = dict(bundle(review(ledger, id)))
-    for name, text in files.items():
+    """Write the evidence bundle through ``put(name, bytes)``, each file when it is made; returns the names."""
+    names = []
+    for name, text in bundle(review(ledger, id)):
         put(name, text.encode())
-    return sorted(files)
+        names.append(name)
+    return sorted(names)
 
 
 def bundle_zip(found: Review) -> Iterator[bytes]:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.dag_processing.processor import _serialize_dags
-from airflow.sdk import DAG
+from airflow.sdk import DAG, RetryAction
+from airflow.sdk.exceptions import AirflowTaskTimeout
 from structlog import get_logger
 
 from tests.airflow.conftest import ROOT
@@ -48,7 +49,7 @@ def test_the_checklist_in_its_order(dag: DAG) -> None:
         assert after in dag.get_task(before).downstream_task_ids
     assert dag.get_task("acceptance_gate").downstream_task_ids == {"flip", "abort"}
     assert dag.get_task("gate").downstream_task_ids == {"unfreeze", "rollback"}
-    assert dag.get_task("evidence").upstream_task_ids == {"unfreeze", "rollback", "abort"}
+    assert dag.get_task("restore").upstream_task_ids == {"unfreeze", "rollback", "abort"}
 
 
 def test_a_plan_that_asks_nobody_has_the_checklist_and_nothing_else(dag: DAG) -> None:
@@ -62,12 +63,12 @@ def test_a_plan_that_asks_nobody_has_the_checklist_and_nothing_else(dag: DAG) ->
         "flip": {"hold"},
         "hold": {"gate"},
         "gate": {"unfreeze", "rollback"},
-        "unfreeze": {"evidence"},
-        "rollback": {"evidence"},
-        "abort": {"evidence"},
-        "evidence": {"outcome"},
-        "outcome": {"restore"},
-        "restore": set(),
+        "unfreeze": {"restore"},
+        "rollback": {"restore"},
+        "abort": {"restore"},
+        "restore": {"outcome", "evidence"},
+        "outcome": set(),
+        "evidence": set(),
     }
 
 
@@ -100,18 +101,29 @@ def test_a_question_stands_before_the_gate_that_decides(
 
 
 def test_gates_and_ends_run_whatever_happened_before(dag: DAG) -> None:
-    for task_id in ("acceptance_gate", "gate", "evidence", "outcome"):
+    for task_id in ("acceptance_gate", "gate", "outcome"):
         assert dag.get_task(task_id).trigger_rule == "all_done", task_id
     for task_id in ("freeze", "verify", "warm", "flip", "hold", "unfreeze", "rollback", "abort"):
         assert dag.get_task(task_id).trigger_rule == "all_success", task_id
 
 
 def test_the_teardown_restores_and_the_outcome_decides(dag: DAG) -> None:
-    restore = dag.get_task("restore")
+    restore, evidence = dag.get_task("restore"), dag.get_task("evidence")
     assert restore.is_teardown
-    assert not restore.on_failure_fail_dagrun, "else it would be the leaf, and a red outcome would not count"
-    assert restore.upstream_task_ids == {"outcome"}
-    assert [task.task_id for task in dag.leaves] == ["restore"]
+    assert evidence.is_teardown
+    assert not restore.on_failure_fail_dagrun, "else a red outcome would not count"
+    assert not evidence.on_failure_fail_dagrun, "a picture decides nothing"
+    assert {task.task_id for task in dag.leaves} == {"outcome", "evidence"}
+
+
+def test_nothing_stands_behind_the_evidence_and_each_end_has_its_own_time(dag: DAG) -> None:
+    assert dag.get_task("evidence").downstream_task_ids == set()
+    assert "evidence" not in {up.task_id for up in dag.get_task("restore").get_flat_relatives(upstream=True)}
+    for task_id in ("restore", "outcome", "evidence"):
+        assert dag.get_task(task_id).execution_timeout is not None, task_id
+    policy: Any = dag.get_task("evidence").retry_policy
+    over = policy.evaluate(AirflowTaskTimeout(), try_number=1, max_tries=3)
+    assert over.action is RetryAction.FAIL, "else its time would be its time four times"
 
 
 def test_what_a_switchover_must_never_be_given(dag: DAG) -> None:

@@ -17,7 +17,9 @@ from switchover.page.plots import plots_of
 from switchover.page.rows import list_row, movers, rules, steps
 from switchover.protocol import State
 from switchover.review import Review
+from switchover.text import shown
 
+MOST_EVENTS = 1000  # of the audit trail, the newest
 KINDS = {"review.css": "text/css; charset=utf-8", "review.js": "text/javascript; charset=utf-8"}
 
 
@@ -40,6 +42,7 @@ def static(name: str) -> Static | None:
 def render_run(review: Review, *, base: str | None) -> str:
     """The page of one run. ``base`` is where the app is mounted; ``None`` makes one file without scripts and links."""
     facts = review.facts
+    plots, left_out = plots_of(review)
     return _render(
         "run.html",
         base=base,
@@ -50,7 +53,9 @@ def render_run(review: Review, *, base: str | None) -> str:
         rules=rules(review),
         steps=steps(review),
         movers=movers(review),
-        plots=plots_of(review),
+        plots=plots,
+        gaps=[*review.missing, *left_out],
+        events=facts["events"][-MOST_EVENTS:],
         actions=actions(review, base),
     )
 
@@ -89,7 +94,7 @@ def render_message(title: str, text: str, *, base: str, live: bool = False) -> s
 
 def _render(template: str, *, base: str | None, **values: object) -> str:
     css = None if base is not None else (files(__package__) / "static" / "review.css").read_text("utf-8")
-    return _environment().get_template(template).render(base=base, css=css, version=__version__, **values)
+    return shown(_environment().get_template(template).render(base=base, css=css, version=__version__, **values))
 
 
 @lru_cache

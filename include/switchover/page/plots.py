@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from switchover.page.plots_over_time import coverage, drift, traffic
 from switchover.page.words import number, signed
 from switchover.review import Compared, Review
 
+DRAWING_S = 5.0  # for all plots of a page; each draws at most some hundred points, in milliseconds
+MOST_ROWS = 500
+MOST_PAIRS = 300  # three points each, of the thousand that a chart draws
 STATE_KINDS = (
     ("convergent", "→ convergent"),
     ("split", "<> split"),
@@ -22,11 +27,35 @@ STATE_KINDS = (
 )
 
 
-def plots_of(review: Review) -> list[Plot]:
-    """The plots that there are figures for."""
-    of_evidence = [draw(review, review.compared) for draw in EVIDENCE] if review.compared is not None else []
-    found = [*of_evidence, traffic(review)]
-    return [plot for plot in found if plot is not None and plot.svg]
+def plots_of(review: Review, *, seconds: float = DRAWING_S) -> tuple[list[Plot], list[str]]:
+    """The plots that there are figures for, and a line for each that was left out.
+
+    A plot is left out when it cannot be drawn, and when ``seconds`` are over: nobody waits for a picture.
+    """
+    over = time.monotonic() + seconds
+    plots: list[Plot] = []
+    left_out: list[str] = []
+    for name, draw in DRAWN.items():
+        if time.monotonic() >= over:
+            left_out.append(f"plot of {name}: not drawn, the {seconds:g} s for pictures are over; its figures are kept")
+            continue
+        try:
+            plot = draw(review)
+        except Exception as error:  # noqa: BLE001  (a picture must not take the page with it)
+            left_out.append(f"plot of {name}: cannot be drawn from these records ({type(error).__name__})")
+            continue
+        if plot is not None and plot.svg:
+            plots.append(replace(plot, rows=_some(plot.rows)))
+    return plots, left_out
+
+
+def _some(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """All rows of a table, or the first and the last ones of a long one."""
+    half = MOST_ROWS // 2
+    if len(rows) <= MOST_ROWS:
+        return rows
+    between = ("…", f"{len(rows) - MOST_ROWS} more", *[""] * (len(rows[0]) - 2))
+    return [*rows[:half], between, *rows[-half:]]
 
 
 def _paired(review: Review, compared: Compared) -> Plot | None:
@@ -36,19 +65,20 @@ def _paired(review: Review, compared: Compared) -> Plot | None:
         return None
     order = there[np.argsort(measure.green[there] - measure.blue[there], kind="stable")]
     blue, green = measure.blue[order], measure.green[order]
-    names = [compared.names[i] for i in order]
-    rank = range(1, len(order) + 1)
+    worse, better = int(np.sum(green > blue + 1e-9)), int(np.sum(green < blue - 1e-9))
+    rank = np.unique(np.linspace(1, len(order), min(len(order), MOST_PAIRS)).round().astype(int))
+    blue, green, names = blue[rank - 1], green[rank - 1], [compared.names[i] for i in order[rank - 1]]
+    some = f" {len(rank)} of {len(order)} questions are drawn." if len(rank) < len(order) else ""
     lines: list[Point] = []
     for x, b, g in zip(rank, blue, green, strict=True):
-        lines += [(x, float(b)), (x, float(g)), (None, None)]
-    worse, better = int(np.sum(green > blue + 1e-9)), int(np.sum(green < blue - 1e-9))
+        lines += [(float(x), float(b)), (float(x), float(g)), (None, None)]
     effect = measure.against_blue
     told = (
         f"Each line is one question, from Blue to Green; lower is nearer. Green is worse on {worse}, better on"
         f" {better}, equal on {len(order) - worse - better}; on average {signed(effect.effect)}"
-        f" ({number(effect.interval[0])} to {number(effect.interval[1])})."
+        f" ({number(effect.interval[0])} to {number(effect.interval[1])}).{some}"
     )
-    top = max(0.6, math.ceil(10 * float(max(blue.max(), green.max()))) / 10)
+    top = max(0.6, math.ceil(10 * min(2.0, float(max(blue.max(), green.max())))) / 10)
     return Plot(
         name="paired",
         title="ΔS of each question, Blue to Green",
@@ -61,7 +91,7 @@ def _paired(review: Review, compared: Compared) -> Plot | None:
                 *(
                     Series(
                         kind=kind,
-                        points=[(x, float(v)) for x, v in zip(rank, values, strict=True)],
+                        points=[(float(x), float(v)) for x, v in zip(rank, values, strict=True)],
                         labels=[f"{n}: {label} {number(float(v))}" for n, v in zip(names, values, strict=True)],
                         line=False,
                         dots=True,
@@ -162,4 +192,15 @@ def _latency(review: Review, compared: Compared) -> Plot | None:
     )
 
 
-EVIDENCE: Sequence[Callable[[Review, Compared], Plot | None]] = (_paired, drift, coverage, _states, _latency)
+def _compared(draw: Callable[[Review, Compared], Plot | None]) -> Callable[[Review], Plot | None]:
+    return lambda review: draw(review, review.compared) if review.compared is not None else None
+
+
+DRAWN: dict[str, Callable[[Review], Plot | None]] = {
+    "ΔS of each question": _compared(_paired),
+    "ΔS drift": _compared(drift),
+    "coverage": _compared(coverage),
+    "λ states": _compared(_states),
+    "latency": _compared(_latency),
+    "live traffic": traffic,
+}

@@ -18,7 +18,8 @@ from switchover.review import Review
 
 LIVE_ON_GREEN = (State.HOLDING.value, State.PROMOTED.value)
 MOVING = (State.FLIPPING.value, State.ROLLING_BACK.value, State.STUCK.value)
-WIDEST = 420  # characters of a hit that are shown
+WIDEST, WIDEST_GOLD = 420, 2000  # characters of a hit that are shown, and of a gold span in it
+MOST_PIECES = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,9 @@ def pieces(text: str, marks: Sequence[tuple[int, int]]) -> list[Piece]:
     found.append(Piece(text=text[at:], gold=False))
     room = max(60, WIDEST // max(1, len(found)))
     return [
-        piece if piece.gold else Piece(text=_shortened(piece.text, room), gold=False) for piece in found if piece.text
+        Piece(text=_shortened(piece.text, WIDEST_GOLD if piece.gold else room), gold=piece.gold)
+        for piece in found[:MOST_PIECES]
+        if piece.text
     ]
 
 

@@ -62,7 +62,7 @@ def interval(value: Any) -> str:
 
 def seconds(value: Any) -> str:
     """Milliseconds under a second, words above a minute."""
-    if not isinstance(value, (int, float)) or math.isnan(value):
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
         return NONE
     if 0 < value < 1:
         return f"{number(round(1000 * value))} ms"

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from switchover_airflow.operators.approve import ApproveOperator
     from switchover_airflow.sensors.hold import HoldSensor
 
-#: A server that does not answer is asked again at once; what a person must mend is not.
+#: A server that does not answer is asked again at once; what a person must mend, or had its time, is not.
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
             exception="switchover.errors.Unreachable", action=RetryAction.RETRY, retry_delay=timedelta(seconds=2)
         ),
         RetryRule(exception="switchover.errors.SwitchoverError", action=RetryAction.FAIL),
+        RetryRule(exception="airflow.sdk.exceptions.AirflowTaskTimeout", action=RetryAction.FAIL),
     ]
 )
 

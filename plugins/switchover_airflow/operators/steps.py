@@ -5,6 +5,7 @@ Nothing is decided here. What a step may do, and in which state, is in ``switcho
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection
 from typing import Any
 
@@ -24,6 +25,15 @@ from switchover.steps.resume import held_lines, unresumed
 from switchover.steps.verify import verify
 from switchover.steps.warm import warm
 from switchover_airflow.operators.base import StepOperator, open_switch
+
+
+_FULL = "Make room there"
+_RIGHTS = "Let Airflow's user write there, or name another folder as `evidence` of the plan"
+#: What a person does about an error of the file system.
+MEND = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHTS),
+}
 
 
 class FreezeOperator(StepOperator):
@@ -118,10 +128,11 @@ class EvidenceOperator(StepOperator):
             try:
                 base.mkdir(parents=True, exist_ok=True)
                 names = write_evidence(switch.ledger, switch.id, lambda name, data: _put(base / name, data))
-            except OSError as error:  # a full disk, a missing right
+            except OSError as error:
                 raise BadInput(
                     f"evidence: {base} cannot be written: {error.strerror or error}; nothing is lost, the ledger has it"
-                    f" all: `switchover report '{switch.id}'`. Make room and clear this task to write the bundle"
+                    f" all: `switchover report '{switch.id}'`. {MEND.get(error.errno or 0, 'Mend that')} and clear this"
+                    " task to write the bundle"
                 ) from error
         self.log.info("evidence: %s (%s)", base, ", ".join(names))
         return {"folder": str(base), "files": names}
