@@ -153,9 +153,7 @@ def build_dag(plan: Plan) -> DAG:
         abort = AbortOperator(**step("abort", **URGENT))
         restore = RestoreOperator(**step("restore", execution_timeout=_restore_time(plan), **URGENT)).as_teardown()
         outcome = OutcomeOperator(
-            **step(
-                "outcome", trigger_rule="all_done", execution_timeout=OUTCOME_TIME, preflight_task_id="preflight"
-            )
+            **step("outcome", trigger_rule="all_done", execution_timeout=OUTCOME_TIME, preflight_task_id="preflight")
         )
         # A teardown too: so it neither colours the run nor is left out when a person marks the run as failed.
         evidence = EvidenceOperator(

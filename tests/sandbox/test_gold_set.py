@@ -110,7 +110,7 @@ def test_answers_and_decoys_fit_the_corpus() -> None:
         assert bool(item.answers) == item.answerable, item.id
         assert 1 <= len(item.decoys) <= 2, item.id
         assert set(item.decoys) <= texts().keys() - answering, item.id
-        assert all(answer.quote and 60 <= len(answer.quote) <= 300 for answer in item.answers), item.id
+        assert all(answer.quote and 60 <= len(answer.quote) <= 400 for answer in item.answers), item.id
 
 
 def test_the_lines_are_plain_utf8_json() -> None:
@@ -132,6 +132,13 @@ def test_a_good_build_passes_every_rule_of_quality(target: str) -> None:
     found = verdicts(replies(target))
     assert set(found) == set(QUALITY)
     assert [str(verdict) for verdict in found.values() if verdict.outcome is not Outcome.PASS] == []
+
+
+def test_no_good_build_finds_everything() -> None:
+    """Round figures hide what breaks on others: three answers are longer than one passage of either build."""
+    found = {target: verdicts(replies(target))["coverage"].value for target in (BLUE, GREEN)}
+    assert 0.7 < found[BLUE] < 0.95 < found[GREEN] < 1
+    assert round(found[GREEN], 3) != found[GREEN]
 
 
 def test_a_truncated_build_fails() -> None:

@@ -26,7 +26,6 @@ from switchover.steps.verify import verify
 from switchover.steps.warm import warm
 from switchover_airflow.operators.base import StepOperator, open_switch
 
-
 _FULL = "Make room there"
 _RIGHTS = "Let Airflow's user write there, or name another folder as `evidence` of the plan"
 #: What a person does about an error of the file system.
