@@ -56,7 +56,7 @@ CHECKLIST = {
     "gate": "5. Unfreeze only if every rule passes; anything else, also no answer, is a rollback.",
     "unfreeze": "6. Unfreeze the writers on Green.",
     "rollback": "Roll back: pointer to Blue, proven by every reader, then the writers.",
-    "abort": "Abort: the pointer was never moved; the writers go on with Blue.",
+    "abort": "Abort before the flip: Blue keeps serving, and the writers go on with it.",
     "restore": "Cleans up in every case: leaves one arm live, writers running on it, the lease released.",
     "outcome": "Fails unless Green was kept. Its log says how the run ended.",
     "evidence": "Keeps the evidence: summary, report, the questions that got worst. Nothing waits for it.",

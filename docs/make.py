@@ -36,7 +36,8 @@ Made by `python docs/make.py` from `include/switchover/plan.py`. One YAML file a
 COMMANDS_INTRO = """# Commands
 
 Made by `python docs/make.py` from the commands' own help. Connections come from the same `AIRFLOW_CONN_<ID>`
-variables that Airflow reads. Exit codes: 0 well or pass, 1 a rule or a target fails, 2 bad input
+variables that Airflow reads. Exit codes: 0 well or pass, 1 refused by a rule, a target or the
+state of the run, 2 bad input
 (nothing was changed), 3 inconclusive, 4 could not measure or a server did not answer, 5 the pointer is not
 where it was expected: somebody else moved it or holds its lease (nothing was changed).
 """

@@ -26,9 +26,12 @@ from switchover.cli_options import ledger_option
 from switchover.edge import Edge, environment_connections
 from switchover.errors import (
     BadInput,
+    DrainTimeout,
+    InvariantBroken,
     LeaseLost,
     NotConverged,
     PointerConflict,
+    StateConflict,
     SwitchoverError,
     TargetRefused,
     WriterChanged,
@@ -44,6 +47,9 @@ from switchover.steps.switch import Switch
 EXIT_OK, EXIT_UNMEASURED = 0, 4
 EXIT_CODES: dict[type[SwitchoverError], int] = {
     BadInput: 2,
+    StateConflict: 1,
+    InvariantBroken: 1,
+    DrainTimeout: 1,
     NotConverged: 1,
     TargetRefused: 1,
     WriterChanged: 1,
@@ -56,7 +62,7 @@ Result = tuple[str, Any, int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
-    0 well, 1 a rule or a target fails, 2 bad input, 3 inconclusive, 4 no answer, 5 moved by somebody else.
+    0 well, 1 refused by a rule, a target or the state of the run, 2 bad input, 3 inconclusive, 4 no answer, 5 moved by somebody else.
     """
     parser = build_parser()
     options = parser.parse_args(arguments)

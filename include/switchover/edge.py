@@ -36,7 +36,7 @@ __all__ = [
     "trusted",
 ]
 
-CLOSE_S = 6.0  # how long work that runs beside is waited for: a little longer than one message may take
+CLOSE_S = 10.0  # how long work that runs beside is waited for: a little longer than one message may take
 OWN_TYPES = {
     "postgres": ("postgres", "postgresql"),
     "http": ("http", "https"),
@@ -110,6 +110,10 @@ class Edge:
     def http_options(self, conn_id: str) -> dict[str, Any]:
         """Keyword arguments for an httpx client on an HTTP connection, without its login."""
         return {"base_url": base_url(self.connection(conn_id, kind="http")), "verify": trusted()}
+
+    def another(self) -> Edge:
+        """An edge with clients of its own on the same connections, for work beside; whoever asks for it closes it."""
+        return Edge(connections=self._connections, builders=self._builders, page=self.page)
 
     def later(self, work: Callable[[], None]) -> None:
         """Start work beside the caller; ``close`` waits for it, but not for long."""

@@ -22,7 +22,7 @@ def headline(
     rehearsal: Mapping[str, Any] | None,
     asked: Mapping[str, Any] | None,
 ) -> str:
-    """``Green live for 6 min 20 s of 20 min; all rules pass; Blue is warm; roll back takes about 2 s, ...``."""
+    """``Green live for 6 min 20 s of 20 min; all 6 stop rules pass; Blue is warm; roll back takes about 2 s, ...``."""
     waits = "waits for a person" if asked is not None and row.decision is None else ""
     if row.state is not State.HOLDING:
         return "; ".join(filter(None, (status_line(row, now), waits)))
@@ -45,7 +45,8 @@ def _rules(gate: Sequence[Mapping[str, Any]]) -> str:
     if gate[0]["gate"] == "acceptance":
         return "no look since the flip yet"
     bad = [f"{verdict.get('rule')} {verdict.get('outcome')}" for verdict in gate if verdict.get("outcome") != "PASS"]
-    return ", ".join(bad) if bad else "all rules pass"
+    side = "stop" if gate[0]["gate"] == "stop" else "acceptance"
+    return ", ".join(bad) if bad else f"all {len(gate)} {side} rules pass"
 
 
 def _blue(answered: Answered | None) -> str:

@@ -148,7 +148,7 @@ def _before_flip(record: Record, seen: Observation, *, on_green: bool) -> Action
     if on_green:
         return Action(kind=Kind.STOP, why=f"Green {record.green!r} is live already, but not by this run")
     if record.decision is Decision.ROLL_BACK or seen.run_ended:
-        return Action(kind=Kind.ABORT, why="the run ends before the flip; the pointer was never moved")
+        return Action(kind=Kind.ABORT, why="the run ends before its flip; it moved no pointer")
     if not seen.lease_alive:
         return Action(kind=Kind.ABORT, why="the lease on the pointer ran out before the flip")
     return Action(kind=Kind.PROCEED, why=f"Blue {record.blue!r} is live")

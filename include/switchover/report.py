@@ -66,15 +66,17 @@ def ttr(row: RunRow) -> dict[str, float | None] | None:
 
     ``detect``: first bad answer -> verdict. ``decide``: verdict -> decision written. ``hand_over``: decision
     -> the actor starts. ``flip``: -> the store has applied. ``converge``: -> every reader follows. ``total``
-    counts from the verdict on, so it is the sum of all but ``detect``. One clock: the ledger's.
+    counts from the verdict on, so it is the sum of all but ``detect``. One clock: the ledger's. No part is negative.
     """
     if row.converged_at is None or row.rollback_started_at is None:
         return None
-    judged = row.judged_at or row.decided_at or row.rollback_started_at
-    decided = row.decided_at or judged
-    applied = row.rollback_applied_at or row.rollback_started_at
+    # Each is no later than what follows it: who decides before a verdict is written has judged by then.
+    decided = min(row.decided_at or row.rollback_started_at, row.rollback_started_at)
+    judged = min(row.judged_at or decided, decided)
+    applied = max(row.rollback_applied_at or row.rollback_started_at, row.rollback_started_at)
+    first_bad = row.first_bad_at if row.first_bad_at is not None and row.first_bad_at <= judged else None
     return {
-        "detect": _between(row.first_bad_at, judged),
+        "detect": _between(first_bad, judged),
         "decide": _between(judged, decided),
         "hand_over": _between(decided, row.rollback_started_at),
         "flip": _between(row.rollback_started_at, applied),
@@ -103,12 +105,37 @@ def status_line(row: RunRow, now: datetime) -> str:
         return f"Green {row.green!r} live for {live} of {whole}; undecided"
     since = clock((now - (row.ended_at or row.updated_at)).total_seconds())
     words = {
-        State.PROMOTED: f"promoted: Green {row.green!r} is live",
-        State.ROLLED_BACK: f"rolled back: Blue {row.blue!r} is live; {row.reason}",
-        State.ABORTED: f"aborted: Blue {row.blue!r} was never left; {row.reason}",
+        State.PROMOTED: f"promoted: ended with Green {row.green!r} live",
+        State.ROLLED_BACK: f"rolled back: ended with Blue {row.blue!r} live; {row.reason}",
+        State.ABORTED: f"aborted {_where_aborted(row)}: ended with Blue {row.blue!r} live; {row.reason}",
         State.STUCK: f"STUCK: {row.reason}",
     }
     return f"{words.get(row.state, row.state.value)} (since {since})"
+
+
+def _where_aborted(row: RunRow) -> str:
+    return "before the flip" if row.flipping_at is None else "during the flip"
+
+
+def deciding(
+    verdicts: Sequence[Mapping[str, Any]], *, decided: bool, asked: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The verdicts that decide about Green where the run is: of the newest looks of each gate, those of one.
+
+    A stop rule that fired decides. Else what was judged at the end of the hold decides from when people are asked
+    about it or the run is decided, however many looks of the watch follow. Else it is what was judged last.
+
+    :param verdicts: the newest look of each gate, oldest first; ``decided``: whether the run is; ``asked``: its questions
+    """
+    gates = {verdict["gate"] for verdict in verdicts}
+    stopped = any(verdict["gate"] == "stop" and verdict["outcome"] == "FAIL" for verdict in verdicts)
+    after = decided or any(question["gate"] != "before_flip" for question in asked)
+    gate = verdicts[-1]["gate"] if verdicts else None
+    if stopped:
+        gate = "stop"
+    elif after and "hold" in gates:
+        gate = "hold"
+    return [verdict for verdict in verdicts if verdict["gate"] == gate]
 
 
 def rule_table(verdicts: Sequence[Mapping[str, Any]]) -> str:
@@ -202,7 +229,8 @@ def _plain(row: Mapping[str, Any], *without: str) -> dict[str, Any]:
 
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:
-    return round((end - start).total_seconds(), 3) if start is not None and end is not None else None
+    """Seconds; 0 where the ledger's clock was set back."""
+    return max(0.0, round((end - start).total_seconds(), 3)) if start is not None and end is not None else None
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -28,7 +28,7 @@ from switchover.pins import PIN_NAMES, changed_pins
 from switchover.plan import Plan
 from switchover.playbook import PLAYBOOK
 from switchover.protocol import State
-from switchover.report import Summary, compare_recorded, load_evidence, summarise
+from switchover.report import Summary, compare_recorded, deciding, load_evidence, summarise
 from switchover.rules import Rules
 from switchover.steps.rehearse import counting
 
@@ -113,7 +113,9 @@ class Reviews:
         rules = plan.rules if plan is not None else Rules()
         compared, gaps = self._compared(ledger, row, rules)
         facts = {**summarise(ledger, id), **_more(ledger, row, plan, part)}
-        facts["gate"] = newest_gate(facts["verdicts"])
+        facts["gate"] = deciding(
+            facts["verdicts"], decided=row.decision is not None or row.state.ended, asked=facts["approvals"]
+        )
         facts["playbook"] = _playbook(facts)
         missing += [*gaps, *missing_records(facts, compared is not None)]
         review = Review(
@@ -157,12 +159,6 @@ class Reviews:
 def review(ledger: Ledger, id: str) -> Review:
     """One review, for the command line and the evidence bundle."""
     return Reviews().get(ledger, id)
-
-
-def newest_gate(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The verdicts of the look that was written last."""
-    gate = verdicts[-1]["gate"] if verdicts else None
-    return [verdict for verdict in verdicts if verdict["gate"] == gate]
 
 
 def _compare(ledger: Ledger, row: RunRow, phase: str, rules: Rules) -> Compared | None:

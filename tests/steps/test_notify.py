@@ -8,9 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from switchover.doctor import diagnose
 from switchover.edge import Edge, environment_connections
 from switchover.errors import PointerConflict
+from switchover.notify import Event
 from switchover.plan import Plan
+from switchover.protocol import Decision, State
 from switchover.steps import finish, staleness
 from switchover.steps.act import advance
 from switchover.steps.flip import flip
@@ -53,13 +56,48 @@ def test_a_hold_that_is_stopped_and_rolled_back(world: World, receiver: Receiver
             world.sql("UPDATE switchover_lease SET holder = 'thief', epoch = epoch + 1")
 
     asyncio.run(lose_the_lease())
-    assert sorted(events(switch, receiver)) == ["flip", "stop"]
+    assert events(switch, receiver) == ["flip"], "who has lost the lease tells nothing of a run that another drives"
     world.sql("UPDATE switchover_lease SET expires_at = now()")
     finish.promote_or_roll_back(switch)
     finish.rollback(switch)
     finish.rollback(switch)
     finish.restore(switch)
-    assert events(switch, receiver)[2:] == ["rollback"]
+    assert events(switch, receiver)[1:] == ["rollback"]
+    told = json.loads(receiver.got[-1][2])
+    assert told["title"] == "Switchover docs: rolled back; docs_v1 serves users"
+    assert told["next"] == []
+
+
+def test_a_hold_whose_pointer_is_on_a_third_index_tells_both_values_and_what_to_do(
+    world: World, receiver: Receiver
+) -> None:
+    switch = opened(world, receiver)
+    world.warm(switch)
+    flip(switch)
+    world.sql("UPDATE switchover_alias SET target = 'docs_v9' WHERE alias = 'docs'")
+
+    async def hold() -> None:
+        async for _ in watch(switch):
+            pass
+
+    asyncio.run(hold())
+    assert set(events(switch, receiver)) == {"flip", "stop"}
+    titles = {json.loads(body)["title"] for _, _, body in receiver.got}
+    assert titles == {
+        "Switchover docs: a person must look: the pointer is on docs_v9, which is neither docs_v1 nor docs_v2"
+    }, "neither that it holds nor that it goes back"
+    world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
+    finish.promote_or_roll_back(switch)
+    finish.rollback(switch)
+
+
+def test_a_message_that_comes_late_tells_what_is_so_then(world: World, receiver: Receiver) -> None:
+    switch = opened(world, receiver)
+    world.warm(switch)
+    flip(switch)
+    finish.rollback(switch)
+    switch.tell(Event.STOP, "coverage FAIL")
+    assert events(switch, receiver) == ["rollback"], "rolled back, and then: going back?"
 
 
 def test_a_writer_that_somebody_starts_in_the_hold_is_told_once(world: World, receiver: Receiver) -> None:
@@ -72,7 +110,7 @@ def test_a_writer_that_somebody_starts_in_the_hold_is_told_once(world: World, re
         assert staleness.look(switch, tick).thawed == ["ingest process"]
     assert events(switch, receiver) == ["writer_thawed"]
     told = json.loads(receiver.got[0][2])
-    assert told["title"] == "Switchover docs: a writer is not frozen any more"
+    assert told["title"] == "Switchover docs: a writer runs that should stand still; docs_v2 serves users"
     assert "frozen is False, this run set True" in told["detail"]
     assert switch.row.decision is None, "a rollback would lose what it has written"
     finish.rollback(switch)
@@ -94,6 +132,17 @@ def test_being_stuck_is_told_once(world: World, receiver: Receiver) -> None:
         with pytest.raises(PointerConflict):
             advance(switch)
     assert events(switch, receiver) == ["stuck"]
+    told = json.loads(receiver.got[0][2])
+    assert told["title"].startswith("Switchover docs: STUCK, a person must look: the pointer is on docs_v0")
+    assert told["next"] == diagnose(edge=world.edge, ledger=world.ledger, row=switch.row).next
+    assert told["live"] == "docs_v0"
+    why = switch.row.reason
+    assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
+    assert switch.row.reason == why, "why it is stuck stands"
+    world.sql("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
+    finish.restore(switch)
+    assert switch.row.state is State.ROLLED_BACK
+    assert switch.row.reason == why
 
 
 def test_a_missing_connection_fails_nothing(world: World, receiver: Receiver) -> None:

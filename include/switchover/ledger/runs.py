@@ -222,15 +222,20 @@ class Runs:
             moved = connection.execute(sa.update(table).where(condition).values(values)).rowcount
         row = self.get(id)
         if not moved and row.state is not to:
-            raise StateConflict(f"switchover {id!r}: is {row.state.value}; cannot become {to.value} from there")
+            raise StateConflict(_too_late(row, to))
         return row
 
     def decide(self, id: str, decision: Decision, *, lease: Lease, reason: str, **changes: Any) -> RunRow:
-        """Write the decision down once; the first one stands. ``LeaseLost`` as for ``move``."""
+        """Write the decision down once; the first one stands. ``LeaseLost`` as for ``move``.
+
+        Why a run is stuck stands too: what was decided after it is said behind it.
+        """
         condition = sa.and_(_this(id, lease), table.c.decision.is_(None))
+        stuck = sa.and_(table.c.state == State.STUCK.value, table.c.reason != "")
+        behind = table.c.reason + f"; then: {reason}" if reason else table.c.reason
         values = {
             "decision": decision.value,
-            "reason": reason,
+            "reason": sa.case((stuck, behind), else_=reason),
             "decided_at": NOW,
             "updated_at": NOW,
             **changes,
@@ -248,6 +253,18 @@ class Runs:
                 sa.update(table).where(table.c.id == id).values({**values, **changes, "updated_at": NOW})
             )
         return self.get(id)
+
+
+def _too_late(row: RunRow, to: State) -> str:
+    """What a step is told that comes when the run is somewhere else."""
+    state, why = row.state.value.replace("_", " "), f" ({row.reason})" if row.reason else ""
+    if row.state.ended:
+        at = f" at {row.ended_at:%H:%M:%S} UTC" if row.ended_at else ""
+        return f"switchover {row.id!r}: was {state}{at}{why}; this step came too late and changed nothing"
+    return (
+        f"switchover {row.id!r}: is {state}{why}, so it was not recorded as {to.value.replace('_', ' ')}; this step"
+        " came at the wrong time and changed nothing. Next: `switchover doctor`"
+    )
 
 
 def _this(id: str, lease: Lease) -> sa.ColumnElement[bool]:

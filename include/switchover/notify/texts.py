@@ -13,20 +13,11 @@ import jinja2
 
 from switchover.errors import BadInput
 from switchover.ledger import Ledger
+from switchover.notify.now import Now, line_of, title_of
 from switchover.notify.parts import Event
-from switchover.report import status_line, summarise
+from switchover.report import deciding, summarise
 
 TEMPLATES = Path(__file__).parent / "templates"
-TITLES = {
-    Event.FLIP: "Green is live, the hold begins",
-    Event.STOP: "Green did not hold; rolling back",
-    Event.ROLLBACK: "rolled back",
-    Event.PROMOTION: "promoted",
-    Event.ABORT: "aborted before the flip",
-    Event.STUCK: "STUCK, a person must look",
-    Event.WRITER_THAWED: "a writer is not frozen any more",
-    Event.APPROVAL_WANTED: "approval wanted",
-}
 OWN = {"slack": "slack.txt.j2", "smtp": "mail.html.j2", "webhook": "webhook.json.j2"}
 MAIL_TEXT = "mail.txt.j2"
 SLACK_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -45,19 +36,23 @@ class Message:
         return " ".join(str(self.values["title"]).split())
 
 
-def compose(ledger: Ledger, id: str, event: Event, *, detail: str = "", url: str = "") -> Message:
-    """The message about a run as the ledger holds it now."""
-    row, summary = ledger.runs.get(id), summarise(ledger, id)
-    gate = summary["verdicts"][-1]["gate"] if summary["verdicts"] else None
+def compose(ledger: Ledger, now: Now, event: Event, *, detail: str = "", url: str = "") -> Message | None:
+    """The message about a run as it is now; ``None`` when the event is over, and its title would not be true."""
+    title = title_of(event, now)
+    if title is None:
+        return None
+    summary, asked = summarise(ledger, now.row.id), ledger.approvals.of(now.row.id)
     return Message(
         values={
             "event": event.value,
-            "title": f"Switchover {row.service}: {TITLES[event]}",
-            "line": status_line(row, ledger.now()),
+            "title": f"Switchover {now.row.service}: {title}",
+            "line": line_of(now),
             "detail": detail,
+            "next": now.next,
+            "live": now.target,
             "url": url,
             "run": summary,
-            "verdicts": [verdict for verdict in summary["verdicts"] if verdict["gate"] == gate],
+            "verdicts": deciding(summary["verdicts"], decided=now.row.decision is not None, asked=asked),
         }
     )
 

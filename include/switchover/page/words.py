@@ -23,7 +23,11 @@ STATES = {
     "aborted": "Aborted",
     "stuck": "Stuck",
 }
-GATES = {"acceptance": "at the warm gate", "stop": "newest look of the hold", "hold": "at the end of the hold"}
+GATES = {
+    "acceptance": "acceptance rules, before the flip",
+    "stop": "stop rules, at the newest look of the hold",
+    "hold": "acceptance rules, after the hold",
+}
 MEASURES = {
     "flips": "λ flips",
     "ds_question": "ΔS",

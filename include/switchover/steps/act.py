@@ -206,7 +206,8 @@ def _abort(switch: Switch, action: Action) -> None:
         if switch.pointer.read().target != row.blue:
             return
     switch.move(State.ABORTED, reason=row.reason or action.why)
-    switch.say(f"aborted: {row.reason or action.why}; the pointer was never moved")
+    moved = any(flip["applied_at"] is not None for flip in switch.ledger.journal.flips(switch.id))
+    switch.say(f"aborted: {row.reason or action.why}" + ("" if moved else "; this run moved no pointer"))
 
 
 def _stop(switch: Switch, action: Action) -> None:

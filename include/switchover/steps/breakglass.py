@@ -48,10 +48,7 @@ def run_to_roll_back(*, plan: Plan, ledger: Ledger, run: str | None = None) -> R
 
 def _refusal(row: RunRow, ledger: Ledger) -> StateConflict:
     if row.state is State.PROMOTED or row.decision is Decision.PROMOTE:
-        return StateConflict(
-            f"switchover {row.id!r}: was promoted, a decided run never changes; to go back, start"
-            f" switchover__{row.service} with green = {row.blue!r}"
-        )
+        return StateConflict(finish.promoted(row))
     return StateConflict(
         f"switchover {row.id!r}: {status_line(row, ledger.now())}; nothing is open, nothing was changed."
         f" Writers still frozen? `switchover restore '{row.id}'`"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from switchover.approval import Gate
 from switchover.errors import StateConflict
 from switchover.judge import Outcome
@@ -30,7 +32,7 @@ def promote_or_roll_back(switch: Switch) -> Decision | None:
         decision = switch.decide(Decision.PROMOTE, reason=why).decision
         switch.hand_over()
     else:
-        reason = _why_back(switch, why)
+        reason = "" if row.state is State.STUCK else _why_back(switch, why)  # why it is stuck stands
         decision = switch.decide(Decision.ROLL_BACK, reason=reason).decision
         switch.ledger.runs.stamp(switch.id, "judged_at")
     switch.say(f"gate: {switch.row.decision.value if switch.row.decision else 'undecided'}: {switch.row.reason}")
@@ -87,7 +89,7 @@ def rollback(switch: Switch) -> list[str]:
     with switch.step("rollback", wait=True) as note:
         row = switch.decide(Decision.ROLL_BACK, reason="asked to roll back")
         if row.decision is Decision.PROMOTE or row.state is State.PROMOTED:
-            raise StateConflict(f"switchover {switch.id!r}: was promoted; start a switchover the other way")
+            raise StateConflict(promoted(row))
         settle(switch)
         row = switch.row
         if row.state not in (State.ROLLED_BACK, State.ABORTED):
@@ -98,8 +100,19 @@ def rollback(switch: Switch) -> list[str]:
         return names
 
 
+def promoted(row: RunRow) -> str:
+    """Why a promoted run is not rolled back, and what there is instead, each with what it does not do."""
+    return (
+        f"switchover {row.id!r}: was promoted, and the writers go on with {row.green!r}; nothing was changed. A promotion"
+        f" has no way back of its own yet. What there is: trigger switchover__{row.service} with Green {row.blue!r};"
+        f" it freezes the writers, and goes only if {row.blue!r} is no worse than {row.green!r} by the plan's rules. By"
+        f" hand, without rules and with the writers running: `switchover pointer swap --expect {shlex.quote(row.green)}"
+        f" --to {shlex.quote(row.blue)} --plan FILE`"
+    )
+
+
 def abort(switch: Switch) -> list[str]:
-    """End before the flip: the pointer was never moved; writers resume on Blue."""
+    """End before the flip; writers resume on Blue."""
     with switch.step("abort", wait=True) as note:
         row = switch.decide(Decision.ROLL_BACK, reason="aborted before the flip")
         settle(switch)
@@ -109,7 +122,7 @@ def abort(switch: Switch) -> list[str]:
                 f"switchover {switch.id!r}: is {row.state.value}; only a run before its flip is aborted"
             )
         names = resume_writers(switch, row.blue, index_hash=row.blue_hash)
-        note.text = "; ".join([f"{row.blue!r} was never left; {len(names)} writers resumed", *held_lines(switch)])
+        note.text = "; ".join([f"{row.blue!r} is live; {len(names)} writers resumed", *held_lines(switch)])
         return names
 
 
@@ -143,7 +156,8 @@ def bring_to_an_end(switch: Switch, *, reason: str, who: str) -> list[str]:
     """
     if not switch.row.state.ended:
         if switch.row.decision is None:
-            switch.decide(Decision.ROLL_BACK, reason=reason)
+            fired = _why_back(switch, "") if _stop_fired(switch) else ""
+            switch.decide(Decision.ROLL_BACK, reason="; ".join(filter(None, (fired, reason))))
             switch.ledger.runs.stamp(switch.id, "judged_at")
         action = settle(switch, run_ended=True)
         switch.say(f"{who}: {action.kind.value}: {action.why}")

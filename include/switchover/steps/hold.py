@@ -148,7 +148,7 @@ def _finish(switch: Switch, tick: Tick) -> Tick:
             tick = replace(tick, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
     held = tick.end in HELD
     switch.ledger.journal.step_ended(switch.id, PHASE, ok=held, note=tick.line)
-    if not held:
+    if not held and tick.end is not End.LEASE_LOST:
         switch.tell(Event.STOP, tick.line)
     return tick
 

@@ -35,8 +35,10 @@ class Staleness:
     @property
     def line(self) -> str:
         """For people."""
+        if self.thawed:
+            return f"after a rollback Blue would lack what was written since: {'; '.join(self.doubts)}"
         if self.doubts:
-            return f"Blue may lack writes: {'; '.join(self.doubts)}"
+            return f"whether writes wait is not known: {'; '.join(self.doubts)}"
         if not self.waiting:
             return "writers frozen, no write waits"
         oldest = f", the oldest for {self.oldest_s:.0f} s" if self.oldest_s else ""

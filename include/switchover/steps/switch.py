@@ -159,10 +159,25 @@ class Switch:
         log.info("%s: %s", self.id, text)
         self.ledger.journal.say(self.id, text, actor=self.actor)
 
-    def tell(self, event: Event, detail: str = "") -> None:
-        """Tell the plan's channels, beside what runs here; see ``switchover.notify``."""
-        channels = self.plan.notify
-        tell(edge=self.edge, ledger=self.ledger, id=self.id, channels=channels, event=event, detail=detail)
+    def tell(self, event: Event, detail: str = "", *, leading: bool = True) -> None:
+        """Tell the plan's channels, beside what runs here; see ``switchover.notify``. Never raises.
+
+        ``leading``: only as long as the lease is this holder's. Whoever lost it tells nothing.
+        """
+        try:
+            channels = self.plan.notify
+            tell(
+                edge=self.edge,
+                ledger=self.ledger,
+                id=self.id,
+                channels=channels,
+                event=event,
+                detail=detail,
+                by=self.holder,
+                leading=leading,
+            )
+        except Exception as error:  # noqa: BLE001  (a message must not reach the run)
+            log.warning("%s: nobody was told of %s: %s", self.id, event, type(error).__name__)
 
     @contextlib.contextmanager
     def step(self, name: str, *, wait: bool = False) -> Iterator[Note]:
@@ -259,7 +274,7 @@ class Switch:
         before = self.row.state
         row = self.ledger.runs.move(self.id, to, lease=self.lease, **changes)
         if to in TOLD and before is not to:
-            self.tell(TOLD[to])
+            self.tell(TOLD[to], leading=False)  # it led when it wrote that; an end lets the lease go
         return row
 
     def decide(self, decision: Decision, *, reason: str) -> RunRow:

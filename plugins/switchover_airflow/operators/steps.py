@@ -5,13 +5,14 @@ Nothing is decided here. What a step may do, and in which state, is in ``switcho
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Collection
 from typing import Any
 
 from airflow.configuration import AIRFLOW_HOME
 from airflow.sdk import Context, ObjectStoragePath
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from switchover.bundle import write_evidence
 from switchover.errors import BadInput
@@ -150,11 +151,15 @@ class OutcomeOperator(StepOperator):
     def execute(self, context: Context) -> str:
         """Returns the outcome in words, or fails with it."""
         found = context["ti"].xcom_pull(task_ids=self.preflight_task_id, key="preflight")
-        if found is None:
-            raise AirflowFailException("preflight failed: nothing was opened and nothing was changed; see its log")
-        if found["route"] != Route.GO.value:
+        if found is not None and found["route"] != Route.GO.value:
             return "\n".join(found["lines"])
-        with open_switch(self) as switch:
+        with contextlib.ExitStack() as stack:
+            try:  # what the ledger has counts: preflight may have been cleared, or failed after it had opened the run
+                switch = stack.enter_context(open_switch(self))
+            except AirflowSkipException:
+                raise AirflowFailException(
+                    "preflight failed before it opened a switchover; nothing was changed. See its log"
+                ) from None
             row = switch.row
             line = status_line(row, switch.ledger.now())
             lost, held = unresumed(switch), held_lines(switch)
