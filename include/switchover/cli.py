@@ -62,7 +62,8 @@ Result = tuple[str, Any, int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
-    0 well, 1 refused by a rule, a target or the state of the run, 2 bad input, 3 inconclusive, 4 no answer, 5 moved by somebody else.
+    0 well, 1 refused by a rule, a target or the state of the run, 2 bad input, 3 inconclusive, 4 no answer,
+    5 moved by somebody else.
     """
     parser = build_parser()
     options = parser.parse_args(arguments)

@@ -104,10 +104,11 @@ def status_line(row: RunRow, now: datetime) -> str:
         whole = clock((row.hold_until - row.flipped_at).total_seconds())
         return f"Green {row.green!r} live for {live} of {whole}; undecided"
     since = clock((now - (row.ended_at or row.updated_at)).total_seconds())
+    why = f"; {row.reason}" if row.reason else ""
     words = {
         State.PROMOTED: f"promoted: ended with Green {row.green!r} live",
-        State.ROLLED_BACK: f"rolled back: ended with Blue {row.blue!r} live; {row.reason}",
-        State.ABORTED: f"aborted {_where_aborted(row)}: ended with Blue {row.blue!r} live; {row.reason}",
+        State.ROLLED_BACK: f"rolled back: ended with Blue {row.blue!r} live{why}",
+        State.ABORTED: f"aborted {_where_aborted(row)}: ended with Blue {row.blue!r} live{why}",
         State.STUCK: f"STUCK: {row.reason}",
     }
     return f"{words.get(row.state, row.state.value)} (since {since})"
@@ -125,7 +126,7 @@ def deciding(
     A stop rule that fired decides. Else what was judged at the end of the hold decides from when people are asked
     about it or the run is decided, however many looks of the watch follow. Else it is what was judged last.
 
-    :param verdicts: the newest look of each gate, oldest first; ``decided``: whether the run is; ``asked``: its questions
+    ``verdicts``: the newest look of each gate, oldest first; ``decided``: whether the run is; ``asked``: its questions.
     """
     gates = {verdict["gate"] for verdict in verdicts}
     stopped = any(verdict["gate"] == "stop" and verdict["outcome"] == "FAIL" for verdict in verdicts)

@@ -55,7 +55,7 @@ def test_moves_follow_the_protocol(ledger: Ledger, plan: Plan) -> None:
     lease = lead(ledger)
     assert ledger.runs.move("docs:1", State.FROZEN, lease=lease).state is State.FROZEN
     assert ledger.runs.move("docs:1", State.FROZEN, lease=lease).state is State.FROZEN, "a repeat is a no-op"
-    with pytest.raises(StateConflict, match="is frozen; cannot become flipping"):
+    with pytest.raises(StateConflict, match="is frozen, so it was not recorded as flipping; .*`switchover doctor`"):
         ledger.runs.move("docs:1", State.FLIPPING, lease=lease)
     ended = ledger.runs.move("docs:1", State.ABORTED, lease=lease, reason="test")
     assert ended.ended_at is not None

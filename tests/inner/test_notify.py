@@ -21,8 +21,8 @@ from switchover.errors import ConnectionMissing
 from switchover.ledger import Ledger
 from switchover.notify import Channel, Event, channels
 from switchover.notify.channels import SENDERS
-from switchover.notify.tell import tell
 from switchover.notify.now import READ_S, Now
+from switchover.notify.tell import tell
 from switchover.notify.texts import compose, slack_escape
 from switchover.protocol import Decision, State
 

@@ -102,12 +102,12 @@ def rollback(switch: Switch) -> list[str]:
 
 def promoted(row: RunRow) -> str:
     """Why a promoted run is not rolled back, and what there is instead, each with what it does not do."""
+    swap = f"switchover pointer swap --expect {shlex.quote(row.green)} --to {shlex.quote(row.blue)} --plan FILE"
     return (
-        f"switchover {row.id!r}: was promoted, and the writers go on with {row.green!r}; nothing was changed. A promotion"
-        f" has no way back of its own yet. What there is: trigger switchover__{row.service} with Green {row.blue!r};"
-        f" it freezes the writers, and goes only if {row.blue!r} is no worse than {row.green!r} by the plan's rules. By"
-        f" hand, without rules and with the writers running: `switchover pointer swap --expect {shlex.quote(row.green)}"
-        f" --to {shlex.quote(row.blue)} --plan FILE`"
+        f"switchover {row.id!r}: was promoted, and the writers go on with {row.green!r}; nothing was changed. A"
+        f" promotion has no way back of its own yet. What there is: trigger switchover__{row.service} with Green"
+        f" {row.blue!r}; it freezes the writers, and goes only if {row.blue!r} is no worse than {row.green!r} by the"
+        f" plan's rules. By hand, without rules and with the writers running: `{swap}`"
     )
 
 
