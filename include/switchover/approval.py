@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -37,6 +38,29 @@ class Answer(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Person:
+    """Who answers. ``id`` is that of the login, which stays; ``name`` is what is shown, and may change."""
+
+    id: str
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.name == self.id else f"{self.name} ({self.id})"
+
+
+def person_id(row: Mapping[str, Any]) -> str:
+    """Which login answered a question; empty when nobody did. Rows of before 0.1's end have it in the shown name."""
+    if row.get("answered_by_id"):
+        return str(row["answered_by_id"])
+    shown = str(row["answered_by"] or "")
+    found = OLD_ID.fullmatch(shown)
+    return found[1] if found else shown
+
+
+OLD_ID = re.compile(r".* \(([^()]+)\)")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Standing:
     """Where a gate's question is. ``seat`` is the person that it waits for, counted from 1; ``None`` when decided."""
 
@@ -56,7 +80,7 @@ def standing(rows: Sequence[Mapping[str, Any]], *, gate: Gate, approvers: int) -
             return Standing(approved=False, seat=None, why=f"{gate}: {row['answer']}{by}{WHY.get(row['answer'], '')}")
     if len({row["subject"] for row in rows}) > 1:
         return Standing(approved=False, seat=None, why=f"{gate}: void: the questions are not of one subject")
-    people = sorted({row["answered_by"] for row in rows if row["answered_by"]})
+    people = sorted({person_id(row): str(row["answered_by"]) for row in rows if row["answered_by"]}.values())
     if len(people) >= approvers:
         return Standing(approved=True, seat=None, why=f"{gate}: approved by {', '.join(people)}")
     if not rows:

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from switchover.approval import Answer, Gate, standing
+from switchover.approval import Answer, Gate, Person, person_id, standing
 from switchover.approval_text import body_text
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
-def row(seat: int, answer: Answer | None = None, by: str | None = None, subject: str = "s") -> dict[str, Any]:
+def row(
+    seat: int, answer: Answer | None = None, by: str | None = None, subject: str = "s", **more: str
+) -> dict[str, Any]:
     answered_at = AT if answer else None
-    return {"seat": seat, "answer": answer, "answered_by": by, "answered_at": answered_at, "subject": subject}
+    return {**more, "seat": seat, "answer": answer, "answered_by": by, "answered_at": answered_at, "subject": subject}
 
 
 OK = Answer.APPROVED
@@ -36,6 +38,9 @@ OK = Answer.APPROVED
         ([row(1, OK, "anna"), row(2, OK, "bert")], 2, True, None, "approved by anna, bert"),
         ([row(1, OK, "anna"), row(2, Answer.REJECTED, "bert")], 2, False, None, "rejected by bert"),
         ([row(1, OK, "anna"), row(2, OK, "bert", subject="t")], 2, False, None, "not of one subject"),
+        ([row(1, OK, "anna (7)"), row(2, OK, "Anna B. (7)", answered_by_id="7")], 2, False, 2, "waits for 1 more"),
+        ([row(1, OK, "anna", answered_by_id="7"), row(2, OK, "anna", answered_by_id="8")], 2, True, None, "anna, anna"),
+        ([row(1, OK, "anna (8)", answered_by_id="7"), row(2, OK, "bert", answered_by_id="8")], 2, True, None, "bert"),
         ([row(1, OK, None)], 1, False, 1, "waits for 1 more"),
     ],
 )
@@ -45,6 +50,14 @@ def test_what_answers_come_to(
     found = standing(rows, gate=Gate.BEFORE_FLIP, approvers=approvers)
     assert (found.approved, found.seat) == (approved, seat)
     assert why in found.why
+
+
+@pytest.mark.parametrize(
+    ("shown", "id"), [("anna", "anna"), ("Anna B. (7)", "7"), ("Anna (B) (7)", "7"), ("", ""), (None, "")]
+)
+def test_rows_of_earlier_versions_have_the_login_in_the_name(shown: str | None, id: str) -> None:
+    assert person_id(row(1, OK, shown)) == id
+    assert str(Person(id="7", name="Anna (B)")) == "Anna (B) (7)"
 
 
 def test_the_body_shows_what_is_approved_and_escapes_it() -> None:

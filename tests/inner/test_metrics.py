@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from switchover.approval import Person
 from switchover.ledger import Ledger
 from switchover.metrics import METRICS, Figure, figures
 from switchover.protocol import Decision, State
@@ -52,8 +53,8 @@ def test_a_run_that_was_rolled_back_has_every_metric(ledger: Ledger) -> None:
     assert ledger.approvals.ask(RUN, "before_flip", seat=1, subject="s", until=now)
     assert not ledger.approvals.ask(RUN, "before_flip", seat=1, subject="other", until=now)
     assert told(ledger)["switchover.approval.waiting", "before_flip"] == 1
-    ledger.approvals.answer(RUN, "before_flip", seat=1, answer="approved", by="anna")
-    ledger.approvals.answer(RUN, "before_flip", seat=1, answer="rejected", by="bert")
+    ledger.approvals.answer(RUN, "before_flip", seat=1, answer="approved", by=Person(id="anna", name="anna"))
+    ledger.approvals.answer(RUN, "before_flip", seat=1, answer="rejected", by=Person(id="bert", name="bert"))
     assert [(row["answer"], row["answered_by"]) for row in ledger.approvals.of(RUN)] == [("approved", "anna")]
     ledger.journal.step_started(RUN, "rollback", actor="t")
     ledger.journal.step_ended(RUN, "rollback", ok=True, note="")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from switchover.approval import Gate
+from switchover.approval import Gate, Person
 from switchover.errors import StateConflict
 from switchover.gold import read_items
 from switchover.plan import Plan
@@ -45,7 +45,8 @@ def same(switch: Switch) -> dict[str, str]:
     return {"now_planned": plan_print(switch.plan)}
 
 
-def says(switch: Switch, gate: Gate, by: str | None, approved: bool = True, **more: Any) -> str:
+def says(switch: Switch, gate: Gate, by: str | Person | None, approved: bool = True, **more: Any) -> str:
+    by = Person(id=by, name=by) if isinstance(by, str) else by
     return answer(switch, gate, by=by, approved=approved, **{**same(switch), **more}).why
 
 
@@ -118,6 +119,8 @@ def test_a_second_person_must_be_another_one(world: World) -> None:
     assert says(switch, Gate.BEFORE_FLIP, "anna") == "before_flip: waits for 1 more, so far by anna"
     assert ask(switch, Gate.BEFORE_FLIP, **same(switch)).seat == 2
     assert says(switch, Gate.BEFORE_FLIP, "anna") == "before_flip: waits for 1 more, so far by anna"
+    renamed = Person(id="anna", name="Anna Maria")
+    assert says(switch, Gate.BEFORE_FLIP, renamed) == "before_flip: waits for 1 more, so far by anna"
     assert not flip_or_abort(world.again(switch)) or pytest.fail("one person is not two")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from switchover.approval import Person
 from switchover.ledger.database import Database
 from switchover.ledger.tables import NOW
 from switchover.ledger.tables import approval as table
@@ -29,12 +30,13 @@ class Approvals:
         with self._db.transaction() as connection:
             return connection.execute(insert).scalar_one_or_none() is not None
 
-    def answer(self, run: str, gate: str, *, seat: int, answer: str, by: str | None) -> None:
+    def answer(self, run: str, gate: str, *, seat: int, answer: str, by: Person | None) -> None:
         """Write an answer down; the first one stands."""
         condition = sa.and_(
             table.c.run == run, table.c.gate == gate, table.c.seat == seat, table.c.answered_at.is_(None)
         )
-        values = {"answer": answer, "answered_by": by, "answered_at": NOW}
+        who = {"answered_by": str(by), "answered_by_id": by.id} if by is not None else {}
+        values = {"answer": answer, **who, "answered_at": NOW}
         with self._db.transaction() as connection:
             connection.execute(sa.update(table).where(condition).values(values))
 

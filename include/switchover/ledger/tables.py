@@ -255,7 +255,8 @@ approval = sa.Table(
     _at("asked_at", required=True),
     sa.Column("until", sa.DateTime(timezone=True), nullable=False),
     _at("answered_at"),
-    sa.Column("answered_by", sa.Text),
+    sa.Column("answered_by", sa.Text),  # as it is shown
+    sa.Column("answered_by_id", sa.Text),  # of the login; NULL in rows of earlier versions
     sa.Column("answer", sa.Text),
     sa.PrimaryKeyConstraint("run", "gate", "seat"),
 )

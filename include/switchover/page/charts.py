@@ -95,8 +95,9 @@ def chart(
     title: str, told: str, series: Sequence[Series], *, x: Axis, y: Axis, height: int = 240, width: int = WIDTH
 ) -> Markup:
     """One chart. ``told`` says what there is to see, for those who cannot. Nothing without a finite point."""
-    across = [value for each in series for point in each.points if (value := _finite(point[0])) is not None]
-    values = [value for each in series for point in each.points if (value := _finite(point[1])) is not None]
+    thinned = [[each.points[i] for i in _thinned(each.points)] for each in series]
+    across = [value for points in thinned for point in points if (value := _finite(point[0])) is not None]
+    values = [value for points in thinned for point in points if (value := _finite(point[1])) is not None]
     if not values or not across:
         return Markup("")
     wide, high = Scale.over(across, x.low, x.high), Scale.over(values, y.low, y.high)
@@ -105,13 +106,11 @@ def chart(
     drawn.config.x_title, drawn.config.y_title = shown(x.title), shown(y.title)
     drawn.config.xrange = drawn.config.range = (0, 1)
     drawn.x_labels, drawn.y_labels = _labels(x, wide), _labels(y, high)
-    for each in series:
-        points = [(wide.place(across), high.place(value)) for across, value in each.points]
-        kept = _thinned(points)
-        labels = [each.labels[i] if each.labels else "" for i in kept]
+    for each, points in zip(series, thinned, strict=True):
+        labels = [each.labels[i] for i in _thinned(each.points)] if each.labels else [""] * len(points)
         drawn.add(
             each.kind,
-            [_dot(points[i], label) for i, label in zip(kept, labels, strict=True)],
+            [_dot((wide.place(x), high.place(y)), label) for (x, y), label in zip(points, labels, strict=True)],
             stroke=each.line or each.area,
             show_dots=each.dots,
             fill=each.area,
@@ -138,17 +137,17 @@ def stacked(title: str, told: str, rows: Sequence[str], parts: Sequence[tuple[st
 
 def sparkline(values: Sequence[float | None], kind: str = "") -> Markup:
     """A trend without axes, as high as a line of text."""
-    known = [value for each in values if (value := _finite(each)) is not None]
+    shown_values = [values[i] for i in _thinned([(0.0, value) for value in values])]
+    known = [value for each in shown_values if (value := _finite(each)) is not None]
     if len(known) < 2:
         return Markup("")
     scale = Scale.over(known)
-    points: list[Point] = [(0.0, scale.place(value)) for value in values]
     drawn = _plot(pygal.Line, "", "", [f"trend {kind}".strip()], height=24, width=96)
     drawn.config.range = (0, 1)
     drawn.config.show_x_labels = drawn.config.show_y_labels = drawn.config.show_y_guides = False
     drawn.config.show_dots = False
     drawn.config.spacing, drawn.config.margin = 0, 2
-    drawn.add("trend", [points[i][1] for i in _thinned(points)])
+    drawn.add("trend", [scale.place(value) for value in shown_values])
     return _svg(drawn)
 
 
@@ -176,9 +175,10 @@ def _thinned(points: Sequence[Point]) -> list[int]:
     length = -(-len(points) // (MOST // 4))
     for start in range(0, len(points), length):
         stretch = range(start, min(start + length, len(points)))
-        there = [(value, i) for i in stretch if (value := points[i][1]) is not None]
+        there = [(value, i) for i in stretch if (value := points[i][1]) is not None and math.isfinite(value)]
         kept |= {min(there)[1], max(there)[1]} if there else set()
-        kept |= {next(i for i in stretch if points[i][1] is None)} if len(there) < len(stretch) else set()
+        known = {i for _, i in there}
+        kept |= {next(i for i in stretch if i not in known)} if len(there) < len(stretch) else set()
     return sorted(kept)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from switchover.approval import Answer, Gate, Standing, standing
+from switchover.approval import Answer, Gate, Person, Standing, person_id, standing
 from switchover.approval_text import body_text, subject_text
 from switchover.errors import GoldError, LeaseLost, StateConflict
 from switchover.gold import read_items
@@ -166,7 +166,7 @@ def _look_before_flip(switch: Switch, number: int, beat: Heartbeat) -> Tick:
 
 
 def answer(
-    switch: Switch, gate: Gate, *, approved: bool, by: str | None, now_planned: str, at: datetime | None = None
+    switch: Switch, gate: Gate, *, approved: bool, by: Person | None, now_planned: str, at: datetime | None = None
 ) -> Standing:
     """Write a person's answer down; returns where the gate stands now.
 
@@ -178,7 +178,7 @@ def answer(
     if not open_seats:
         return standing(asked, gate=gate, approvers=switch.plan.approvers)
     question = open_seats[0]
-    if approved and by in [row["answered_by"] for row in asked]:
+    if approved and by is not None and by.id in [person_id(row) for row in asked]:
         switch.say(f"{gate}: {by} has approved already; a second person must")
         return standing(asked, gate=gate, approvers=switch.plan.approvers)
     at = at or switch.ledger.now()
@@ -189,7 +189,7 @@ def answer(
 
 
 def _answer(
-    switch: Switch, question: Mapping[str, Any], *, approved: bool, by: str | None, now_planned: str, at: datetime
+    switch: Switch, question: Mapping[str, Any], *, approved: bool, by: Person | None, now_planned: str, at: datetime
 ) -> Answer:
     if by is None or at > question["until"]:
         return Answer.NONE

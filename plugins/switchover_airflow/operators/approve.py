@@ -11,7 +11,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from switchover.approval import Gate, Standing
+from switchover.approval import Gate, Person, Standing
 from switchover.steps import approve
 from switchover.steps.hold import End
 from switchover.steps.switch import Switch
@@ -76,7 +76,7 @@ class ApproveOperator(HITLOperator):
             told = "" if event["end"] == End.UNANSWERED.value else why
             return approve.closed(switch, gate, why=why), told
         user = event["responded_by_user"]
-        by = str(user["name"] if user["name"] == user["id"] else f"{user['name']} ({user['id']})") if user else None
+        by = Person(id=str(user["id"]), name=str(user["name"] or user["id"])) if user else None
         approved = list(event["chosen_options"]) == [APPROVE]
         at = event.get("responded_at")
         return approve.answer(switch, gate, approved=approved, by=by, now_planned=self.plan_print, at=at), ""
