@@ -64,7 +64,7 @@ CHECKLIST = {
 
 ROLLBACK = (
     "Brings the service back to Blue now, whatever drives its switchover: takes the lease, moves the pointer, proves"
-    " every reader, resumes the writers. Refuses when nothing is open or when it was promoted, and says what to do."
+    " every reader, resumes the writers. Refuses when nothing is open or when it was promoted, and says what there is."
 )
 REHEARSE = (
     "Moves a shadow pointer to the other arm and back and keeps how long the way back took. No reader follows it."

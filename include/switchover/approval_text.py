@@ -9,6 +9,7 @@ from typing import Any
 from switchover.approval import Gate
 from switchover.ledger import RunRow
 from switchover.report import Summary, escaped, markdown_table
+from switchover.text import shown
 
 ASKED = {
     Gate.BEFORE_FLIP: ("Flip {service} to {green}?", "the run is aborted; the pointer was never moved"),
@@ -21,7 +22,7 @@ WIDEST = 48
 
 def subject_text(row: RunRow, gate: Gate) -> str:
     """The question in one line."""
-    return ASKED[gate][0].format(service=row.service, green=row.green)
+    return shown(ASKED[gate][0].format(service=row.service, green=row.green))
 
 
 def otherwise(gate: Gate) -> str:
@@ -48,7 +49,7 @@ def body_text(
     rows = [[v["rule"], v["outcome"], v["detail"]] for v in verdicts]
     people = "Two different persons must approve. " if approvers == 2 else ""
     link = f"\n\n[Everything about this run]({url.replace(')', '%29')})" if url else ""
-    return (
+    return shown(
         "\n\n".join(
             [
                 f"Blue {escaped(summary['blue'])} → Green {escaped(summary['green'])},"

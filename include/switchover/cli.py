@@ -43,6 +43,7 @@ from switchover.report import markdown, rule_table
 from switchover.review import review
 from switchover.steps.finish import restore
 from switchover.steps.switch import Switch
+from switchover.text import shown
 
 EXIT_OK, EXIT_UNMEASURED = 0, 4
 EXIT_CODES: dict[type[SwitchoverError], int] = {
@@ -71,11 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         text, data, code = options.call(options, edge)
     except SwitchoverError as error:
-        print(f"switchover: {error}", file=sys.stderr)
+        print(shown(f"switchover: {error}"), file=sys.stderr)
         return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), EXIT_UNMEASURED)
     finally:
         edge.close()
-    print(json.dumps(data, indent=2, default=str) if options.json else text)
+    print(json.dumps(data, indent=2, default=str) if options.json else shown(text))
     return int(code)
 
 

@@ -12,18 +12,24 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.inner.judge_cases import on_green
 from tests.inner.recorded import TICKS, record
 
 from switchover.bundle import bundle
 from switchover.ledger import Ledger
 from switchover.ledger.tables import metadata, run
+from switchover.notify import Event
+from switchover.notify.now import Now
+from switchover.notify.texts import compose, mail_text, render
 from switchover.page import render_run
 from switchover.page.actions import actions
 from switchover.page.rows import Piece, pieces
 from switchover.protocol import State
 from switchover.report import markdown
 from switchover.review import Reviews, review
+from switchover.text import shown
 
 MARKUP = "<b>bold</b>"
 VOID = {"meta", "link", "br", "input", "img", "rect", "circle", "path"}
@@ -179,6 +185,35 @@ def test_markup_in_any_record_stays_text(ledger: Ledger) -> None:
 
 
 KEYS = {("switchover_evidence", "phase"), ("switchover_evidence", "arm"), ("switchover_evidence", "question")}
+
+
+def test_no_character_in_any_record_ends_the_page_or_acts_on_a_screen(ledger: Ledger) -> None:
+    evil = "\x01\x1b[31m\u202e\u2066\x7f\x9b"
+    record(ledger, spoil=lambda row: worse({**row, "question": row["question"]}))
+    with ledger.database.transaction() as connection:
+        for table, column in (("evidence", "question"), ("question", "id"), ("event", "text"), ("step", "note")):
+            connection.exec_driver_sql(f"UPDATE switchover_{table} SET {column} = {column} || %s", (evil,))
+        connection.exec_driver_sql("UPDATE switchover_run SET reason = %s", (evil,))
+    found = review(ledger, "docs:1")
+    assert found.compared is not None
+    assert any(evil in name for name in found.compared.names), "it is there"
+    now = Now(row=found.row, at=found.now, target="docs_v2")
+    message = compose(ledger, now, Event.FLIP, detail=evil)
+    assert message is not None
+    files = dict(bundle(found))
+    told = [render_run(found, base="/switchover"), *(render(message, kind=kind) for kind in ("slack", "smtp"))]
+    for text in (*told, mail_text(message), *files.values()):
+        assert not set(evil) & set(text) - set("[31m")
+        text.encode()
+    assert files["report.html"].count("<svg") == told[0].count("<svg") > 5, "charts too"
+
+
+@given(st.text())
+def test_what_is_shown_keeps_every_other_character(text: str) -> None:
+    seen = shown(text)
+    assert len(seen) == len(text)
+    seen.encode()
+    assert all(a == b for a, b in zip(text, seen, strict=True) if a.isprintable() or a in "\t\n")
 
 
 def test_a_comparison_is_made_once_for_each_look(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

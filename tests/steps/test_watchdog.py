@@ -74,6 +74,16 @@ def test_a_hold_that_nobody_drives_is_rolled_back_and_said_and_timed(world: Worl
     assert watchdog.once().undriven == [], "there is nothing left to do"
 
 
+def test_a_rule_that_fired_before_nobody_drove_it_is_in_the_reason(world: World, watchdog: Watchdog) -> None:
+    switch = held(world)
+    fired = [{"rule": "coverage", "outcome": "FAIL", "detail": "0.41 < 0.60"}]
+    world.ledger.journal.judged(switch.id, gate="stop", tick=0, verdicts=fired)
+    abandon(world)
+    watchdog.once()
+    reason = f"stop rule: coverage FAIL: 0.41 < 0.60; {watchdog.name}: nobody renewed the lease since "
+    assert switch.row.reason.startswith(reason)
+
+
 def test_a_hold_that_is_driven_is_left_alone(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
     look = watchdog.once()

@@ -226,16 +226,14 @@ class Runs:
         return row
 
     def decide(self, id: str, decision: Decision, *, lease: Lease, reason: str, **changes: Any) -> RunRow:
-        """Write the decision down once; the first one stands. ``LeaseLost`` as for ``move``.
+        """Write the decision down once; the first one stands, and so does why a stuck run is stuck.
 
-        Why a run is stuck stands too: what was decided after it is said behind it.
+        ``LeaseLost`` as for ``move``.
         """
         condition = sa.and_(_this(id, lease), table.c.decision.is_(None))
-        stuck = sa.and_(table.c.state == State.STUCK.value, table.c.reason != "")
-        behind = table.c.reason + f"; then: {reason}" if reason else table.c.reason
         values = {
             "decision": decision.value,
-            "reason": sa.case((stuck, behind), else_=reason),
+            "reason": sa.case((table.c.state == State.STUCK.value, table.c.reason), else_=reason),
             "decided_at": NOW,
             "updated_at": NOW,
             **changes,

@@ -16,6 +16,7 @@ from switchover.ledger import Ledger
 from switchover.notify.now import Now, line_of, title_of
 from switchover.notify.parts import Event
 from switchover.report import deciding, summarise
+from switchover.text import shown
 
 TEMPLATES = Path(__file__).parent / "templates"
 OWN = {"slack": "slack.txt.j2", "smtp": "mail.html.j2", "webhook": "webhook.json.j2"}
@@ -33,7 +34,7 @@ class Message:
     @property
     def subject(self) -> str:
         """One line, fit for the head of a mail."""
-        return " ".join(str(self.values["title"]).split())
+        return shown(" ".join(str(self.values["title"]).split()))
 
 
 def compose(ledger: Ledger, now: Now, event: Event, *, detail: str = "", url: str = "") -> Message | None:
@@ -63,7 +64,7 @@ def render(message: Message, *, kind: str, template: str | None = None) -> str:
     ``BadInput`` when the template cannot be used, or a webhook's is not JSON.
     """
     path = Path(template) if template else TEMPLATES / OWN[kind]
-    text = _render(message, path, kind)
+    text = shown(_render(message, path, kind))
     if kind == "webhook":
         try:
             json.loads(text)
@@ -76,7 +77,7 @@ def render(message: Message, *, kind: str, template: str | None = None) -> str:
 
 def mail_text(message: Message) -> str:
     """The plain part of a mail."""
-    return _render(message, TEMPLATES / MAIL_TEXT, "text")
+    return shown(_render(message, TEMPLATES / MAIL_TEXT, "text"))
 
 
 def slack_escape(value: object) -> str:

@@ -40,7 +40,7 @@ def list_row(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         **row,
         "live": live,
         "age_s": (now - row["opened_at"]).total_seconds(),
-        "ttr_s": (back - judged).total_seconds() if back and judged else None,
+        "ttr_s": max(0.0, (back - judged).total_seconds()) if back and judged else None,
     }
 
 

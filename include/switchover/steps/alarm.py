@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from switchover.ledger import Ledger
+from switchover.protocol import Decision
 from switchover.report import status_line
 
 log = logging.getLogger("switchover")
@@ -18,7 +19,7 @@ def over_budget(*, ledger: Ledger, service: str, what: str, budget_s: float, id:
     row = ledger.runs.find(id) if id is not None else next(iter(ledger.runs.latest(service=service, limit=1)), None)
     where = status_line(row, ledger.now()) if row is not None else "no switchover is in the ledger"
     line = f"ALARM: the {what} of {service!r} is over its budget of {budget_s:g} s: {where}"
-    if row is not None and not row.state.ended:
+    if row is not None and not row.state.ended and row.decision is not Decision.PROMOTE:
         line += f"; to go back to Blue now: trigger rollback__{service} or run `switchover rollback`"
     log.error(line)
     if row is not None:

@@ -32,7 +32,7 @@ def promote_or_roll_back(switch: Switch) -> Decision | None:
         decision = switch.decide(Decision.PROMOTE, reason=why).decision
         switch.hand_over()
     else:
-        reason = "" if row.state is State.STUCK else _why_back(switch, why)  # why it is stuck stands
+        reason = _why_back(switch, why)
         decision = switch.decide(Decision.ROLL_BACK, reason=reason).decision
         switch.ledger.runs.stamp(switch.id, "judged_at")
     switch.say(f"gate: {switch.row.decision.value if switch.row.decision else 'undecided'}: {switch.row.reason}")
