@@ -240,7 +240,7 @@ def _iso(at: datetime | None) -> str | None:
 
 def clock(seconds: float) -> str:
     """A length of time for people: ``6 min 20 s``, ``3 h 5 min``, ``12 days``."""
-    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    minutes, rest = divmod(int(min(1e12, max(0.0, seconds))), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes and rest else f"{minutes} min" if minutes else f"{rest} s"
     hours, minutes = divmod(minutes, 60)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from switchover.page.charts import MOST, Axis, Scale, Series, chart, sparkline, stacked
 from switchover.page.plots import MOST_ROWS, plots_of
+from switchover.page.words import FILTERS
 from switchover.review import Traffic
 from switchover.rules import Rules
 
@@ -185,3 +186,10 @@ def test_a_plot_that_breaks_takes_no_other_with_it() -> None:
     plots, left_out = plots_of(review)
     assert [line.split(":")[0] for line in left_out] == ["plot of latency"]
     assert {"drift", "coverage", "states", "paired"} <= {plot.name for plot in plots}
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+@given(value=FLOATS | st.integers() | st.none() | st.text(max_size=5) | st.lists(FLOATS, max_size=3))
+def test_any_value_has_words(name: str, value: Any) -> None:
+    if isinstance(value, (int, float)) or name != "clock":
+        assert isinstance(FILTERS[name](value), str)
