@@ -174,7 +174,7 @@ def _failures(case: Case, bound: float, probes: tuple[int, int], live: int, left
         n=n,
         interval=(binomial_lower(bad, n, alpha), upper),
         beyond=any(few > of * bound and binomial_lower(few, of, alpha) > bound for few, of in streams),
-        blocked=case.traffic.blocked if case.traffic else "",
+        blocked=case.traffic.blocked(case.rules.statistics.window) if case.traffic else "",
         open_needs=needs,
         strict_needs=needs,
         note=f"{bad} of {n}" + (f", {live} of {n_live} live" if n_live else ""),
@@ -200,7 +200,7 @@ def _tool_loops(case: Case) -> Finding:
         value=probes + live,
         strict=probes + live + case.readings.lacking[GREEN],
         n=case.readings.observed[GREEN] + (case.traffic.requests if case.traffic else 0),
-        blocked=case.traffic.blocked if case.traffic else "",
+        blocked=case.traffic.blocked(case.rules.statistics.window) if case.traffic else "",
         note=f"{probes} in probes, {live} in live traffic" if probes + live else "",
     )
 

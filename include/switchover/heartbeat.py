@@ -36,6 +36,7 @@ class Heartbeat:
         self._again = again
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._progress = time.monotonic()
         self.lost = ""
 
     def __enter__(self) -> Heartbeat:
@@ -50,6 +51,15 @@ class Heartbeat:
     def start(self) -> None:
         """Beat from now on; the first beat is a third of a life away."""
         self._thread.start()
+
+    def stamp(self) -> None:
+        """The work that the lease is for has come on."""
+        self._progress = time.monotonic()
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the work came on."""
+        return time.monotonic() - self._progress
 
     def stop(self) -> None:
         """No beat begins after this; one that is under way is waited for."""

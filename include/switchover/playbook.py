@@ -48,6 +48,11 @@ PLAYBOOK: dict[str, tuple[str, ...]] = {
         "Green's log at the time of `first_bad_at`.",
         "Capacity: warm traffic is less than live traffic.",
     ),
+    "live_traffic": (
+        "Do users reach the service at all? Look at the gateway and at the service's own log for the last minutes.",
+        "Do rows still come in for another arm? Then a part of the readers did not follow the pointer.",
+        "Traffic that fails before it is logged: is there a row for each request, also for those without an arm?",
+    ),
     "tool_loops": (
         "The question and the calls in the evidence row.",
         "Did the prompt or the tool's answer change (PROMPT_VER)?",

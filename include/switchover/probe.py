@@ -56,11 +56,13 @@ async def ask_round(
     gold: GoldSet,
     spec: Probes,
     began: datetime | None = None,
+    seconds: float | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Asked]:
     """Ask ``arms`` (role -> client) every question, paraphrase and seed of a round.
 
-    ``began``: the ledger's time now, from which probes are dated; a worker's own clock may be wrong.
+    ``began``: the ledger's time now, from which probes are dated; a worker's own clock may be wrong. ``seconds``: the
+    round ends then with what was answered or has failed; what is missing is missing from the evidence.
     """
     began, zero = began or datetime.now(timezone.utc), time.monotonic()
     order = random.Random(f"{round.phase}:{round.tick}")  # noqa: S311 - an order, not a secret
@@ -78,7 +80,16 @@ async def ask_round(
                 asked.append(Asked(arm=role, question=question, paraphrase=paraphrase, seed=seed, reply=reply, at=at))
             on_progress(len(asked), len(todo) * len(arms))
 
-    await asyncio.gather(*(one(*probe, roles=order.sample(sorted(arms), len(arms))) for probe in todo))
+    tasks = [asyncio.create_task(one(*probe, roles=order.sample(sorted(arms), len(arms)))) for probe in todo]
+    try:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return asked
 
 

@@ -229,13 +229,14 @@ def _http_5xx(watch: Watch) -> Sign:
     value = recent_bad / recent_n if recent_n else math.nan
     steady = watch.log_wealth(growth_of_counts(bad, n, watch.rules.http_5xx.accept))
     lacking = watch.recent.lacking[GREEN]
-    strict = math.inf if watch.traffic.unseen else (recent_bad + lacking) / max(recent_n + lacking, 1)
+    unseen = watch.traffic.unseen or watch.traffic.absent(window)
+    strict = math.inf if unseen else (recent_bad + lacking) / max(recent_n + lacking, 1)
     return Sign(
         value=value,
         strict=strict,
         evidence=errors_evidence(steady, recent_bad, recent_n, looks, watch.rules),
         n=int(recent_n),
-        unseen=watch.traffic.unseen,
+        unseen=unseen,
     )
 
 

@@ -16,6 +16,7 @@ class SignalSample:
     """Live traffic on Green in [since, until): probes are not in it, they are judged from their rows.
 
     Samples of one hold either follow each other, or all begin at the flip and grow; see ``increments``.
+    ``elsewhere``: live requests in the same time that another arm answered.
     """
 
     requests: int
@@ -25,12 +26,13 @@ class SignalSample:
     p95_ms: Mapping[str, float]
     since: datetime
     until: datetime
+    elsewhere: int = 0
 
     @property
     def problem(self) -> str | None:
         """What cannot be true about these figures, or ``None``."""
         counts = {"errors_5xx": self.errors_5xx, "failures": self.failures, "tool_loops": self.tool_loops}
-        for name, count in {"requests": self.requests, **counts}.items():
+        for name, count in {"requests": self.requests, "elsewhere": self.elsewhere, **counts}.items():
             if count < 0:
                 return f"{name} is {count}"
         for name, count in counts.items():
@@ -52,6 +54,10 @@ class SignalSample:
 
 
 Signals = SignalSample | Sequence[SignalSample | None] | None
+COUNTS = ("requests", "errors_5xx", "failures", "tool_loops", "elsewhere")
+MOST_ELSEWHERE = 0.05  # of the live requests of a window: what another arm may still have answered
+SILENT_WINDOWS = 3  # without a live request: then the traffic has stopped
+BY_CHANCE = 12.0  # requests that the time of a silence would have had: e^-12, and a hold has some hundred looks
 GAP_S = 1.0  # two samples may miss each other by this much before the time between them counts as unseen
 
 
@@ -100,14 +106,48 @@ class Traffic:
         """Live requests with a tool loop."""
         return sum(part.tool_loops for part in self.parts)
 
-    @property
-    def blocked(self) -> str:
-        """Why live traffic cannot be accepted; empty when it can be judged."""
+    def blocked(self, window: int) -> str:
+        """Why live traffic cannot be accepted; empty when it can be judged. ``window``: looks."""
         if self.dead:
             return self.dead
         if self.unseen:
             return f"needs signals without gaps: {self.unseen}"
-        return "" if self.requests else "needs live requests on Green; none so far"
+        if not self.requests:
+            return "needs live requests on Green; none so far" + self._astray(window)
+        return self.absent(window)
+
+    def absent(self, window: int) -> str:
+        """Why the newest ``window`` looks do not speak for Green's users; empty when they do.
+
+        They had no live request where there were some before, or another arm answered more of them than may be.
+        """
+        looks = self._silence
+        if self.requests and looks >= window:
+            seconds = (self.parts[-1].until - self.parts[-1 - looks].until).total_seconds()
+            before = f"{self.requests:,} before{self._astray(window)}"
+            return f"needs live requests on Green: none in the last {seconds:.0f} s, {before}"
+        recent = self.parts[-window:]
+        elsewhere, mine = sum(part.elsewhere for part in recent), sum(part.requests for part in recent)
+        if elsewhere > MOST_ELSEWHERE * (elsewhere + mine):
+            share = f"{elsewhere:,} of the last {elsewhere + mine:,}"
+            return f"needs the live requests on Green: another arm answered {share} (allowed: {MOST_ELSEWHERE:.0%})"
+        return ""
+
+    def stopped(self, window: int) -> bool:
+        """Whether the live traffic has stopped: a silence of three windows that is not chance."""
+        looks = self._silence
+        if looks < SILENT_WINDOWS * window or not self.requests:
+            return False
+        return self.requests / (len(self.parts) - looks) * looks >= BY_CHANCE
+
+    @property
+    def _silence(self) -> int:
+        """How many looks at the end had no live request; all of them when none had."""
+        return len(list(itertools.takewhile(lambda part: not part.requests, reversed(self.parts))))
+
+    def _astray(self, window: int) -> str:
+        elsewhere = sum(part.elsewhere for part in self.parts[-window:])
+        return f"; another arm answered {elsewhere:,}" if elsewhere else ""
 
 
 def increments(samples: Sequence[SignalSample | None]) -> list[SignalSample]:
@@ -121,10 +161,7 @@ def increments(samples: Sequence[SignalSample | None]) -> list[SignalSample]:
         if sample is None:
             continue
         if last is not None and sample.since == last.since and sample.until >= last.until:
-            grown: dict[str, Any] = {
-                name: max(0, getattr(sample, name) - getattr(last, name))
-                for name in ("requests", "errors_5xx", "failures", "tool_loops")
-            }
+            grown: dict[str, Any] = {name: max(0, getattr(sample, name) - getattr(last, name)) for name in COUNTS}
             out.append(replace(sample, since=last.until, **grown))
         else:
             out.append(sample)

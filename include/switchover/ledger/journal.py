@@ -109,6 +109,12 @@ class Journal:
         rows = self._rows(_of(tables.signal, run).order_by(tables.signal.c.tick))
         return [SignalSample.from_json(row["sample"]) if row["sample"] is not None else None for row in rows]
 
+    def last_sample(self, run: str) -> int:
+        """The newest tick whose signals were asked; -1 when there is none."""
+        query = sa.select(sa.func.coalesce(sa.func.max(tables.signal.c.tick), -1)).where(tables.signal.c.run == run)
+        with self._db.transaction() as connection:
+            return int(self._db.scalar(connection, query))
+
     def gauged(self, run: str, tick: int, body: Mapping[str, Any]) -> None:
         """What Blue would have lacked at one tick."""
         self._upsert(tables.staleness, [{"run": run, "tick": tick, "body": dict(body)}])

@@ -13,4 +13,4 @@ __all__ = ["Signals", "build_signals"]
 def build_signals(plan: Plan, edge: Edge) -> Signals:
     """The metrics store that the plan names."""
     spec = plan.signals
-    return SqlSignals(engine=edge.sql(spec.connection), table=spec.table, stale_s=spec.stale_s)
+    return SqlSignals(engine=edge.sql(spec.connection), table=spec.table, stale_s=spec.stale_s, arms=list(plan.arms))

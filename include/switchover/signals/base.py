@@ -12,11 +12,14 @@ class Signals(Protocol):
     """Figures of live traffic from a metrics store."""
 
     def query(self, *, arm: str, since: datetime, until: datetime) -> SignalSample | None:
-        """What arm ``arm`` served in [since, until). ``None`` when the store holds no fresh data at all."""
+        """What arm ``arm`` served in [since, until), as the live one: what failed without an arm counts against it.
+
+        ``None`` when the store holds no fresh data at all. Probes of the switchover are not traffic.
+        """
         ...
 
-    def is_online(self) -> str | None:
-        """``None`` when the store answers with fresh data; otherwise what is wrong, in one line."""
+    def is_online(self, *, arm: str | None = None) -> str | None:
+        """``None`` when there is fresh live traffic (of ``arm``, if given); otherwise what is wrong, in one line."""
         ...
 
     def first_error(self, *, arm: str, since: datetime) -> datetime | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from switchover.cache.canary import ask_canaries, judge_canaries
+from switchover.cache.canary import RULE, ask_canaries, judge_canaries
 from switchover.errors import BadInput
 from switchover.ledger import RunRow
 from switchover.probe import PARAPHRASES
 from switchover.steps.switch import Switch
-from switchover.verdict import Verdict
+from switchover.verdict import Outcome, Verdict
 
 
 async def prime_green(switch: Switch) -> str:
@@ -45,10 +45,14 @@ def _questions(switch: Switch) -> list[str]:
     return [question for question in dict.fromkeys(found) if question]
 
 
-async def canary_verdicts(switch: Switch, row: RunRow) -> list[Verdict]:
-    """The verdict ``cache_poison``; none when the plan has no ``cache``."""
+async def canary_verdicts(switch: Switch, row: RunRow, *, seconds: float | None = None) -> list[Verdict]:
+    """The verdict ``cache_poison``; none when the plan has no ``cache``. An ERROR when it takes longer."""
     if switch.plan.cache is None:
         return []
     async with switch.asking(row) as arms:
-        canaries = await ask_canaries(arms, k=switch.plan.probes.k)
+        try:
+            canaries = await asyncio.wait_for(ask_canaries(arms, k=switch.plan.probes.k), seconds)
+        except asyncio.TimeoutError:
+            late = f"the canaries were not answered within {seconds:g} s"
+            return [Verdict(rule=RULE, outcome=Outcome.ERROR, value=None, bound=0.0, n_of="canaries", needs=late)]
     return [judge_canaries(canaries, hashes={"blue": row.blue_hash, "green": row.approved_hash})]

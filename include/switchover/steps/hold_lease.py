@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator
 
@@ -16,13 +17,16 @@ from switchover.steps.switch import Switch
 
 
 @contextlib.asynccontextmanager
-async def beating(switch: Switch, *, until: float) -> AsyncIterator[Heartbeat]:
-    """Renew the lease for the block, unless the event loop stands still or ``until`` has passed."""
+async def beating(switch: Switch, *, until: float, idle_s: float = math.inf) -> AsyncIterator[Heartbeat]:
+    """Renew the lease for the block, unless the event loop stands still or ``until`` has passed.
+
+    ``idle_s``: nor longer than so after the beat's last ``stamp``: looks that do not end keep no lease.
+    """
     turning = Turning(patience_s=switch.plan.handover_s)
     beat = Heartbeat(
         switch.renew_lease,
         lease_s=switch.plan.lease_s,
-        going_on=lambda: turning.lately() and time.monotonic() < until,
+        going_on=lambda: turning.lately() and time.monotonic() < until and beat.idle_s <= idle_s,
         again=lambda: _take_again(switch),
     )
     turns = asyncio.create_task(_stamp(turning))

@@ -129,6 +129,8 @@ class Switch:
     def record(self, round: Round, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         """Measure a round and write it down: its evidence rows, which it returns, and each retrieved text once."""
         plan = self.plan
+        if not asked:
+            return []
         rows = evidence_rows(
             asked,
             round,

@@ -237,7 +237,7 @@ def _gold_valid(switch: Switch) -> Check:
 
 
 def _signals_answer(switch: Switch) -> Check:
-    wrong = switch.signals.is_online()
+    wrong = switch.signals.is_online(arm=switch.row.blue)
     return Check(name="signals answer", ok=wrong is None, found=wrong or "fresh data", expected="fresh data")
 
 

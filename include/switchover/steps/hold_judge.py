@@ -1,0 +1,190 @@
+"""What one look of the hold judges, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from switchover.approval import Gate
+from switchover.errors import SwitchoverError
+from switchover.evidence import Evidence, SignalSample
+from switchover.judge import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
+from switchover.ledger import RunRow
+from switchover.live import judge_live
+from switchover.probe import Asked, Round
+from switchover.steps import staleness
+from switchover.steps.rehearse import rehearsed_seconds
+from switchover.steps.switch import Switch
+
+PHASE = "hold"
+
+
+class End(str, Enum):
+    """How a hold ended. Only ``ACCEPTED`` lets Green stay."""
+
+    ACCEPTED = "accepted"
+    STOPPED = "stopped"
+    UNACCEPTED = "unaccepted"
+    OPEN = "open"  # not accepted, and the plan has a person decide
+    UNANSWERED = "unanswered"  # a person was asked, and the time for an answer is over
+    MOVED = "moved"
+    LEASE_LOST = "lease_lost"
+    OVERTAKEN = "overtaken"
+    BLIND = "blind"  # looks could not be made, for a reason that nobody thought of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """One look. ``end`` is set on the last one; ``looked`` is false when it must be repeated."""
+
+    number: int
+    outcome: Outcome
+    line: str
+    end: End | None = None
+    looked: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What a look starts from."""
+
+    row: RunRow
+    began: datetime
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a round of probes and its canaries brought."""
+
+    round: Round
+    asked: Sequence[Asked]
+    canaries: Sequence[Verdict]
+
+
+def judge(switch: Switch, before: Before, answers: Answers | None, *, late: bool) -> Tick:
+    """Judge the stop side, and at the end of the hold the acceptance side.
+
+    Without ``answers`` on live traffic and the rounds so far; ``late``: a round is still under way, which the end of
+    the hold waits for.
+    """
+    number, canaries = before.number, answers.canaries if answers else ()
+    if answers is not None:
+        switch.record(replace(answers.round, tick=number), answers.asked)
+    samples = _sample(switch, before.row, number)
+    slow = "" if answers else "; its probes are not answered yet"
+    stale = f"; {staleness.look(switch, number).line}" if answers else ""
+    evidence = switch.evidence(PHASE)
+    stop = _judge_stop(switch, number, evidence, samples, canaries)
+    outcome, line = worst(stop), f"{_line(number, stop, samples)}{slow}{stale}"
+    if outcome is Outcome.FAIL:
+        _mark_bad(switch, before)
+        return Tick(number=number, outcome=outcome, line=line, end=End.STOPPED)
+    if seconds_left(switch) > 0 or late:
+        return Tick(number=number, outcome=outcome, line=line)
+    return _judge_end(switch, before.row, number, evidence, samples, canaries)
+
+
+def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | None]:
+    """Live traffic on Green from the flip to each look so far; ``None`` where the store was dead."""
+    since = row.flipped_at or row.opened_at
+    try:
+        sample = switch.signals.query(arm=row.green, since=since, until=switch.ledger.now())
+    except SwitchoverError as error:
+        switch.say(f"signals: {error}")
+        sample = None
+    switch.ledger.journal.sampled(switch.id, number, sample.to_json() if sample is not None else None)
+    return switch.ledger.journal.samples(switch.id)
+
+
+def _judge_stop(
+    switch: Switch,
+    number: int,
+    evidence: Evidence,
+    samples: list[SignalSample | None],
+    canaries: Sequence[Verdict],
+) -> list[Verdict]:
+    verdicts = judge_stop(evidence, rules=switch.plan.rules, signals=samples)
+    verdicts += [judge_live(samples, rules=switch.plan.rules), *canaries]
+    _record(switch, "stop", number, verdicts)
+    return verdicts
+
+
+def _judge_end(
+    switch: Switch,
+    row: RunRow,
+    number: int,
+    evidence: Evidence,
+    samples: list[SignalSample | None],
+    canaries: Sequence[Verdict],
+) -> Tick:
+    """The hold is over: accept, extend once more, leave it to a person, or say that Green is not accepted."""
+    plan = switch.plan
+    if any(question["answered_at"] is None for question in switch.questions()):
+        return Tick(number=number, outcome=Outcome.INCONCLUSIVE, line="nobody answered in time", end=End.UNANSWERED)
+    verdicts = judge_acceptance(
+        evidence,
+        rules=plan.rules,
+        signals=samples,
+        rehearsal_ttr_s=rehearsed_seconds(switch.ledger, row, plan),
+        traffic=True,
+    )
+    verdicts += [judge_live(samples, rules=plan.rules), *canaries]
+    _record(switch, PHASE, number, verdicts)
+    outcome, line = worst(verdicts), _line(number, verdicts, samples)
+    if outcome is Outcome.PASS:
+        return Tick(number=number, outcome=outcome, line=line, end=End.ACCEPTED)
+    flipped = row.flipped_at or row.opened_at
+    longest = flipped + timedelta(minutes=plan.hold.max_minutes)
+    if plan.hold.on_unaccepted == "extend" and switch.ledger.now() < longest:
+        until = min(longest, switch.ledger.now() + timedelta(minutes=row.hold_minutes / 4))
+        switch.ledger.runs.stamp(switch.id, hold_until=until)
+        switch.say(f"not accepted yet ({line}); extended until {until:%H:%M:%S} UTC")
+        return Tick(number=number, outcome=outcome, line=line)
+    if plan.asks(Gate.ON_UNACCEPTED):
+        return Tick(number=number, outcome=outcome, line=f"not accepted, a person decides: {line}", end=End.OPEN)
+    switch.ledger.runs.stamp(switch.id, "judged_at")
+    return Tick(number=number, outcome=outcome, line=line, end=End.UNACCEPTED)
+
+
+def _record(switch: Switch, gate: str, number: int, verdicts: list[Verdict]) -> None:
+    switch.ledger.journal.judged(
+        switch.id, gate=gate, tick=number, verdicts=[verdict.to_json() for verdict in verdicts]
+    )
+
+
+def _mark_bad(switch: Switch, before: Before) -> None:
+    """When the first bad answer was given: a 5xx in the log, or the first probe of the streak of bad looks."""
+    since = before.row.flipped_at or before.row.opened_at
+    first_error = switch.signals.first_error(arm=before.row.green, since=since)
+    streak = _first_bad_tick(switch.ledger.journal.verdicts(switch.id, gate="stop"))
+    first_probe = switch.ledger.evidence.began(switch.id, phase=PHASE, tick=streak)
+    found = [at for at in (first_error, first_probe) if at is not None]
+    switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=min([*found, switch.ledger.now()]))
+
+
+def _first_bad_tick(verdicts: Sequence[Mapping[str, Any]]) -> int:
+    """The tick at which the rules that stop the hold now began to be anything but PASS."""
+    newest = max(row["tick"] for row in verdicts)
+    fired = {row["rule"] for row in verdicts if row["tick"] == newest and row["outcome"] == Outcome.FAIL.value}
+    good = [row["tick"] for row in verdicts if row["rule"] in fired and row["outcome"] == Outcome.PASS.value]
+    return max(good, default=-1) + 1
+
+
+def seconds_left(switch: Switch) -> float:
+    """Seconds until the hold's end; 0 or less when it is over."""
+    until = switch.row.hold_until
+    return (until - switch.ledger.now()).total_seconds() if until is not None else 0.0
+
+
+def _line(number: int, verdicts: list[Verdict], samples: list[SignalSample | None]) -> str:
+    """One line for people: what decided against Green, else that all is well, and the traffic so far."""
+    sample = samples[-1]
+    traffic = f"{sample.requests} requests, {sample.errors_5xx} 5xx" if sample is not None else "signals dead"
+    if sample is not None and sample.elsewhere:
+        traffic += f", {sample.elsewhere} answered by another arm"
+    bad = [f"{v.rule} {v.outcome.value} ({v.detail})" for v in decisive(verdicts, lambda v: v.outcome.value)]
+    return f"tick {number}: {'; '.join(bad) if bad else f'all {len(verdicts)} rules pass'}; {traffic}"

@@ -1,0 +1,177 @@
+"""Silence is no pass: what a request log must show of users on Green, on a real PostgreSQL, and what the judge says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+from tests.inner.judge_cases import RULES, by_rule, evidence, hold_end, hold_rows, not_passing
+
+from switchover.judge import Outcome, judge_stop
+from switchover.live import judge_live
+from switchover.signals.sql import SqlSignals
+from switchover.traffic import SignalSample
+
+ROW = """INSERT INTO request_log
+    SELECT clock_timestamp() - make_interval(secs => :ago), :arm, :kind, :status, 1, 1, 1, 10, false
+    FROM generate_series(1, :count)"""
+Fill = Callable[..., None]
+
+
+@pytest.fixture
+def engine(fresh_db: str) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(fresh_db)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE request_log (at timestamptz, arm text, kind text, status int, ms_retrieve real,"
+            " ms_rerank real, ms_reason real, ms_total real, tool_loop boolean)"
+        )
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def fill(engine: sa.Engine) -> Fill:
+    def fill(count: int, *, arm: str | None = "green", kind: str = "live", status: int | None = 200, ago: float = 5):
+        with engine.begin() as connection:
+            given = {"count": count, "arm": arm, "kind": kind, "status": status, "ago": ago}
+            connection.execute(sa.text(ROW), given)
+
+    return fill
+
+
+@pytest.fixture
+def signals(engine: sa.Engine) -> SqlSignals:
+    return SqlSignals(engine=engine, table="request_log", stale_s=30, arms=["blue", "green"])
+
+
+def asked(signals: SqlSignals) -> SignalSample:
+    now = datetime.now(timezone.utc)
+    sample = signals.query(arm="green", since=now - timedelta(minutes=20), until=now)
+    assert sample is not None
+    return sample
+
+
+def test_only_live_rows_that_are_not_of_the_future_keep_a_log_fresh(fill: Fill, signals: SqlSignals) -> None:
+    assert "no values found" in str(signals.is_online())
+    fill(100, ago=600)
+    fill(10, kind="probe", ago=1)
+    assert "newest live row is 600 s old" in str(signals.is_online())
+    fill(1, ago=-300)
+    assert "300 s ahead" in str(signals.is_online()) or "299 s ahead" in str(signals.is_online())
+    fill(1, arm="blue", ago=1)
+    assert signals.is_online() is None
+    assert "live row of 'green'" in str(signals.is_online(arm="green"))
+    fill(1, ago=1)
+    assert signals.is_online(arm="green") is None
+
+
+def test_a_log_with_rows_of_the_future_only_is_dead(fill: Fill, signals: SqlSignals) -> None:
+    fill(100, ago=600)
+    fill(1, ago=-300)
+    now = datetime.now(timezone.utc)
+    assert signals.query(arm="green", since=now - timedelta(minutes=20), until=now) is None
+
+
+def test_a_request_without_a_status_has_failed(fill: Fill, signals: SqlSignals) -> None:
+    fill(90)
+    fill(10, status=None)
+    assert (asked(signals).requests, asked(signals).failures, asked(signals).errors_5xx) == (100, 10, 0)
+
+
+def test_what_failed_before_it_knew_its_arm_failed_on_the_live_one(fill: Fill, signals: SqlSignals) -> None:
+    fill(50)
+    fill(437, arm=None, status=503)
+    fill(3, arm="", status=None)
+    fill(20, arm=None, status=200)  # an answer of nobody speaks for nobody
+    found = asked(signals)
+    assert (found.requests, found.errors_5xx, found.failures) == (490, 437, 440)
+    first = signals.first_error(arm="green", since=datetime.now(timezone.utc) - timedelta(minutes=1))
+    assert first is not None
+
+
+def test_what_another_arm_answered_is_counted_and_strangers_are_not(fill: Fill, signals: SqlSignals) -> None:
+    fill(50)
+    fill(950, arm="blue")
+    fill(7, arm="another_service")
+    assert (asked(signals).requests, asked(signals).elsewhere) == (50, 950)
+
+
+def test_probes_are_no_traffic(fill: Fill, signals: SqlSignals) -> None:
+    fill(50, kind="probe")
+    fill(50, kind="probe", arm=None, status=503)
+    assert (asked(signals).requests, asked(signals).errors_5xx, asked(signals).elsewhere) == (0, 0, 0)
+
+
+def growing(*looks: int, elsewhere: tuple[int, ...] = ()) -> list[SignalSample]:
+    """Samples from the flip on, of which each look adds so many requests."""
+    flip = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    return [
+        SignalSample(
+            requests=sum(looks[: n + 1]),
+            errors_5xx=0,
+            failures=0,
+            tool_loops=0,
+            p95_ms={},
+            since=flip,
+            until=flip + timedelta(seconds=15 * (n + 1)),
+            elsewhere=sum(elsewhere[: n + 1]),
+        )
+        for n in range(len(looks))
+    ]
+
+
+LIVE_RULES = {"error_rate", "http_5xx", "tool_loops"}
+
+
+def test_traffic_in_every_window_passes() -> None:
+    samples = growing(*[300] * 40)
+    assert judge_live(samples, rules=RULES).outcome is Outcome.PASS
+    assert not_passing(hold_end(hold_rows(), samples)) == {}
+
+
+def test_a_window_without_live_requests_is_open_and_does_not_pass_at_the_end() -> None:
+    samples = growing(*[300] * 40, 0, 0, 0)
+    live = judge_live(samples, rules=RULES)
+    assert live.outcome is Outcome.INCONCLUSIVE
+    assert "none in the last 45 s, 12,000 before" in live.detail
+    found = not_passing(hold_end(hold_rows(), samples))
+    assert found == dict.fromkeys(LIVE_RULES, "INCONCLUSIVE")
+    stop = by_rule(judge_stop(evidence(hold_rows()), rules=RULES, signals=samples))
+    assert stop["http_5xx"].outcome is Outcome.INCONCLUSIVE
+    assert "none in the last 45 s" in stop["http_5xx"].detail
+
+
+def test_two_looks_without_a_request_are_no_window() -> None:
+    assert judge_live(growing(*[300] * 40, 0, 0), rules=RULES).outcome is Outcome.PASS
+
+
+def test_three_windows_of_silence_stop_the_hold() -> None:
+    assert judge_live(growing(*[300] * 40, *[0] * 8), rules=RULES).outcome is Outcome.INCONCLUSIVE
+    assert judge_live(growing(*[300] * 40, *[0] * 9), rules=RULES).outcome is Outcome.FAIL
+
+
+def test_a_silence_that_is_chance_stops_nothing() -> None:
+    """One request a minute: nine looks of 15 s without one happen to every tenth stretch."""
+    rare = [1, 0, 0, 0] * 10
+    assert judge_live(growing(*rare, *[0] * 9), rules=RULES).outcome is Outcome.INCONCLUSIVE
+
+
+def test_traffic_that_never_came_is_open() -> None:
+    assert judge_live(growing(*[0] * 40), rules=RULES).outcome is Outcome.INCONCLUSIVE
+    assert judge_live([*growing(300), None], rules=RULES).outcome is Outcome.ERROR
+
+
+def test_live_requests_on_the_other_arm_are_shown_and_bounded() -> None:
+    few = growing(*[300] * 40, elsewhere=(10,) * 40)
+    assert judge_live(few, rules=RULES).outcome is Outcome.PASS
+    many = growing(*[300] * 40, elsewhere=(0,) * 37 + (5700,) * 3)
+    live = judge_live(many, rules=RULES)
+    assert live.outcome is Outcome.INCONCLUSIVE
+    assert "another arm answered 17,100 of the last 18,000 (allowed: 5%)" in live.detail
+    assert set(not_passing(hold_end(hold_rows(), many))) == LIVE_RULES
+    assert SignalSample.from_json(many[-1].to_json()) == many[-1]
+    old = {name: value for name, value in many[-1].to_json().items() if name != "elsewhere"}
+    assert SignalSample.from_json(old).elsewhere == 0, "a sample of an older ledger"
