@@ -22,6 +22,7 @@ from switchover.clients import CLIENTS
 from switchover.connection import Connection, Connections, environment_connections, parse_connection
 from switchover.errors import BadInput, Unreachable
 from switchover.postgres import ANSWER_S, engine_for
+from switchover.sqlstate import away, named
 
 __all__ = [
     "ANSWER_S",
@@ -143,11 +144,16 @@ def trusted() -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def reaching(what: str, error_type: type[Unreachable] = Unreachable) -> Iterator[None]:
-    """Turn a client's connection errors into one line that names the server."""
+    """Turn a client's connection errors into one line that names the server.
+
+    ``error_type`` where it did not answer; ``BadInput`` where it did, and refused.
+    """
     try:
         yield
     except sa.exc.OperationalError as error:
-        raise error_type(f"{what}: did not answer: {_first_line(error.orig)}") from error
+        if away(error.orig):
+            raise error_type(f"{what}: did not answer: {_first_line(error.orig)}") from error
+        raise BadInput(f"{what}: refused: {_first_line(error.orig)} ({named(error.orig)})") from error
     except httpx.TransportError as error:
         raise error_type(f"{what}: did not answer: {type(error).__name__}: {_first_line(error)}") from error
 

@@ -4,6 +4,7 @@ SwitchoverError
 ├── BadInput              the caller can mend it; nothing was changed
 │   ├── PlanError         a plan file
 │   ├── GoldError         a gold set
+│   ├── Unstorable        a value that a database cannot hold; nothing was written
 │   ├── PayloadTooLarge   a write that is larger than may be queued
 │   └── ConnectionMissing a connection that a plan names does not exist or lacks a part
 ├── Unreachable           a server did not answer; what happened there is not known
@@ -45,6 +46,10 @@ class PlanError(BadInput):
 
 class GoldError(BadInput):
     """A gold set that cannot be used."""
+
+
+class Unstorable(BadInput):
+    """A value that a database cannot hold: too long for an index, no text of its encoding. Nothing was written."""
 
 
 class PayloadTooLarge(BadInput):

@@ -20,6 +20,7 @@ import psycopg
 from switchover.errors import BadInput, FenceConflict, PayloadTooLarge, QueueFull, Unreachable
 from switchover.fence import Fence, fence_key
 from switchover.fence.payload import changes, payload_of
+from switchover.sqlstate import away, busy, named
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_intent (
     id bigserial PRIMARY KEY, stream text NOT NULL, key text NOT NULL, revision bigint NOT NULL,
@@ -199,7 +200,10 @@ class Intents:
         except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege) as error:
             raise BadInput(f"{self._what}: {_first(error)}; docs/writers.md has the tables and the rights") from error
         except psycopg.OperationalError as error:
-            raise Unreachable(f"{self._what}: did not answer: {_first(error)}; repeat the write") from error
+            if not (away(error) or busy(error)):
+                raise BadInput(f"{self._what}: refused: {_first(error)} ({named(error)})") from error
+            what = "is busy" if busy(error) else "did not answer"
+            raise Unreachable(f"{self._what}: {what}: {_first(error)}; repeat the write") from error
 
 
 def _run(connection: psycopg.Connection[Any], query: str, values: Sequence[Any] = ()) -> psycopg.Cursor[Any]:

@@ -9,7 +9,8 @@ import psycopg
 import sqlalchemy as sa
 
 from switchover.edge import ANSWER_S, reaching
-from switchover.errors import BadInput, LockBusy, TargetRefused, Unreachable
+from switchover.errors import BadInput, LockBusy, TargetRefused, Unreachable, Unstorable
+from switchover.sqlstate import busy, named
 
 REFUSALS = (
     psycopg.errors.UndefinedTable,
@@ -38,7 +39,8 @@ def transaction(
 
     A server that does not answer, is silent for ``answer_s`` seconds, or takes no writes for now (a standby, a
     failover) raises ``unreachable``; an absent table or a missing right raises ``BadInput``, with ``hint`` as the
-    next step; a DROP of what something else depends on raises ``TargetRefused``.
+    next step; a DROP of what something else depends on raises ``TargetRefused``; a value that the database cannot
+    hold raises ``Unstorable``, a lock or a deadlock ``LockBusy``. What an error is, its SQLSTATE says.
     ``single``: each statement is a transaction of its own, which saves the two round trips around it.
     """
     with reaching(what, unreachable):
@@ -59,7 +61,18 @@ def transaction(
         except sa.exc.OperationalError as error:
             if isinstance(error.orig, psycopg.errors.LockNotAvailable):
                 raise LockBusy(f"{what}: a lock was not granted in time; nothing was changed") from error
+            if busy(error.orig):
+                raise LockBusy(f"{what}: met another transaction; nothing was changed; try again") from error
+            if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
+                raise _unstorable(what, error) from error
             raise
+        except sa.exc.DataError as error:
+            raise _unstorable(what, error) from error
+
+
+def _unstorable(what: str, error: sa.exc.DBAPIError) -> Unstorable:
+    first = (str(error.orig).strip().splitlines() or ["a value"])[0]
+    return Unstorable(f"{what}: cannot hold this: {first} ({named(error.orig)}); nothing was written")
 
 
 @contextlib.contextmanager

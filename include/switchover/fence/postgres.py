@@ -17,6 +17,7 @@ from psycopg import pq
 
 from switchover.errors import BadInput, FenceBusy, SwitchoverError, Unreachable
 from switchover.fence.base import TABLE, Claim, Done, Held
+from switchover.sqlstate import away, named
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -279,6 +280,8 @@ def _in_words(place: str, error: psycopg.Error) -> Exception | None:
         return FenceBusy(f"fence: {place}: another transaction holds a key: {first}; try again")
     if error.sqlstate == _FAILED_TRANSACTION:
         return BadInput(f"fence: {place}: the transaction has failed before; roll it back and try again")
-    if isinstance(error, psycopg.OperationalError):
+    if away(error):
         return Unreachable(f"fence: {place}: did not answer: {first}")
+    if isinstance(error, psycopg.OperationalError | psycopg.DataError):
+        return BadInput(f"fence: {place}: refused: {first} ({named(error)})")
     return None

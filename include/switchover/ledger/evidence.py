@@ -12,6 +12,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from switchover.errors import Unstorable
 from switchover.evidence import COLUMNS as EVIDENCE_COLUMNS
 from switchover.evidence import Evidence
 from switchover.ledger.database import Database
@@ -20,6 +21,11 @@ from switchover.ledger.tables import evidence as table
 BATCH = 500
 PROBE = ("question", "tick", "paraphrase", "seed")
 JUDGED = [column for column in table.c if column.name not in ("id", "run", "hits", "error")]
+
+UNSTORED: Mapping[str, Any] = {
+    **{"cited": None, "hits": [], "ds_question": 1.0, "ds_anchor": 1.0, "tool_loop": False},
+    **{f"ms_{stage}": None for stage in ("retrieve", "rerank", "reason", "total")},
+}
 
 # What is read of a row, and its fixed width in PostgreSQL's binary form: all rows are one text of bytes, which numpy
 # reads as it is.
@@ -70,6 +76,28 @@ class EvidenceStore:
             for start in range(0, len(rows), BATCH):
                 batch = [{"run": run, **row} for row in rows[start : start + BATCH]]
                 connection.execute(postgresql.insert(table).on_conflict_do_nothing(), batch)
+
+    def keep(self, run: str, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Write rows as :meth:`add` does; one that the database cannot hold is written as a failed probe.
+
+        Returns the rows as they were written.
+        """
+        try:
+            self.add(run, rows)
+            return list(rows)
+        except (Unstorable, UnicodeEncodeError):
+            return [self._keep_one(run, row) for row in rows]
+
+    def _keep_one(self, run: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            self.add(run, [row])
+            return row
+        except (Unstorable, UnicodeEncodeError) as error:
+            text = "".join(each if each.isprintable() else " " for each in str(error).encode(errors="replace").decode())
+            failed = {**row, **UNSTORED, "error": f"cannot be stored: {text}"[:200]}
+            failed["coverage"] = None if row["coverage"] is None else 0.0
+            self.add(run, [failed])
+            return failed
 
     def rows(self, run: str, *, phase: str, since_tick: int = 0) -> list[Mapping[str, Any]]:
         """What the judge needs of one phase, without hits."""

@@ -18,7 +18,7 @@ from switchover.arms import ArmClient
 from switchover.corpus import sql_corpus
 from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
-from switchover.errors import BadInput, LeaseLost
+from switchover.errors import BadInput, LeaseLost, Unstorable
 from switchover.evidence import Evidence
 from switchover.gold import GoldSet, load_gold
 from switchover.heartbeat import Heartbeat
@@ -126,7 +126,7 @@ class Switch:
                 arms[role] = self.arm_client(target, await stack.enter_async_context(web.async_client(**options)))
             yield arms
 
-    def record(self, round: Round, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    def record(self, round: Round, asked: Sequence[Asked]) -> list[Mapping[str, Any]]:
         """Measure a round and write it down: its evidence rows, which it returns, and each retrieved text once."""
         plan = self.plan
         if not asked:
@@ -139,9 +139,12 @@ class Switch:
             judge=plan.judge,
             max_tool_depth=plan.probes.max_tool_depth,
         )
-        self.ledger.evidence.add(self.id, rows)
-        self.ledger.subjects.retrieved(self.id, [(probe.arm, hit) for probe in asked for hit in probe.reply.hits])
-        return rows
+        kept = self.ledger.evidence.keep(self.id, rows)
+        try:
+            self.ledger.subjects.retrieved(self.id, [(probe.arm, hit) for probe in asked for hit in probe.reply.hits])
+        except Unstorable as error:
+            self.say(f"retrieved texts are not kept: {error}")
+        return kept
 
     def evidence(self, phase: str) -> Evidence:
         """All evidence of a phase as the judge reads it; every question of the gold set is expected.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ async def _rounds(switch: Switch) -> int:
     return plan.warm.max_rounds
 
 
-def _green_p95(rows: list[dict[str, Any]]) -> float:
+def _green_p95(rows: Sequence[Mapping[str, Any]]) -> float:
     totals = [row["ms_total"] for row in rows if row["arm"] == "green" and row["ms_total"] is not None]
     return float(np.percentile(totals, 95)) if totals else float("inf")
 

@@ -1,0 +1,33 @@
+"""What an error of PostgreSQL is: its SQLSTATE says, and not the driver's class of errors alone."""
+
+from __future__ import annotations
+
+import psycopg
+
+# Connection, resources, the system under the server, the server going down or coming up, a time limit of its own.
+_AWAY = ("08", "53", "58", "57P", "57014")
+_BUSY = ("55P03", "40P01", "40001")  # a lock that was not granted, a deadlock, two transactions that met
+
+
+def away(error: BaseException | None) -> bool:
+    """Whether the server did not answer, or can serve nobody now; else the fault is ours, or the data's.
+
+    The driver's ``OperationalError`` alone does not say so: a row that is too large for an index is one as well. An
+    error without SQLSTATE is of the connection itself.
+    """
+    if not isinstance(error, psycopg.Error):
+        return False
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError)
+    return state.startswith(_AWAY)
+
+
+def busy(error: BaseException | None) -> bool:
+    """Whether another transaction was in the way: nothing was changed, and it may be tried again."""
+    return getattr(error, "sqlstate", None) in _BUSY
+
+
+def named(error: BaseException | None) -> str:
+    """``SQLSTATE 54000``, for people who look it up."""
+    return f"SQLSTATE {getattr(error, 'sqlstate', None) or 'none'}"
