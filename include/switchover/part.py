@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,3 +14,13 @@ class Part(BaseModel):
     """Base of every part of a plan: unknown keys are errors, values cannot be changed afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def at_most(high: float) -> dict[str, Any]:
+    """``json_schema_extra`` of a number: a plan's file may say no more; see ``plan_checks``."""
+    return {"maximum": high}
+
+
+def at_most_characters(longest: int) -> dict[str, Any]:
+    """The same of a text."""
+    return {"maxLength": longest}

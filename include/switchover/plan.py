@@ -13,15 +13,13 @@ from pydantic import Field, field_validator, model_validator
 
 from switchover.approval import Gate
 from switchover.build.spec import Build
-from switchover.errors import PlanError
 from switchover.indexes import AnyIndex
 from switchover.notify.parts import Channel
-from switchover.part import ConnectionId, Identifier, Part
+from switchover.part import ConnectionId, Identifier, Part, at_most, at_most_characters
 from switchover.pins import PIN_NAMES, canonical_json, digest
 from switchover.pointers import AnyPointer
 from switchover.rules import Rules
 from switchover.writers import AnyWriter
-from switchover.yaml_lines import LinedYaml
 
 Path_ = Annotated[str, Field(pattern=r"^/")]
 
@@ -51,7 +49,9 @@ class SqlSignals(Part):
     kind: Literal["sql"]
     connection: ConnectionId = Field(description="PostgreSQL connection with the request log.")
     table: Identifier = Field("request_log", description="The request log; its columns are in docs/signals.md.")
-    stale_s: float = Field(30, gt=0, description="A log without any row this young counts as dead.")
+    stale_s: float = Field(
+        30, gt=0, json_schema_extra=at_most(600), description="A log without any row this young counts as dead."
+    )
 
 
 class Gold(Part):
@@ -60,7 +60,9 @@ class Gold(Part):
     path: str = Field(description="JSON lines file, relative to the plan.")
     corpus: ConnectionId = Field(description="PostgreSQL connection with the source texts.")
     table: Identifier = Field("documents", description="Table with `doc` and `text` columns.")
-    minimum: int = Field(20, ge=1, description="Fewer valid questions than this fail the run.")
+    minimum: int = Field(
+        20, ge=1, json_schema_extra=at_most(100_000), description="Fewer valid questions than this fail the run."
+    )
 
 
 class Judge(Part):
@@ -80,16 +82,26 @@ class Probes(Part):
     k: int = Field(5, ge=1, le=100, description="Hits per question, as production uses.")
     seeds: int = Field(2, ge=1, le=8, description="Seeds per paraphrase in the warm phase.")
     concurrency: int = Field(4, ge=1, le=64, description="Questions in flight; each is asked of both arms.")
-    timeout_s: float = Field(10, gt=0, description="A probe without an answer by then has failed.")
-    max_tool_depth: int = Field(4, ge=1, description="More tool calls than this in one request are a loop.")
+    timeout_s: float = Field(
+        10, gt=0, json_schema_extra=at_most(300), description="A probe without an answer by then has failed."
+    )
+    max_tool_depth: int = Field(
+        4, ge=1, json_schema_extra=at_most(1000), description="More tool calls than this in one request are a loop."
+    )
 
 
 class Warm(Part):
     """The smoke over the gold set before the flip."""
 
-    min_rounds: int = Field(3, ge=1, description="Rounds over the whole gold set, at least.")
-    max_rounds: int = Field(6, ge=1, description="Rounds after which the warm phase ends anyway.")
-    steady: float = Field(0.10, gt=0, description="Steady when p95 moved by less than this share.")
+    min_rounds: int = Field(
+        3, ge=1, json_schema_extra=at_most(100), description="Rounds over the whole gold set, at least."
+    )
+    max_rounds: int = Field(
+        6, ge=1, json_schema_extra=at_most(100), description="Rounds after which the warm phase ends anyway."
+    )
+    steady: float = Field(
+        0.10, gt=0, json_schema_extra=at_most(1), description="Steady when p95 moved by less than this share."
+    )
 
 
 class Cache(Part):
@@ -103,9 +115,11 @@ class Cache(Part):
 class Hold(Part):
     """The watch after the flip."""
 
-    minutes: float = Field(20, gt=0, description="Length; 15 to 30 unless the plan is a sandbox plan.")
-    max_minutes: float = Field(30, gt=0, description="Length with every extension.")
-    tick_s: float = Field(15, gt=0, description="Seconds between two looks.")
+    minutes: float = Field(
+        20, gt=0, json_schema_extra=at_most(1440), description="Length; 15 to 30 unless the plan is a sandbox plan."
+    )
+    max_minutes: float = Field(30, gt=0, json_schema_extra=at_most(1440), description="Length with every extension.")
+    tick_s: float = Field(15, gt=0, json_schema_extra=at_most(300), description="Seconds between two looks.")
     on_unaccepted: Literal["rollback", "extend", "ask"] = Field(
         "rollback", description="What follows when the end is neither accepted nor a stop; `ask`: a person decides."
     )
@@ -114,20 +128,27 @@ class Hold(Part):
 class Rollback(Part):
     """What the way back must prove."""
 
-    ttr_s: float = Field(120, gt=0, description="Budget for the time to restore.")
+    ttr_s: float = Field(120, gt=0, json_schema_extra=at_most(3600), description="Budget for the time to restore.")
 
 
 class Rehearsal(Part):
     """When the way back is walked on a shadow pointer, besides in each run's verify."""
 
     schedule: str | None = Field(None, description="Cron expression of the DAG rehearse__<service>.")
-    max_age_h: float = Field(168, gt=0, description="A flip is refused when the newest rehearsal is older.")
+    max_age_h: float = Field(
+        168, gt=0, json_schema_extra=at_most(2160), description="A flip is refused when the newest rehearsal is older."
+    )
 
 
 class Retire(Part):
     """How long Blue is kept after Green was promoted."""
 
-    after_h: float = Field(72, ge=0, description="retire__<service> refuses to remove Blue's index before.")
+    after_h: float = Field(
+        72,
+        ge=0,
+        json_schema_extra=at_most(26_280),
+        description="retire__<service> refuses to remove Blue's index before.",
+    )
 
 
 class Plan(Part):
@@ -135,7 +156,7 @@ class Plan(Part):
 
     service: Identifier = Field(description="Names the DAG switchover__<service>.")
     description: str = Field("", description="One line for people; shown in Airflow.")
-    owner: str = Field("switchover", description="Owner shown in Airflow.")
+    owner: str = Field("switchover", json_schema_extra=at_most_characters(250), description="Owner shown in Airflow.")
     sandbox: bool = Field(False, description="Allows holds outside 15 to 30 minutes. Never in production.")
     schedule: str | None = Field(None, description="Cron expression for scheduled runs.")
     asset: str | None = Field(None, description="Asset whose event starts a run, instead of a schedule.")
@@ -144,15 +165,25 @@ class Plan(Part):
     )
     ledger: ConnectionId = Field("switchover_ledger", description="PostgreSQL connection of the ledger.")
     lease_s: float = Field(
-        10, ge=2, description="Life of the pointer's lease while a step or the hold works; renewed every third of it."
+        10,
+        ge=2,
+        json_schema_extra=at_most(60),
+        description="Life of the pointer's lease while a step or the hold works; renewed every third of it.",
     )
-    handover_s: float = Field(60, ge=2, description="Life of the lease between two steps: how long a start may take.")
+    handover_s: float = Field(
+        60,
+        ge=2,
+        json_schema_extra=at_most(300),
+        description="Life of the lease between two steps: how long a start may take.",
+    )
     watchdog: Literal["required", "optional"] = Field(
         "optional", description="`required`: nothing is flipped without a watchdog that has just looked at the ledger."
     )
     pointer: AnyPointer
     readers: list[Reader] = Field(min_length=1, description="Every reader that must follow the pointer.")
-    converge_s: float = Field(30, gt=0, description="Seconds until every reader must have followed.")
+    converge_s: float = Field(
+        30, gt=0, json_schema_extra=at_most(3600), description="Seconds until every reader must have followed."
+    )
     index: AnyIndex
     build: Build | None = Field(None, description="How an arm's index is built; see below and docs/build.md.")
     arms: dict[str, Arm] = Field(min_length=2, description="The arms by target name.")
@@ -257,40 +288,11 @@ class Plan(Part):
 def load_plan(path: Path) -> Plan:
     """Read and check one plan file; the paths in it are made absolute.
 
-    Raises ``PlanError`` with one line per problem.
+    Raises ``PlanError`` with one line per problem, and nothing else.
     """
-    source = LinedYaml.read(path)
-    data = source.data
-    if not isinstance(data, dict):
-        raise PlanError(f"{path}:1: a plan is a mapping of keys; found {type(data).__name__}")
-    plan = source.validate(Plan)
-    gold = _file(source, ("gold", "path"), plan.gold.path, "a JSON lines file")
-    update: dict[str, Any] = {
-        "gold": plan.gold.model_copy(update={"path": gold}),
-        "notify": [
-            channel.model_copy(
-                update={"template": _file(source, ("notify", number, "template"), channel.template, "a Jinja2 file")}
-            )
-            for number, channel in enumerate(plan.notify)
-        ],
-    }
-    if plan.cache is not None:
-        popular = _file(source, ("cache", "popular"), plan.cache.popular, "a text file with a question a line")
-        update["cache"] = plan.cache.model_copy(update={"popular": popular})
-    return plan.model_copy(update=update)
+    from switchover.plan_load import load_lined  # needs the model above
 
-
-def _file(source: LinedYaml, key: tuple[str | int, ...], name: str | None, allowed: str) -> str | None:
-    """A named file's absolute path; ``PlanError`` when there is none."""
-    if name is None:
-        return None
-    found = (source.path.parent / name).resolve()
-    if not found.is_file():
-        where = ".".join(str(part) for part in key)
-        raise PlanError(
-            f"{source.path}:{source.line(key)}: {where}: no such file: {name}; allowed: {allowed}, relative to the plan"
-        )
-    return str(found)
+    return load_lined(path)[0]
 
 
 def plan_schema() -> dict[str, Any]:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import math
+import re
+import types
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from switchover.errors import PlanError
+from switchover.yaml_bounds import BoundedLoader, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[int | str]
+
+MAX_TEXT = 2_000
+MAX_NUMBER = 1_000_000_000
+MAX_LINES = 30
+#: What no log, database or page takes as it is: control characters but for tab and line feed, halves of a surrogate.
+NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\ud800-\udfff]")
 
 
 class LinedYaml:
@@ -27,19 +37,28 @@ class LinedYaml:
 
     @classmethod
     def read(cls, path: Path) -> LinedYaml:
-        """Parse ``path``. Duplicate keys, bad YAML and unreadable files are ``PlanError``."""
+        """Parse ``path``, in bounds. Duplicate keys, bad YAML and unreadable files are ``PlanError``."""
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError(f"{path}: cannot be read: {error}") from error
+            text = read_text(path)
+        except OSError as error:
+            raise PlanError(f"{shown(path)}: cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise PlanError(f"{shown(path)}: cannot be read: {error}") from None
         try:
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
-            _refuse_duplicates(path, root)
-            return cls(path=path, data=yaml.safe_load(text), root=root)
+            loader = BoundedLoader(text)
+            root = loader.get_single_node()
+            _refuse_keys(path, root)
+            data = loader.construct_document(root) if root is not None else None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             line = mark.line + 1 if mark else 1
-            raise PlanError(f"{path}:{line}: not YAML: {error.problem or error.context}") from error
+            raise PlanError(f"{shown(path)}:{line}: not YAML: {error.problem or error.context}") from None
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise PlanError(f"{shown(path)}:{line}: not YAML: a character that is not allowed") from None
+        found = cls(path=path, data=data, root=root)
+        found.refuse(_plain_values(data, ()))
+        return found
 
     def line(self, location: Location) -> int:
         """Line of the deepest part of ``location`` that is in the file, counted from 1."""
@@ -51,44 +70,79 @@ class LinedYaml:
             node, line = found
         return line
 
+    def told(self, location: Location, problem: str) -> str:
+        """One line: file, line, key, problem."""
+        key = ".".join(str(step) for step in location)
+        return ": ".join(part for part in (f"{shown(self.path)}:{self.line(location)}", key, problem) if part)
+
+    def refuse(self, problems: Iterator[tuple[Location, str]]) -> None:
+        """``PlanError`` when there is any problem, a line for each."""
+        _refuse([self.told(location, problem) for location, problem in problems])
+
     def validate(self, model: type[Model]) -> Model:
         """The data as ``model``; every problem becomes one line of a ``PlanError``."""
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
-            lines = [self._explain(detail, model) for detail in error.errors()]
-            raise PlanError("\n".join(lines)) from None
+            _refuse([self._explain(detail, model) for detail in error.errors(include_url=False)])
+            raise
 
     def _explain(self, detail: ErrorDetails, model: type[BaseModel]) -> str:
-        location = [step for step in detail["loc"] if not self._is_tag(detail["loc"], step)]
+        location = self._without_tags(detail["loc"])
         if detail["type"].startswith("union_tag"):
             location.append("kind")
-        where = f"{self.path}:{self.line(location)}"
-        key = ".".join(str(step) for step in location)
         kind, found, context = detail["type"], detail["input"], detail.get("ctx", {})
         if kind == "extra_forbidden":
             allowed = _allowed_keys(model, location[:-1], self.data)
             close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
-            return f"{where}: {key}: unknown key{hint}; allowed: {', '.join(allowed)}"
+            return self.told(location, f"unknown key{hint}; allowed: {', '.join(allowed)}")
         if kind in ("missing", "union_tag_not_found"):
-            return f"{where}: {key}: missing; this key is required"
+            return self.told(location, "missing; this key is required")
         if kind == "union_tag_invalid":
             found = context["tag"]
         if kind == "value_error":
-            problem = str(context.get("error", detail["msg"]))
-            return f"{where}: {key}: {problem}" if key else f"{where}: {problem}"
+            return self.told(location, str(context.get("error", detail["msg"])))
         allowed_text = str(context.get("expected") or context.get("expected_tags") or detail["msg"])
         allowed_text = allowed_text.removeprefix("Input should be ")
-        return f"{where}: {key}: found {_short(found)}; allowed: {allowed_text}"
+        if kind == "string_type" and isinstance(found, bool | int | float):
+            allowed_text += "; put it into quotes"
+        return self.told(location, f"found {_short(found)}; allowed: {allowed_text}")
 
-    def _is_tag(self, location: Location, step: int | str) -> bool:
+    def _without_tags(self, location: Location) -> list[int | str]:
         """Pydantic puts the tag of a union into the location; it is no key of the file."""
-        index = list(location).index(step)
-        data: Any = self.data
-        for earlier in location[:index]:
-            data = _descend(data, earlier)
-        return isinstance(step, str) and isinstance(data, dict) and step not in data and data.get("kind") == step
+        data, kept = self.data, list[int | str]()
+        for step in location:
+            if isinstance(step, str) and isinstance(data, dict) and step not in data and data.get("kind") == step:
+                continue
+            kept.append(step)
+            data = _descend(data, step)
+        return kept
+
+
+def shown(path: Path) -> str:
+    """A path as text that can be printed, whatever bytes its name has."""
+    return NOT_TEXT.sub("?", str(path))
+
+
+def _refuse(lines: list[str]) -> None:
+    if len(lines) > MAX_LINES:
+        lines = [*lines[:MAX_LINES], f"and {len(lines) - MAX_LINES} more"]
+    if lines:
+        raise PlanError("\n".join(lines))
+
+
+def _plain_values(data: Any, location: tuple[int | str, ...]) -> Iterator[tuple[Location, str]]:
+    """What no text and no number of any key may be."""
+    if isinstance(data, dict | list):
+        for step, value in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _plain_values(value, (*location, step))
+    elif isinstance(data, str) and NOT_TEXT.search(data):
+        yield location, "holds a control character, or half of a character; allowed: text"
+    elif isinstance(data, str) and len(data) > MAX_TEXT:
+        yield location, f"has {len(data)} characters; allowed: up to {MAX_TEXT}"
+    elif isinstance(data, int | float) and not (math.isfinite(data) and abs(data) <= MAX_NUMBER):
+        yield location, f"this number is too large, or none; allowed: up to {MAX_NUMBER:,}"
 
 
 def _descend(data: Any, step: int | str) -> Any:
@@ -101,8 +155,8 @@ def _descend(data: Any, step: int | str) -> Any:
 
 def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | None:
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == step:
+        for key, value in reversed(node.value):  # what `<<` took over stands before the mapping's own keys
+            if key.value == str(step):
                 return value, key.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         item = node.value[step]
@@ -110,18 +164,21 @@ def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, int] | N
     return None
 
 
-def _refuse_duplicates(path: Path, node: yaml.Node | None) -> None:
+def _refuse_keys(path: Path, node: yaml.Node | None) -> None:
+    """Keys that are given twice, and keys that are no text."""
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or NOT_TEXT.search(key.value) or len(key.value) > MAX_TEXT:
+                raise PlanError(f"{shown(path)}:{line}: not YAML: a key that is no text; allowed: names of keys")
             if key.value in seen:
-                raise PlanError(f"{path}:{line}: {key.value}: given twice; first on line {seen[key.value]}")
+                raise PlanError(f"{shown(path)}:{line}: {key.value}: given twice; first on line {seen[key.value]}")
             seen[key.value] = line
-            _refuse_duplicates(path, value)
+            _refuse_keys(path, value)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _refuse_duplicates(path, item)
+            _refuse_keys(path, item)
 
 
 def _allowed_keys(model: type[BaseModel], location: Location, data: Any) -> list[str]:
@@ -129,32 +186,44 @@ def _allowed_keys(model: type[BaseModel], location: Location, data: Any) -> list
     current: Any = model
     for step in location:
         data = _descend(data, step)
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            current = current.model_fields[str(step)].annotation
-        current = _part_of(current, data)
-    if not (isinstance(current, type) and issubclass(current, BaseModel)):
-        return []
-    return list(current.model_fields)
+        current = _chosen(_inside(current, step), data)
+    return list(current.model_fields) if _is_model(current) else []
 
 
-def _part_of(annotation: Any, data: Any) -> Any:
-    """The model inside ``list[...]``, ``dict[str, ...]``, ``X | None`` or a tagged union."""
-    models = [part for part in _flatten(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
+def _inside(annotation: Any, step: int | str) -> Any:
+    """What stands at a key of a model or of a mapping, or at a place of a list."""
+    if _is_model(annotation):
+        field = annotation.model_fields.get(str(step))
+        return field.annotation if field is not None else None
+    arguments = get_args(annotation)
+    return arguments[-1] if arguments else None
+
+
+def _chosen(annotation: Any, data: Any) -> Any:
+    """The one of ``X | None``, or of a tagged union, that ``data`` is meant to be."""
+    parts = [part for part in _flatten(annotation) if part is not type(None)]
     kind = data.get("kind") if isinstance(data, dict) else None
-    for part in models:
-        field = part.model_fields.get("kind")
-        if field is not None and kind in getattr(field.annotation, "__args__", ()):
+    for part in parts:
+        field = part.model_fields.get("kind") if _is_model(part) else None
+        if field is not None and kind in get_args(field.annotation):
             return part
-    return models[0] if models and not (isinstance(data, list)) else annotation
+    return parts[0] if parts else None
 
 
 def _flatten(annotation: Any) -> list[Any]:
-    arguments = getattr(annotation, "__args__", None)
-    if not arguments:
-        return [annotation]
-    return [part for argument in arguments for part in _flatten(argument)]
+    if get_origin(annotation) is Annotated:
+        return _flatten(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [part for argument in get_args(annotation) for part in _flatten(argument)]
+    return [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

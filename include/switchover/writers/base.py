@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from switchover.edge import Edge
 from switchover.errors import WriterChanged
-from switchover.part import ConnectionId, Part
+from switchover.part import ConnectionId, Part, at_most
 from switchover.pins import PIN_NAMES
 from switchover.writers.proving import ProvesAt
 
@@ -70,7 +70,9 @@ class WriterSpec(Part, ABC):
 
     name: str = Field(min_length=1, description="How the writer is called in tables and errors.")
     connection: ConnectionId = Field(description="Connection to what runs the writer.")
-    drain_s: float = Field(300, gt=0, description="Seconds until an undrained writer aborts the run.")
+    drain_s: float = Field(
+        300, gt=0, json_schema_extra=at_most(86400), description="Seconds until an undrained writer aborts the run."
+    )
     pins: dict[str, str] = Field(
         default_factory=dict,
         description="Pins it writes with, to be the live arm's before it resumes: each a value, or `reported`.",

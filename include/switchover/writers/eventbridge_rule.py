@@ -12,6 +12,7 @@ from pydantic import Field
 
 from switchover.edge import Edge
 from switchover.errors import BadInput
+from switchover.part import at_most
 from switchover.pointers.aws import Declined, Service, service
 from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec
 
@@ -24,7 +25,9 @@ class EventBridgeRuleSpec(WriterSpec):
     kind: Literal["eventbridge_rule"]
     rule: str = Field(pattern=r"^[.A-Za-z0-9_-]{1,64}$", description="Name of the rule.")
     bus: str = Field("default", min_length=1, max_length=256, description="Name of its event bus.")
-    settle_s: float = Field(60, ge=0, description="Seconds that the rule must have been disabled.")
+    settle_s: float = Field(
+        60, ge=0, json_schema_extra=at_most(3600), description="Seconds that the rule must have been disabled."
+    )
 
     def build(self, edge: Edge) -> Writer:
         """See :class:`WriterSpec`."""

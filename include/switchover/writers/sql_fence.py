@@ -17,6 +17,7 @@ from pydantic import Field
 from switchover import sql
 from switchover.edge import Edge
 from switchover.errors import BadInput, LeaseLost, LockBusy
+from switchover.part import at_most
 from switchover.writers.base import Drain, State, Writer, WriterSpec
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_fence (
@@ -40,7 +41,9 @@ class SqlFenceSpec(WriterSpec):
 
     kind: Literal["sql_fence"]
     fence: str = Field(min_length=1, description="Name of the fence row.")
-    drain_s: float = Field(60, gt=0, description="Seconds until an undrained writer aborts the run.")
+    drain_s: float = Field(
+        60, gt=0, json_schema_extra=at_most(86400), description="Seconds until an undrained writer aborts the run."
+    )
 
     def build(self, edge: Edge) -> Writer:
         """See :class:`WriterSpec`."""

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from switchover.edge import Edge
 from switchover.errors import BadInput, Unreachable
+from switchover.part import at_most
 from switchover.pointers.aws import Declined, Service, service
 from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec
 
@@ -26,7 +27,9 @@ class SqsLambdaSpec(WriterSpec):
 
     kind: Literal["sqs_lambda"]
     mapping: str = Field(pattern=r"^[0-9a-f-]{36}$", description="UUID of the event-source mapping.")
-    quiet_s: float = Field(60, ge=0, description="Seconds that the queue must show nothing in flight.")
+    quiet_s: float = Field(
+        60, ge=0, json_schema_extra=at_most(3600), description="Seconds that the queue must show nothing in flight."
+    )
 
     def build(self, edge: Edge) -> Writer:
         """See :class:`WriterSpec`."""
