@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Asset, Param, chain
 from switchover.plan import Plan
 from switchover_airflow.operators.base import RETRY_POLICY
 from switchover_airflow.operators.build import BuildStepOperator, PublishIndexOperator
-from switchover_airflow.plans import readable_plans
+from switchover_airflow.plans import dags_of
 
 STEPS = {
     "begin": "Go on with the build that was interrupted, or start one; nothing to do when the index is there.",
@@ -50,7 +50,4 @@ def build_dag(plan: Plan) -> DAG:
     return dag
 
 
-for plan in readable_plans():
-    if plan.build is not None:
-        built = build_dag(plan)
-        globals()[built.dag_id] = built
+globals().update(dags_of({"build_index": build_dag}, where=lambda plan: plan.build is not None, report=False))

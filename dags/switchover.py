@@ -1,21 +1,19 @@
 """The DAGs of a plan, wiring only: ``switchover__<service>``, the checklist of SPEC as tasks, and beside it
 ``rollback__<service>`` (break-glass), ``rehearse__<service>`` and ``retire__<service>``.
 
-Where plans are is in ``switchover_airflow.plans``. A plan that cannot be read is reported as an import error of that
-plan; the other plans still load.
+Where plans are is in ``switchover_airflow.plans``. A plan that cannot be read, built or serialised is an import error
+of that plan; the others still load. A DAG hands values to its tasks: the only templates are the ones written here.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, Param, chain, get_parsing_context
+from airflow.sdk import DAG, Asset, Param, chain
 
 from switchover.approval import Gate
-from switchover.errors import PlanError
-from switchover.plan import Plan, load_plan
+from switchover.plan import Plan
 from switchover.steps.approve import plan_print
 from switchover_airflow import deadlines
 from switchover_airflow.operators.approve import ApproveOperator
@@ -34,7 +32,7 @@ from switchover_airflow.operators.steps import (
     VerifyOperator,
     WarmOperator,
 )
-from switchover_airflow.plans import BrokenPlan, plan_paths
+from switchover_airflow.plans import dags_of
 from switchover_airflow.sensors.hold import HoldSensor
 
 #: The arm that an asset event names (``build_index__<service>`` does), else the one that the form gives.
@@ -114,7 +112,6 @@ def build_dag(plan: Plan) -> DAG:
                 description="Only for a build that was rolled back: the beginning of its INDEX_HASH (12 characters).",
             ),
         },
-        render_template_as_native_obj=True,
         doc_md=_doc(plan),
         tags=["switchover", plan.service],
     ) as dag:
@@ -250,16 +247,5 @@ def _doc(plan: Plan) -> str:
     )
 
 
-def load(path: Path) -> list[DAG]:
-    """Every DAG of a plan, or the one that stands for a plan that cannot be read."""
-    try:
-        plan = load_plan(path)
-    except PlanError as error:
-        return [BrokenPlan(path=path, error=error)]
-    return [build(plan) for kind, build in BUILDERS.items() if WANTED in (None, f"{kind}__{plan.service}")]
-
-
 BUILDERS = {"switchover": build_dag, "rollback": build_rollback, "rehearse": build_rehearse, "retire": build_retire}
-WANTED = get_parsing_context().dag_id  # a task needs its own DAG; None: the DAG processor wants all of them
-for path in plan_paths():
-    globals().update({dag.dag_id: dag for dag in load(path)})
+globals().update(dags_of(BUILDERS))

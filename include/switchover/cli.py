@@ -30,6 +30,7 @@ from switchover.errors import (
     InvariantBroken,
     LeaseLost,
     NotConverged,
+    PlanError,
     PointerConflict,
     StateConflict,
     SwitchoverError,
@@ -38,7 +39,8 @@ from switchover.errors import (
 )
 from switchover.ledger import Ledger
 from switchover.page import render_run
-from switchover.plan import load_plan, plan_schema
+from switchover.plan import plan_schema
+from switchover.plans import load_plans, plan_files
 from switchover.report import markdown, rule_table
 from switchover.review import review
 from switchover.steps.finish import restore
@@ -93,7 +95,13 @@ def build_parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="check plan files, or print their JSON Schema")
     plans = plan.add_subparsers(required=True, metavar="VERB")
     check = _command(plans, "check", _plan_check, "check plan files", "switchover plan check include/plans/docs.yaml")
-    check.add_argument("files", nargs="+", type=Path, metavar="FILE", help="plan files")
+    check.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="plan files, or folders of them: then also against each other",
+    )
     _command(plans, "schema", _plan_schema, "print the JSON Schema for editors", "switchover plan schema")
 
     ledger = commands.add_parser("ledger", help="prepare the ledger's database")
@@ -141,7 +149,12 @@ def _command(parsers: Any, name: str, run: Any, text: str, example: str) -> argp
 
 
 def _plan_check(options: argparse.Namespace, edge: Edge) -> Result:
-    plans = {str(path): load_plan(path) for path in options.files}
+    """All files at once, so that what two plans may not have in common is told as well."""
+    found = load_plans(dict.fromkeys(path for place in options.files for path in plan_files(place)))
+    errors = [str(each.error) for each in found if each.error]
+    if errors or not found:
+        raise PlanError("\n".join(errors) or "no plan in that folder; allowed: files *.yaml and *.yml")
+    plans = {str(each.path): each.plan for each in found if each.plan}
     lines = [f"{path}: ok: service {plan.service}, digest {plan.digest[:12]}" for path, plan in plans.items()]
     return (
         "\n".join(lines),

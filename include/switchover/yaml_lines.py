@@ -102,7 +102,11 @@ class LinedYaml:
         if kind == "union_tag_invalid":
             found = context["tag"]
         if kind == "value_error":
-            return self.told(location, str(context.get("error", detail["msg"])))
+            problem = str(context.get("error", detail["msg"]))
+            named = re.match(r"([a-z_]+(?:\.[a-z_]+)*): (.*)", problem, re.DOTALL)
+            if named and not location:  # a check of the whole says itself which key it is about
+                return self.told(named[1].split("."), named[2])
+            return self.told(location, problem)
         allowed_text = str(context.get("expected") or context.get("expected_tags") or detail["msg"])
         allowed_text = allowed_text.removeprefix("Input should be ")
         if kind == "string_type" and isinstance(found, bool | int | float):

@@ -1,4 +1,4 @@
-"""Where the plans are; and a plan that cannot be read, shown by Airflow as an import error of that plan alone.
+"""Where the plans are, and their DAGs; a plan that is broken is an import error of that plan alone.
 
 Plans are in ``include/plans``, or where ``SWITCHOVER_PLANS`` says: a folder, or one plan.
 
@@ -9,38 +9,79 @@ refuses to be serialised: Airflow reports it under its own ``relative_fileloc``,
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, get_parsing_context
 
 from switchover.errors import PlanError
-from switchover.plan import Plan, load_plan
+from switchover.plan import Plan
+from switchover.plans import load_plans, plan_files
+from switchover.yaml_lines import NOT_TEXT, shown
 
 
 def plan_paths() -> list[Path]:
     """The files of all plans."""
-    plans = Path(os.environ.get("SWITCHOVER_PLANS") or Path(__file__).parents[2] / "include" / "plans")
-    return sorted(plans.glob("*.yaml")) if plans.is_dir() else [plans]
+    return plan_files(Path(os.environ.get("SWITCHOVER_PLANS") or Path(__file__).parents[2] / "include" / "plans"))
 
 
-def readable_plans() -> Iterator[Plan]:
-    """The plans without those that cannot be read: ``dags/switchover.py`` reports them."""
-    for path in plan_paths():
-        with contextlib.suppress(PlanError):
-            yield load_plan(path)
+def dags_of(
+    builders: Mapping[str, Callable[[Plan], DAG]],
+    *,
+    where: Callable[[Plan], bool] = lambda plan: True,
+    report: bool = True,
+) -> dict[str, DAG]:
+    """The DAGs of every plan by their ids, for the globals of a DAG file. Nothing that a plan holds makes it raise.
+
+    ``builders``: kind of DAG -> what builds it. ``report``: whether this file is the one that reports broken plans.
+    """
+    wanted = get_parsing_context().dag_id  # a task needs its own DAG; None: the DAG processor wants all of them
+    dags: dict[str, DAG] = {}
+    for found in load_plans(plan_paths()):
+        if found.plan is None:
+            made: list[DAG] = [BrokenPlan(path=found.path, told=str(found.error))] if report else []
+        elif where(found.plan):
+            made = list(_built(found.path, found.plan, builders, wanted))
+        else:
+            made = []
+        dags.update({dag.dag_id: dag for dag in made})
+    return dags
+
+
+def _built(path: Path, plan: Plan, builders: Mapping[str, Callable[[Plan], DAG]], wanted: str | None) -> Iterator[DAG]:
+    try:
+        dags = [build(plan) for kind, build in builders.items() if wanted in (None, f"{kind}__{plan.service}")]
+        if wanted is None:
+            for dag in dags:
+                _serialise(dag)
+    except Exception as error:  # noqa: BLE001  (the last net: whatever Airflow does not take is this plan's error)
+        told = NOT_TEXT.sub("?", f"{type(error).__name__}: {error}")[:1000]
+        yield BrokenPlan(path=path, told=f"{shown(path)}:1: Airflow does not take this plan: {told}")
+    else:
+        yield from dags
+
+
+def _serialise(dag: DAG) -> None:
+    """What the DAG processor will do with a DAG: write it down, read it, ask when it runs next."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    read = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    read.next_dagrun_info(last_automated_run_info=None)
 
 
 class BrokenPlan(DAG):
-    """Stands where the plan's DAG would be. Has no tasks and is never serialised."""
+    """Stands where the plan's DAGs would be. Has no tasks and is never serialised."""
 
-    def __init__(self, *, path: Path, error: PlanError) -> None:
-        self._path = f"{path.parent.name}/{path.name}"
-        self._error = error
-        super().__init__(dag_id=f"broken_plan__{path.stem}", schedule=None)
+    def __init__(self, *, path: Path, told: str) -> None:
+        self._path = shown(Path(path.parent.name) / path.name)
+        self._told = told
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)[:100]
+        own = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]  # two files must not become one id
+        super().__init__(dag_id=f"broken_plan__{name}_{own}", schedule=None)
 
     @property
     def relative_fileloc(self) -> str:
@@ -53,4 +94,4 @@ class BrokenPlan(DAG):
 
     def get_serialized_fields(self) -> Any:  # type: ignore[override]
         """Called when Airflow serialises the DAG: the moment at which an error is kept under its own name."""
-        raise PlanError(str(self._error)) from None
+        raise PlanError(self._told) from None

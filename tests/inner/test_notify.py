@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,13 +18,14 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import TypeAdapter
 
 from switchover.edge import CLOSE_S, Connection, Edge
-from switchover.errors import ConnectionMissing
+from switchover.errors import BadInput, ConnectionMissing
 from switchover.ledger import Ledger
 from switchover.notify import Channel, Event, channels
 from switchover.notify.channels import SENDERS
 from switchover.notify.now import READ_S, Now
+from switchover.notify.sandbox import slack_escape
 from switchover.notify.tell import tell
-from switchover.notify.texts import compose, slack_escape
+from switchover.notify.texts import Message, compose, render
 from switchover.protocol import Decision, State
 
 ROOT = Path(__file__).parents[2]
@@ -274,3 +276,46 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{{ cycler.__init__.__globals__.os.popen('touch MARK').read() }}", "SecurityError"),
+        ("{{ title.__class__.__mro__[1].__subclasses__() }}", "SecurityError"),
+        ("{{ range.__init__.__globals__ }}", "SecurityError"),
+        ("{{ run.clear() }}", "SecurityError"),
+        ("{{ lipsum() }}", "'lipsum' is undefined"),
+        ("{{ conn.docs_db.password }}", "'conn' is undefined"),
+        ("{% include 'MARK' %}", "no loader"),
+        ("{% for a in range(10**9) %}{% endfor %}", "Range too big"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "longer than 2 s"),
+        ("{{ 'a' * 10**12 }}", "more than 512 MiB"),
+        ("{{ 'a' | center(10**12) }}", "more than 512 MiB"),
+        ("{% for a in range(99999) %}much{% endfor %}", "writes more than 64 KiB"),
+        ("root:{% x:0", "line 1 is no template"),
+        ("x" * 70_000, "is longer than 64 KiB"),
+    ],
+)
+def test_a_teams_template_is_data(tmp_path: Path, text: str, told: str) -> None:
+    mark, template = tmp_path / "mark", tmp_path / "chat.j2"
+    template.write_text(text.replace("MARK", str(mark)))
+    message = Message(values={"title": "t", "run": {"id": RUN}})
+    with pytest.raises(BadInput, match=re.escape(told)) as raised:
+        render(message, kind="slack", template=str(template))
+    assert "root:" not in str(raised.value), "a file that is no template is not quoted"
+    assert not mark.exists()
+
+
+def test_a_teams_template_sees_no_variable_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_DOCS_DB", "secret")
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os; open({str(tmp_path / 'seen')!r}, 'w').write(str(os.environ))"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    template = tmp_path / "chat.j2"
+    template.write_text("{% set ns = namespace(n=0) %}{{ title }} *{{ run.id }}*")
+    assert render(Message(values={"title": "<t>", "run": {"id": RUN}}), kind="slack", template=str(template)) == (
+        f"&lt;t&gt; *{RUN}*"
+    )
+    assert "AIRFLOW_CONN" not in (tmp_path / "seen").read_text()

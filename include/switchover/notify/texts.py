@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from switchover.errors import BadInput
 from switchover.ledger import Ledger
 from switchover.notify.now import Now, line_of, title_of
 from switchover.notify.parts import Event
+from switchover.notify.sandbox import MISTAKES, environment_for, in_words, render_apart
 from switchover.report import deciding, summarise
 from switchover.text import shown
 
 TEMPLATES = Path(__file__).parent / "templates"
 OWN = {"slack": "slack.txt.j2", "smtp": "mail.html.j2", "webhook": "webhook.json.j2"}
 MAIL_TEXT = "mail.txt.j2"
-SLACK_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-SLACK_MARK = re.compile(r"(?<!\w)([*_~`])|([*_~`])(?!\w)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +60,8 @@ def render(message: Message, *, kind: str, template: str | None = None) -> str:
     ``BadInput`` when the template cannot be used, or a webhook's is not JSON.
     """
     path = Path(template) if template else TEMPLATES / OWN[kind]
-    text = shown(_render(message, path, kind))
+    rendered = render_apart(path, message.values, kind) if template else _render(message, path, kind)
+    text = shown(rendered)
     if kind == "webhook":
         try:
             json.loads(text)
@@ -80,25 +77,8 @@ def mail_text(message: Message) -> str:
     return shown(_render(message, TEMPLATES / MAIL_TEXT, "text"))
 
 
-def slack_escape(value: object) -> str:
-    """Text that Slack shows as it is: no mention, no link, no formatting can come of it.
-
-    Slack's three entities are escaped as it asks for. It has no escape for ``*_~```: where one would format,
-    at the edge of a word, an invisible space keeps it from it. Names like ``docs_v1`` stay as they are.
-    """
-    text = re.sub(r"[&<>]", lambda found: SLACK_ENTITIES[found[0]], str(value))
-    return SLACK_MARK.sub(lambda found: f"\u200b{found[0]}\u200b", text)
-
-
 def _render(message: Message, path: Path, kind: str) -> str:
-    environment = jinja2.Environment(
-        autoescape=kind == "smtp",  # noqa: S701  (the others are not HTML)
-        finalize=slack_escape if kind == "slack" else None,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     try:
-        return environment.from_string(path.read_text(encoding="utf-8")).render(message.values)
-    except (OSError, jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise BadInput(f"template {path.name}: {type(error).__name__}: {error}") from None
+        return environment_for(kind).from_string(path.read_text(encoding="utf-8")).render(message.values)
+    except MISTAKES as error:
+        raise BadInput(f"template {path.name}: {in_words(error)}") from None

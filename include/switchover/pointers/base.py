@@ -90,6 +90,7 @@ class PointerSpec(Part, ABC):
     """A backend's part of the plan. Each has a ``kind``."""
 
     connection: ConnectionId = Field(description="Connection to the store.")
+    shared: bool = Field(False, description="Another plan moves the same pointer, and says so too.")
 
     def check_arms(self, arms: Collection[str]) -> None:
         """Raise ``ValueError`` unless every arm has its place in the store."""

@@ -54,7 +54,7 @@ def preflight(
     the run that is open; one that has ended is refused. ``due`` is when it should have begun (aware UTC), and
     ``retry_build`` a person's word for a build that was taken back: see ``switchover.steps.asked``.
     """
-    green = green or plan.green
+    green = plan.green if green is None else green
     minutes = plan.hold.minutes if hold_minutes is None else hold_minutes
     if green not in plan.arms:
         raise BadInput(f"green: {green!r} is not an arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")

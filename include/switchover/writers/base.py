@@ -70,6 +70,7 @@ class WriterSpec(Part, ABC):
 
     name: str = Field(min_length=1, description="How the writer is called in tables and errors.")
     connection: ConnectionId = Field(description="Connection to what runs the writer.")
+    shared: bool = Field(False, description="Another plan freezes the same writer, and says so too.")
     drain_s: float = Field(
         300, gt=0, json_schema_extra=at_most(86400), description="Seconds until an undrained writer aborts the run."
     )

@@ -30,12 +30,12 @@ class ApproveOperator(HITLOperator):
     on watching; Airflow resumes a deferred task at once when somebody answers. Succeeds when it was approved, when
     there was nothing to ask, and when a stop rule ended the asking.
 
-    :param ledger_conn_id: connection of the ledger (templated)
+    :param ledger_conn_id: connection of the ledger
     :param switchover_id: the run's id in the ledger (templated)
     :param plan_print: print of the plan as its file says it now; an answer to another plan is void
     """
 
-    template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
+    template_fields: Collection[str] = ("switchover_id",)
     ui_color = "#f3e8fd"
     operator_extra_links = (SwitchoverLink(),)
 

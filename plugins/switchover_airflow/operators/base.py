@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseBranchOperator, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
 
+from switchover.errors import BadInput
 from switchover.ledger import Ledger
 from switchover.steps.switch import Switch
 from switchover_airflow import metrics
@@ -30,6 +31,21 @@ RETRY_POLICY = ExceptionRetryPolicy(
         RetryRule(exception="airflow.sdk.exceptions.AirflowTaskTimeout", action=RetryAction.FAIL),
     ]
 )
+
+
+def text(name: str, value: object) -> str:
+    """A templated field that must be text. ``BadInput`` when the DAG made another thing of it."""
+    if isinstance(value, str):
+        return value
+    raise BadInput(
+        f"{name}: found {value!r}, no text; allowed: text. A DAG with render_template_as_native_obj=True makes a number"
+        " of a name like 20241001: take that setting out of the DAG"
+    )
+
+
+def yes(value: object) -> bool:
+    """A templated field that is true for ``True``, "true" and "1"."""
+    return str(value).strip().lower() in ("true", "1")
 
 
 @contextlib.contextmanager
@@ -54,11 +70,11 @@ def open_switch(task: StepOperator | GateOperator | HoldSensor | ApproveOperator
 class StepOperator(BaseOperator):
     """Base of the steps that act.
 
-    :param ledger_conn_id: connection of the ledger (templated)
+    :param ledger_conn_id: connection of the ledger
     :param switchover_id: the run's id in the ledger (templated)
     """
 
-    template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
+    template_fields: Collection[str] = ("switchover_id",)
     ui_color = "#e8f0fe"
     operator_extra_links = (SwitchoverLink(),)
 
@@ -71,11 +87,11 @@ class StepOperator(BaseOperator):
 class GateOperator(BaseBranchOperator):
     """Base of the steps that only choose; they run whatever happened before, and fail closed.
 
-    :param ledger_conn_id: connection of the ledger (templated)
+    :param ledger_conn_id: connection of the ledger
     :param switchover_id: the run's id in the ledger (templated)
     """
 
-    template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
+    template_fields: Collection[str] = ("switchover_id",)
     ui_color = "#fef7e0"
     operator_extra_links = (SwitchoverLink(),)
 

@@ -13,6 +13,7 @@ from switchover.build.of_plan import builder_of
 from switchover.build.run import Builder
 from switchover.plan import Plan
 from switchover_airflow.connections import airflow_edge
+from switchover_airflow.operators.base import text
 
 
 class BuildStepOperator(BaseOperator):
@@ -44,7 +45,9 @@ class BuildStepOperator(BaseOperator):
         try:
             plan = Plan.model_validate(self.plan)
             actor = f"airflow task {self.task_id}"
-            yield builder_of(plan, edge, actor=actor, arm=self.arm, say=lambda line: self.log.info("%s", line))
+            yield builder_of(
+                plan, edge, actor=actor, arm=text("arm", self.arm), say=lambda line: self.log.info("%s", line)
+            )
         finally:
             edge.close()
 

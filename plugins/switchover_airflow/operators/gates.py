@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import BaseBranchOperator, Context
 
+from switchover.errors import BadInput
 from switchover.plan import Plan
 from switchover.protocol import Decision
 from switchover.steps.finish import promote_or_roll_back
@@ -14,13 +15,16 @@ from switchover.steps.flip import flip_or_abort
 from switchover.steps.preflight import Route, preflight
 from switchover_airflow.connections import airflow_edge
 from switchover_airflow.links import SwitchoverLink
-from switchover_airflow.operators.base import GateOperator, open_switch
+from switchover_airflow.operators.base import GateOperator, open_switch, text, yes
 
 
 class PreflightOperator(BaseBranchOperator):
     """Read the pointer, take its lease, open the ledger record; or only say what would be done.
 
-    :param plan: the plan as JSON-able values (templated: ``green``, ``hold_minutes``, ``dry``)
+    :param plan: the plan as JSON-able values; nothing of it is rendered
+    :param green: the arm to switch to, as text (templated)
+    :param hold_minutes: a number, or the text of one (templated)
+    :param dry: only say what would be done (templated; true values: True, "true", "1")
     :param go: task id that follows when there is something to do
     :param done: task id that follows when there is nothing to do, or after a dry run
     """
@@ -34,9 +38,9 @@ class PreflightOperator(BaseBranchOperator):
         *,
         plan: Mapping[str, Any],
         switchover_id: str,
-        green: Any,
-        hold_minutes: Any,
-        dry: Any,
+        green: str,
+        hold_minutes: float | str,
+        dry: bool | str,
         go: str,
         done: str,
         **kwargs: Any,
@@ -60,9 +64,9 @@ class PreflightOperator(BaseBranchOperator):
                 edge=edge,
                 id=self.switchover_id,
                 actor=f"airflow task {self.task_id}",
-                green=self.green,
-                hold_minutes=self.hold_minutes,
-                dry_run=bool(self.dry),
+                green=text("green", self.green),
+                hold_minutes=_minutes(self.hold_minutes),
+                dry_run=yes(self.dry),
                 due=run.run_after,
                 retry_build=str(params.get("retry_build") or ""),  # only a form gives it, so only a manual run
             )
@@ -113,3 +117,10 @@ class HoldGateOperator(GateOperator):
             Decision.ROLL_BACK: self.rollback_task_id,
             None: None,
         }[decision]
+
+
+def _minutes(value: float | str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise BadInput(f"hold_minutes: found {value!r}; allowed: a number of minutes") from None

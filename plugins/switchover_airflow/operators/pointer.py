@@ -15,7 +15,7 @@ from switchover.pointers import Change
 from switchover.pointers.move import move, pointer_spec
 from switchover_airflow.connections import airflow_edge
 from switchover_airflow.links import PointerLink
-from switchover_airflow.operators.base import RETRY_POLICY
+from switchover_airflow.operators.base import RETRY_POLICY, text, yes
 
 
 class SwapOperator(BaseOperator):
@@ -49,15 +49,16 @@ class SwapOperator(BaseOperator):
         """Returns what was done: pointer, before, after, changed, version, epoch, seconds."""
         edge = airflow_edge()
         actor = f"airflow task {self.task_id}"
+        expect, to = text("expect", self.expect), text("to", self.to)
         try:
             pointer = pointer_spec(self.pointer_values()).build(edge)
             self.pointer_url = pointer.link
-            if str(self.dry).lower() in ("true", "1"):
-                change = Change(before=self.expect, after=self.to, epoch=pointer.read().epoch or 0, actor=actor)
+            if yes(self.dry):
+                change = Change(before=expect, after=to, epoch=pointer.read().epoch or 0, actor=actor)
                 line = pointer.plan(change)
                 self.log.info("dry run: %s", line)
                 return {"pointer": pointer.key, "changed": False, "plan": line}
-            moved = move(pointer, expect=self.expect, to=self.to, actor=actor, converge_s=self.converge_s)
+            moved = move(pointer, expect=expect, to=to, actor=actor, converge_s=self.converge_s)
         finally:
             edge.close()
         self.log.info("%s", moved.line)

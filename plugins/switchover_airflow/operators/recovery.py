@@ -16,6 +16,7 @@ from switchover.steps.breakglass import break_glass
 from switchover.steps.rehearse import rehearse_service
 from switchover.steps.retire import retire
 from switchover_airflow.connections import airflow_edge
+from switchover_airflow.operators.base import text
 
 
 class PlanOperator(BaseOperator):
@@ -81,7 +82,7 @@ class RetireOperator(PlanOperator):
     def execute(self, context: Context) -> str:
         """Returns one line."""
         with self.opened() as (plan, edge):
-            return retire(plan=plan, edge=edge, index=self.index, actor=_actor(context))
+            return retire(plan=plan, edge=edge, index=text("index", self.index), actor=_actor(context))
 
 
 def _person(context: Context) -> str:

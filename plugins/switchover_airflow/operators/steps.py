@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Collection
 from typing import Any
 
 from airflow.configuration import AIRFLOW_HOME
@@ -114,8 +113,6 @@ class EvidenceOperator(StepOperator):
 
     :param folder: folder or object prefix; the run's id becomes a folder below it
     """
-
-    template_fields: Collection[str] = ("ledger_conn_id", "switchover_id", "folder")
 
     def __init__(self, *, folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -36,9 +37,10 @@ def open_ledger(name: str) -> Ledger:
 
 def _plans() -> Iterator[tuple[str, str]]:
     for path in plan_paths():
-        found = _service_and_ledger(str(path), path.stat().st_mtime_ns)
-        if found is not None:
-            yield found
+        with contextlib.suppress(OSError):  # a file that went, or a link to nothing
+            found = _service_and_ledger(str(path), path.stat().st_mtime_ns)
+            if found is not None:
+                yield found
 
 
 @lru_cache

@@ -24,7 +24,7 @@ class HoldSensor(BaseSensorOperator):
     end of a failed task up to ``[workers] min_heartbeat_interval`` (5 s) late, and Green would stay live that long.
     """
 
-    template_fields: Collection[str] = ("ledger_conn_id", "switchover_id")
+    template_fields: Collection[str] = ("switchover_id",)
     ui_color = "#e6f4ea"
     operator_extra_links = (SwitchoverLink(),)
 

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from switchover.pointers.move import pointer_spec
 from switchover_airflow.connections import airflow_edge
 from switchover_airflow.links import PointerLink
+from switchover_airflow.operators.base import text
 from switchover_airflow.triggers.pointer import PointerAtTrigger
 
 SLACK = timedelta(minutes=1)
@@ -35,19 +36,19 @@ class PointerAtSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> str:
         """Returns at once when the pointer is there already; otherwise waits in the triggerer."""
-        spec = pointer_spec(self.pointer)
+        spec, arm = pointer_spec(self.pointer), text("arm", self.arm)
         edge = airflow_edge()
         try:
             pointer = spec.build(edge)
             self.pointer_url = pointer.link
-            if pointer.verify(self.arm):
-                return f"{pointer.key}: serves {self.arm!r}"
+            if pointer.verify(arm):
+                return f"{pointer.key}: serves {arm!r}"
         finally:
             edge.close()
         until = timezone.utcnow() + timedelta(seconds=self.timeout)
         self.defer(
             trigger=PointerAtTrigger(
-                pointer=spec.model_dump(mode="json"), arm=self.arm, until=until.isoformat(), pause_s=self.poke_interval
+                pointer=spec.model_dump(mode="json"), arm=arm, until=until.isoformat(), pause_s=self.poke_interval
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout) + SLACK,
