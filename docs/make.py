@@ -29,8 +29,21 @@ os.environ["COLUMNS"] = "100"  # help texts do not depend on the terminal
 PLAN_INTRO = """# The plan
 
 Made by `python docs/make.py` from `include/switchover/plan.py`. One YAML file a service in
-`include/plans/`; connections are named by id, never written out. Unknown keys are refused. Check a plan with
-`switchover plan check FILE`; editors complete it with `include/plans/plan.schema.json`.
+`include/plans/` (`*.yaml` or `*.yml`); connections are named by id, never written out. Unknown keys are refused. Check
+plans with `switchover plan check FILE` or, also against each other, `switchover plan check FOLDER`; editors complete
+them with `include/plans/plan.schema.json`.
+
+- A plan that is wrong is an import error of that plan in Airflow, with file, line and key. The DAGs of all other plans
+  stay as they are.
+- A service belongs to one plan. A pointer or a writer that stands in two plans needs `shared: true` in both; else both
+  plans are import errors that name each other.
+- A plan is data: nothing of it is rendered by Airflow. A file has at most 128 KiB, 5,000 values and 20 levels; a text at
+  most 2,000 characters; a number at most 1,000,000,000.
+- Files that a plan names (`gold.path`, `cache.popular`, `notify.template`) lie in the plan's folder, in the folder
+  `gold` beside it, or in the folder that the deployment names in the environment variable `SWITCHOVER_FILES` (without
+  it: the project's `include/gold`). A link that leads elsewhere is refused.
+- A plan holds no secret, because ledger and page keep it. A header or an address that looks like a credential is
+  refused: put it into the connection.
 """
 
 COMMANDS_INTRO = """# Commands

@@ -289,7 +289,7 @@ def free_port() -> int:
         ("{{ conn.docs_db.password }}", "'conn' is undefined"),
         ("{% include 'MARK' %}", "no loader"),
         ("{% for a in range(10**9) %}{% endfor %}", "Range too big"),
-        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "longer than 2 s"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "takes too much time"),
         ("{{ 'a' * 10**12 }}", "more than 512 MiB"),
         ("{{ 'a' | center(10**12) }}", "more than 512 MiB"),
         ("{% for a in range(99999) %}much{% endfor %}", "writes more than 64 KiB"),

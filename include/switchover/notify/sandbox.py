@@ -97,10 +97,8 @@ def render_apart(path: Path, values: Mapping[str, Any], kind: str) -> str:
             check=False,
         )
         found = json.loads(ran.stdout)
-    except subprocess.TimeoutExpired:
-        raise BadInput(f"{named}: was not done in {PATIENCE_S:g} s") from None
-    except (OSError, ValueError):
-        raise BadInput(f"{named}: takes longer than {SECONDS} s, or more than {MEMORY >> 20} MiB") from None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        raise BadInput(f"{named}: takes too much time or memory ({SECONDS} s, {MEMORY >> 20} MiB)") from None
     if "text" not in found:
         raise BadInput(f"{named}: {found['error']}")
     return str(found["text"])
