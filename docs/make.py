@@ -37,8 +37,8 @@ them with `include/plans/plan.schema.json`.
   stay as they are.
 - A service belongs to one plan. A pointer or a writer that stands in two plans needs `shared: true` in both; else both
   plans are import errors that name each other.
-- A plan is data: nothing of it is rendered by Airflow. A file has at most 128 KiB, 5,000 values and 20 levels; a text at
-  most 2,000 characters; a number at most 1,000,000,000.
+- A plan is data: nothing of it is rendered by Airflow. A file has at most 128 KiB, 5,000 values and 20 levels; a text
+  at most 2,000 characters; a number at most 1,000,000,000.
 - Files that a plan names (`gold.path`, `cache.popular`, `notify.template`) lie in the plan's folder, in the folder
   `gold` beside it, or in the folder that the deployment names in the environment variable `SWITCHOVER_FILES` (without
   it: the project's `include/gold`). A link that leads elsewhere is refused.

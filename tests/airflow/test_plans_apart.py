@@ -128,7 +128,7 @@ def test_a_real_dag_processor_keeps_the_good_plan_beside_broken_ones(
     plans: Path, migrated_home: Path, tmp_path: Path
 ) -> None:
     every = list(mutations())
-    names = folder_of(plans, every[:: len(every) // 60])
+    names = folder_of(plans, every[:: len(every) // 30])
     home = tmp_path / "home"
     shutil.copytree(migrated_home, home)
     subprocess.run(
