@@ -6,15 +6,18 @@ layout has no place for is asked for, never made up: docs/exchange.md. The way o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from switchover.errors import GoldError
-from switchover.gold import Item, item_of, read_lines, read_object
+from switchover.gold import Item, item_of
+from switchover.jsonl import MAX_DOCUMENT, kind_of, read_lines, read_object
 
 BEIR_HEAD = "query-id\tcorpus-id\tscore"
+SCORE = re.compile(r"[+-]?[0-9]{1,9}")
 OURS = "switchover"  # the key of our own values in a query's free-form `metadata`
 
 Lengths = Callable[[Sequence[str]], Mapping[str, int]]  # document ids -> characters of those that exist
@@ -126,7 +129,7 @@ def read_paraphrases(path: Path) -> dict[str, list[str]]:
             or not all(isinstance(text, str) and text.strip() for text in texts)
             or not len(texts) == len(set(texts)) == 3
         ):
-            raise GoldError(f"{where}: paraphrases: found {str(texts)[:80]!r}; allowed: three texts that differ")
+            raise GoldError(f"{where}: paraphrases: found {kind_of(texts)}; allowed: three texts that differ")
         found[id] = texts
     return found
 
@@ -136,7 +139,7 @@ def corpus_lengths(path: Path) -> Lengths:
 
     def lengths(docs: Sequence[str]) -> dict[str, int]:
         wanted, found = set(docs), dict[str, int]()
-        for number, line in read_lines(path):
+        for number, line in read_lines(path, widest=MAX_DOCUMENT):
             where = f"{path}:{number}"
             body = read_object(where, line)
             doc = _id(where, body)
@@ -213,19 +216,18 @@ def _id(where: str, body: Mapping[str, Any]) -> str:
     if isinstance(id, int) and not isinstance(id, bool):
         return str(id)
     if not isinstance(id, str) or not id.strip():
-        raise GoldError(f"{where}: _id: found {str(id)[:80]!r}; allowed: a text")
+        raise GoldError(f"{where}: _id: found {kind_of(id)}; allowed: a text")
     return id
 
 
 def _text(where: str, body: Mapping[str, Any]) -> str:
     text = body.get("text")
     if not isinstance(text, str):
-        raise GoldError(f"{where}: text: found {str(text)[:80]!r}; allowed: a text")
+        raise GoldError(f"{where}: text: found {kind_of(text)}; allowed: a text")
     return text
 
 
 def _whole(where: str, score: str) -> int:
-    try:
-        return int(score)
-    except ValueError as error:
-        raise GoldError(f"{where}: score: found {score[:80]!r}; allowed: a whole number") from error
+    if not SCORE.fullmatch(score):
+        raise GoldError(f"{where}: score: found {kind_of(score)}; allowed: a whole number")
+    return int(score)

@@ -6,22 +6,25 @@ invalid: it is named and left out, and fewer valid items than the plan's minimum
 
 from __future__ import annotations
 
-import codecs
 import hashlib
-import io
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from switchover.encoder import Encoder
 from switchover.errors import GoldError
+from switchover.jsonl import kind_of, lines_of, plain, plain_id, read_all, read_object, storable
 
+PLACES = 5  # of a quote that stands more than once: how many are named
+Storable = Annotated[str, AfterValidator(storable)]
+Text = Annotated[str, AfterValidator(plain)]
+Id = Annotated[str, Field(max_length=1000), AfterValidator(plain_id)]
 Ints = npt.NDArray[np.int64]
 Corpus = Mapping[str, str]  # document id -> text
 
@@ -30,8 +33,8 @@ class Answer(BaseModel):
     """Where an answer stands: a quote, or offsets, in one document."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    doc: str
-    quote: str | None = None
+    doc: Id
+    quote: Text | None = None
     start: int | None = Field(None, ge=0)
     end: int | None = Field(None, gt=0)
 
@@ -49,20 +52,20 @@ class Item(BaseModel):
     """One line of a gold set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    id: Annotated[str, Field(min_length=1, max_length=200)]
-    question: Annotated[str, Field(min_length=1)]
-    paraphrases: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=3, max_length=3)]
+    id: Annotated[Id, Field(max_length=200)]
+    question: Text
+    paraphrases: Annotated[list[Text], Field(min_length=3, max_length=3)]
     answers: list[Answer] = Field(default_factory=list)
-    decoys: list[str] = Field(default_factory=list)
+    decoys: list[Id] = Field(default_factory=list)
     answerable: bool = True
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[Storable, Storable] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _answers_fit(self) -> Item:
         if self.answerable and not self.answers:
             raise ValueError("an answerable item needs at least one answer")
-        if len(set(self.paraphrases)) < 3:
-            raise ValueError("the three paraphrases must differ")
+        if len({_as_read(text) for text in self.paraphrases}) < 3:
+            raise ValueError("the three paraphrases must differ, by more than white space and case")
         return self
 
 
@@ -79,8 +82,8 @@ class Span:
 class GoldSet:
     """A loaded gold set. ``spans`` and ``anchors`` run parallel to ``items``.
 
-    The ``token_*`` arrays hold one entry for each token of the gold spans: the question's position, the
-    document's position in ``docs``, and its character offsets.
+    ``texts`` are the documents that the answers name. The ``token_*`` arrays hold one entry for each token of the gold
+    spans: the question's position, the document's position in ``docs``, and its character offsets.
     """
 
     digest: str
@@ -93,6 +96,7 @@ class GoldSet:
     token_doc: Ints
     token_start: Ints
     token_end: Ints
+    texts: Corpus = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -113,30 +117,6 @@ class Checked:
     digest: str
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, text) of each line that is not blank.
-
-    UTF-8, with or without a byte order mark; lines end in LF or CRLF. ``GoldError`` names file and line.
-    """
-    try:
-        with path.open("rb") as file:
-            yield from _decoded(path, file)
-    except OSError as error:
-        raise GoldError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _decoded(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
-    for number, raw in enumerate(file, start=1):  # ends at LF alone: U+2028 may stand inside a JSON text
-        if number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise GoldError(f"{path}:1: not UTF-8 but UTF-16 by its first bytes; allowed: UTF-8")
-        try:
-            text = (raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise GoldError(f"{path}:{number}: not UTF-8 at byte {error.start} of the line; allowed: UTF-8") from error
-        if text.strip():
-            yield number, text.rstrip("\r\n")
-
-
 def read_items(path: Path) -> tuple[list[Item], str]:
     """Items and the SHA-256 of the file. ``GoldError`` names file and line of the first problem."""
     found = check_gold(path)
@@ -151,13 +131,10 @@ def check_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus] | None =
 
     With ``corpus``, quotes and offsets are resolved too. ``GoldError`` when the file is no text at all.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise GoldError(f"{path}: cannot be read: {error.strerror}") from error
+    raw = read_all(path)
     items: dict[str, tuple[int, Item]] = {}
     problems: dict[int, str] = {}  # the first of each line
-    for number, line in _decoded(path, io.BytesIO(raw)):
+    for number, line in lines_of(path, raw):
         where = f"{path}:{number}"
         try:
             item = item_of(where, read_object(where, line))
@@ -182,25 +159,14 @@ def check_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus] | None =
     return Checked(items=tuple(items.values()), problems=lines, digest=hashlib.sha256(raw).hexdigest())
 
 
-def read_object(where: str, line: str) -> dict[str, Any]:
-    """One JSON object from one line."""
-    try:
-        body = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise GoldError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
-    if not isinstance(body, dict):
-        raise GoldError(f"{where}: not a JSON object; found {line.strip()[:80]!r}")
-    return body
-
-
 def item_of(where: str, body: Mapping[str, Any]) -> Item:
     """One item; ``GoldError`` names ``where``, the key and what was found."""
     try:
         return Item.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(step) for step in first["loc"])
-        raise GoldError(f"{where}: {key or 'item'}: {first['msg']}; found {str(first['input'])[:80]!r}") from error
+        key = ascii(".".join(str(step) for step in first["loc"]))[1:-1][:80]
+        raise GoldError(f"{where}: {key or 'item'}: {first['msg']}; found {kind_of(first['input'])}") from None
 
 
 def load_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus], encoder: Encoder, minimum: int = 20) -> GoldSet:
@@ -241,26 +207,50 @@ def load_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus], encoder:
         token_doc=tokens[:, 1],
         token_start=tokens[:, 2],
         token_end=tokens[:, 3],
+        texts={doc: texts[doc] for doc in docs},
     )
 
 
+def _as_read(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
 def _resolve_all(item: Item, texts: Corpus) -> list[Span]:
-    return [_resolve(answer, texts) for answer in item.answers]
+    return [_resolve(f"answer {number}", answer, texts) for number, answer in enumerate(item.answers, start=1)]
 
 
-def _resolve(answer: Answer, texts: Corpus) -> Span:
+def _resolve(what: str, answer: Answer, texts: Corpus) -> Span:
     text = texts.get(answer.doc)
     if text is None:
-        raise GoldError(f"document {answer.doc!r} is not in the corpus")
+        raise GoldError(f"{what}: document {answer.doc!r} is not in the corpus")
     if answer.quote is None:
         start, end = answer.start or 0, answer.end or 0
         if end > len(text):
-            raise GoldError(f"span {start}..{end} is out of range: {answer.doc!r} has {len(text)} characters")
+            raise GoldError(f"{what}: span {start}..{end} is out of range: {answer.doc!r} has {len(text)} characters")
+        if not text[start:end].strip():
+            raise GoldError(f"{what}: span {start}..{end} of {answer.doc!r} holds no text")
         return Span(doc=answer.doc, start=start, end=end)
-    start = text.find(answer.quote)
-    if start < 0:
-        raise GoldError(f"quote {answer.quote[:60]!r} does not stand in {answer.doc!r}")
-    return Span(doc=answer.doc, start=start, end=start + len(answer.quote))
+    places = _places(answer.quote, text)
+    quote = f"quote of {len(answer.quote)} characters"
+    if not places:
+        raise GoldError(f"{what}: {quote} does not stand in {answer.doc!r}")
+    if len(places) > 1:
+        told = ", ".join(map(str, places[:PLACES])) + (", ..." if len(places) > PLACES else "")
+        raise GoldError(
+            f"{what}: {quote} stands more than once in {answer.doc!r}, from character {told}; allowed: once."
+            " Make it longer, or give start and end"
+        )
+    return Span(doc=answer.doc, start=places[0], end=places[0] + len(answer.quote))
+
+
+def _places(quote: str, text: str) -> list[int]:
+    """Where a quote begins in a text, overlapping places too; no more than one above ``PLACES``."""
+    found: list[int] = []
+    start = text.find(quote)
+    while start >= 0 and len(found) <= PLACES:
+        found.append(start)
+        start = text.find(quote, start + 1)
+    return found
 
 
 def _tokens(spans: Sequence[Sequence[Span]], texts: Corpus, docs: Sequence[str], encoder: Encoder) -> Ints:

@@ -11,7 +11,7 @@ import pytest
 
 from switchover.encoder import WordLlamaEncoder
 from switchover.errors import GoldError
-from switchover.gold import Corpus, GoldSet, load_gold
+from switchover.gold import Corpus, GoldSet, check_gold, load_gold
 
 TEXT = "A lambda expression yields a function object. It cannot contain statements."
 
@@ -64,14 +64,38 @@ def test_what_does_not_resolve_is_named_and_left_out(tmp_path: Path) -> None:
     gold = load(tmp_path / "g.jsonl", [item(1), gone, away])
     assert gold.ids == ["q1"]
     assert gold.invalid == {
-        "q2": "quote 'no such words' does not stand in 'lambda'",
-        "q3": "document 'elsewhere' is not in the corpus",
+        "q2": "answer 1: quote of 13 characters does not stand in 'lambda'",
+        "q3": "answer 1: document 'elsewhere' is not in the corpus",
     }
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (
+            {"quote": "a"},
+            "answer 1: quote of 1 characters stands more than once in 'lambda', from character 3, 7, 27, 50, 60, ...; ",
+        ),
+        ({"quote": "nnn"}, "does not stand"),
+        ({"start": 8, "end": 9}, "answer 1: span 8..9 of 'lambda' holds no text"),
+    ],
+)
+def test_an_answer_is_one_place_that_holds_text(tmp_path: Path, answer: dict[str, Any], why: str) -> None:
+    gold = load(tmp_path / "g.jsonl", [item(1), item(2, answers=[{"doc": "lambda", **answer}])])
+    assert why in gold.invalid["q2"]
+
+
+def test_a_quote_that_overlaps_itself_stands_more_than_once(tmp_path: Path) -> None:
+    text = "the answer is 1212121 here"
+    path = tmp_path / "g.jsonl"
+    path.write_text(json.dumps(item(1, answers=[{"doc": "d", "quote": "12121"}])))
+    with pytest.raises(GoldError, match="more than once in 'd', from character 14, 16; allowed: once"):
+        load_gold(path, corpus=lambda docs: {"d": text}, encoder=WordLlamaEncoder(), minimum=1)
 
 
 def test_fewer_valid_questions_than_the_minimum_fail(tmp_path: Path) -> None:
     items = [item(number) for number in range(19)] + [item(99, answers=[{"doc": "lambda", "quote": "gone"}])]
-    with pytest.raises(GoldError, match="19 valid .* at least 20 are needed; 1 invalid; .* q99: quote"):
+    with pytest.raises(GoldError, match="19 valid .* at least 20 are needed; 1 invalid; .* q99: answer 1: quote"):
         load(tmp_path / "g.jsonl", items, minimum=20)
 
 
@@ -87,6 +111,12 @@ def test_an_unanswerable_item_has_no_span(tmp_path: Path) -> None:
         (item(1), "g.jsonl:2: id 'q1' is given twice; first on line 1"),
         (item(2, paraphrases=["a", "b"]), "g.jsonl:2: paraphrases: List should have at least 3 items"),
         (item(2, paraphrases=["a", "a", "b"]), "g.jsonl:2: item: Value error, the three paraphrases must differ"),
+        (item(2, paraphrases=["A  b", "a b", "c"]), "must differ, by more than white space and case"),
+        (item(2, paraphrases=["caf\u00e9", "cafe\u0301", "c"]), "must differ"),
+        (item(2, answers=[{"doc": "lambda", "quote": " "}]), "answers.0.quote: Value error, holds no text"),
+        (item(2, question="a\x00b"), "question: Value error, holds a NUL character"),
+        ('{"id": "a", "id": "b"}', "g.jsonl:2: a key is given twice"),
+        (item(2, id="q1 "), "id: Value error, begins or ends with white space"),
         (item(2, answers=[]), "an answerable item needs at least one answer"),
         (item(2, answers=[{"doc": "lambda"}]), "give either quote, or start and end"),
         (item(2, answers=[{"doc": "lambda", "start": 5, "end": 3}]), "end 3 is not after start 5"),
@@ -97,6 +127,15 @@ def test_bad_lines_name_file_and_line(tmp_path: Path, line: Any, message: str) -
     with pytest.raises(GoldError) as raised:
         load(tmp_path / "g.jsonl", [item(1), line])
     assert message in str(raised.value)
+
+
+def test_an_error_says_where_and_never_what_stands_there(tmp_path: Path) -> None:
+    path = tmp_path / "passwd"
+    for text in ("root:hunter2:0:0::/root:/bin/sh", '["hunter2"]', json.dumps({"id": "q", "question": ["hunter2"]})):
+        path.write_text(text)
+        (told,) = check_gold(path).problems
+        assert told.startswith(f"{path}:1: ")
+        assert "hunter2" not in told
 
 
 def test_a_span_out_of_range_is_invalid(tmp_path: Path) -> None:
