@@ -1,4 +1,4 @@
-"""Whole switchovers by the step functions alone: promoted, rolled back, aborted, nothing to do, dry run."""
+"""Whole switchovers by the step functions alone: promoted, rolled back, aborted, nothing to do."""
 
 from __future__ import annotations
 
@@ -100,20 +100,6 @@ def test_green_live_already_is_nothing_to_do(world: World) -> None:
     assert found.route is Route.NOTHING_TO_DO
     assert "live already; nothing to do" in found.lines[0]
     assert world.ledger.runs.find("docs:1") is None
-
-
-def test_a_dry_run_tells_all_and_changes_nothing(world: World) -> None:
-    def state() -> list[object]:
-        tables = ("switchover_alias", "switchover_fence", "switchover_run", "switchover_lease", "switchover_event")
-        return [world.sql(f"SELECT * FROM {table}") for table in tables]
-
-    before = state()
-    found = preflight(plan=world.plan, edge=world.edge, id="docs:1", actor="test", dry_run=True)
-    assert found.route is Route.DRY_RUN
-    told = "\n".join(found.lines)
-    for part in ("'docs_v1' is live", "freeze writer 'ingest process'", "would move from 'docs_v1' to 'docs_v2'"):
-        assert part in told
-    assert state() == before
 
 
 def test_a_pointer_on_neither_arm_stops_and_shows_it(world: World) -> None:

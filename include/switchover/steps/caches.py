@@ -20,7 +20,7 @@ async def prime_green(switch: Switch) -> str:
     """
     if switch.plan.cache is None:
         return ""
-    questions, probes = _questions(switch), switch.plan.probes
+    questions, probes = questions_to_prime(switch), switch.plan.probes
     limit = asyncio.Semaphore(probes.concurrency)
     async with switch.asking(switch.row) as arms:
 
@@ -33,7 +33,7 @@ async def prime_green(switch: Switch) -> str:
     return f"{count} of {len(questions)} questions primed; "
 
 
-def _questions(switch: Switch) -> list[str]:
+def questions_to_prime(switch: Switch) -> list[str]:
     """Each once, the gold set's first."""
     found = [item.paraphrases[number] for item in switch.gold.items for number in PARAPHRASES]
     path = switch.plan.cache.popular if switch.plan.cache is not None else None

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import partial
 
 from switchover.edge import Edge
 from switchover.errors import BadInput, PointerConflict, StateConflict
 from switchover.ledger import Ledger
 from switchover.plan import Plan
-from switchover.pointers import Change
+from switchover.pointers import Pointer
 from switchover.steps.asked import ask_again, too_late
+from switchover.steps.dry_run import BothArms, look
 from switchover.steps.flip import require_watchdog
 from switchover.steps.switch import Switch
 
@@ -84,28 +86,21 @@ def preflight(
             " nothing was changed"
         )
     if dry_run:
-        lines = _rehearsed_lines(plan, edge, ledger, id, live, green, minutes)
+        switch = Switch(edge=edge, ledger=ledger, id=id, actor="dry run", plan=plan)
+        others = partial(_refuse_others, ledger, pointer, id)
+        arms = BothArms(blue=live, green=green)
+        lines = look(switch, arms=arms, minutes=minutes, word=retry_build, refuse_others=others)
         return Preflight(route=Route.DRY_RUN, blue=live, green=green, hold_minutes=minutes, lines=lines)
     build = plan.index.build(edge).health(green).stored_hash
     again = ask_again(ledger, plan=plan, pointer=pointer.key, green=green, build=build, word=retry_build)
     ledger.require_kept_commits()
     require_watchdog(plan, ledger)
     lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.handover_s)
-    others = [row for row in ledger.runs.open_on(pointer.key) if row.id != id]
-    if others:
+    try:
+        _refuse_others(ledger, pointer, id)
+    except StateConflict:
         ledger.leases.release(lease)
-        raise StateConflict(
-            f"{pointer.key}: switchover {others[0].id!r} is still {others[0].state.value}"
-            f" (since {others[0].updated_at:%Y-%m-%d %H:%M:%S} UTC); if nobody drives it any more,"
-            f" `switchover restore '{others[0].id}'` ends it"
-        )
-    left = [row for row in ledger.runs.left_frozen_on(pointer.key) if row.id != id]
-    if left:
-        ledger.leases.release(lease)
-        raise StateConflict(
-            f"{pointer.key}: switchover {left[0].id!r} has ended as {left[0].state.value} but its writers are still"
-            f" frozen; `switchover restore '{left[0].id}'` resumes them"
-        )
+        raise
     ledger.runs.open(
         id=id,
         plan=plan,
@@ -126,40 +121,26 @@ def preflight(
     return Preflight(route=Route.GO, blue=live, green=green, hold_minutes=minutes, lines=(line, watched))
 
 
+def _refuse_others(ledger: Ledger, pointer: Pointer, id: str) -> None:
+    """``StateConflict`` while another switchover of this pointer is open, or has left writers frozen."""
+    others = [row for row in ledger.runs.open_on(pointer.key) if row.id != id]
+    if others:
+        raise StateConflict(
+            f"{pointer.key}: switchover {others[0].id!r} is still {others[0].state.value}"
+            f" (since {others[0].updated_at:%Y-%m-%d %H:%M:%S} UTC); if nobody drives it any more,"
+            f" `switchover restore '{others[0].id}'` ends it"
+        )
+    left = [row for row in ledger.runs.left_frozen_on(pointer.key) if row.id != id]
+    if left:
+        raise StateConflict(
+            f"{pointer.key}: switchover {left[0].id!r} has ended as {left[0].state.value} but its writers are still"
+            f" frozen; `switchover restore '{left[0].id}'` resumes them"
+        )
+
+
 def _watched(ledger: Ledger) -> str:
     """Who rolls back when Airflow cannot."""
     line = ledger.watchdogs.line()
     if ledger.watchdogs.living() is None:
         line = f"WARNING: {line}: if Airflow dies during the hold, nothing rolls back until it runs again"
     return line
-
-
-def _rehearsed_lines(
-    plan: Plan, edge: Edge, ledger: Ledger, id: str, blue: str, green: str, minutes: float
-) -> tuple[str, ...]:
-    """Every read and every intended change, in order; changes nothing."""
-    switch = Switch(edge=edge, ledger=ledger, id=id, actor="dry run", plan=plan)
-    health = switch.index.health(green)
-    lease = ledger.leases.get(switch.pointer.key)
-    change = Change(
-        before=blue, after=green, epoch=(lease.epoch if lease else 0) + 1, actor="dry run", approved_hash=""
-    )
-    lines = [
-        f"read    pointer {switch.pointer.key}: {blue!r} is live",
-        f"read    index {green!r}: exists {health.exists}, empty {health.empty}, INDEX_HASH {health.stored_hash}",
-        f"read    gold set: {len(switch.gold.items)} valid questions, {len(switch.gold.invalid)} invalid",
-        f"read    signals: {switch.signals.is_online() or 'online'}",
-        f"read    {ledger.watchdogs.line()}",
-        f"read    lease: {f'{lease.holder}, epoch {lease.epoch}' if lease and lease.alive else 'free'}",
-    ]
-    lines += [
-        f"would   freeze writer {w.name!r} (found {dict(w.find())}), drain in {w.drain_s:g} s" for w in switch.writers
-    ]
-    lines += [
-        f"would   verify {green!r} against its manifest and rehearse the rollback on a shadow pointer",
-        f"would   ask {len(switch.gold.items)} questions x 3 paraphrases x {plan.probes.seeds} seeds of both arms",
-        f"change  {switch.pointer.plan(change)}",
-        f"would   hold and watch for {minutes:g} min, a look every {plan.hold.tick_s:g} s",
-    ]
-    lines += [f"would   resume writer {writer.name!r}" for writer in switch.writers]
-    return tuple(lines)

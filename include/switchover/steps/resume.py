@@ -104,7 +104,7 @@ def held_lines(switch: Switch, name: str | None = None) -> list[str]:
 def _resume(switch: Switch, spec: WriterSpec, writer: Writer, row: Row, target: str, *, way: Way = Way.REFUSE) -> bool:
     """Whether it was resumed; otherwise the ledger says what holds it."""
     journal, lease = switch.ledger.journal, switch.renew_lease()
-    broken = _broken(switch, spec, target)
+    broken = pins_differ(switch, spec, target)
     if broken:
         return _hold(switch, writer.name, f"writer {writer.name!r} stays frozen: {broken}")
     if way is Way.REFUSE:
@@ -136,7 +136,7 @@ def _hold(switch: Switch, name: str, why: str) -> bool:
     return False
 
 
-def _broken(switch: Switch, spec: WriterSpec, target: str) -> str:
+def pins_differ(switch: Switch, spec: WriterSpec, target: str) -> str:
     """Where the writer's declared pins differ from the live arm's, in words; empty when they are the same."""
     if not spec.pins:
         return ""

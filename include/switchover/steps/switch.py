@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -43,6 +43,20 @@ TOLD = {
     State.ABORTED: Event.ABORT,
     State.STUCK: Event.STUCK,
 }
+
+
+class Arms(Protocol):
+    """The targets of both arms, as a run has them."""
+
+    @property
+    def blue(self) -> str:
+        """The arm that is live when the run begins."""
+        ...
+
+    @property
+    def green(self) -> str:
+        """The candidate."""
+        ...
 
 
 class Switch:
@@ -117,7 +131,7 @@ class Switch:
         return ArmClient(client=client, name=target, spec=spec, timeout_s=self.plan.probes.timeout_s)
 
     @contextlib.asynccontextmanager
-    async def asking(self, row: RunRow) -> AsyncIterator[dict[str, ArmClient]]:
+    async def asking(self, row: Arms) -> AsyncIterator[dict[str, ArmClient]]:
         """Clients of both arms by role, open for the block."""
         async with contextlib.AsyncExitStack() as stack:
             arms: dict[str, ArmClient] = {}

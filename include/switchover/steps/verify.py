@@ -18,7 +18,7 @@ from switchover.pins import PIN_NAMES, changed_pins
 from switchover.protocol import State
 from switchover.steps.asked import SHORTEST, took_back
 from switchover.steps.rehearse import rehearse
-from switchover.steps.switch import Switch
+from switchover.steps.switch import Arms, Switch
 from switchover.writers import WriterSpec
 from switchover.writers.proving import EXPECTED, prove
 
@@ -48,15 +48,12 @@ def verify(switch: Switch) -> list[Check]:
     """Run every check, record it, and approve Green's build. ``InvariantBroken`` names what failed."""
     with switch.step("verify") as note:
         row = switch.row
-        checks = [_index_there(switch, "Blue", row.blue), _index_there(switch, "Green", row.green)]
+        checks = [index_there(switch, "Blue", row.blue), index_there(switch, "Green", row.green)]
         facts: Facts | None = None
         if all(check.ok for check in checks):
-            facts = Facts(
-                contents={"blue": switch.index.content(row.blue), "green": switch.index.content(row.green)},
-                reports=asyncio.run(_reports(switch)),
-            )
+            facts = read_facts(switch, row)
             _remember_arms(switch, facts)
-            checks += _about_arms(switch, facts)
+            checks += about_arms(switch, facts)
             checks.append(_not_taken_back(switch, facts.contents["green"].index_hash))
         checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
         checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
@@ -85,7 +82,8 @@ def _guarded(name: str, check: Callable[[Switch], Check], switch: Switch) -> Che
         return Check(name=name, ok=False, found=str(error), expected="an answer")
 
 
-def _index_there(switch: Switch, role: str, target: str) -> Check:
+def index_there(switch: Switch, role: str, target: str) -> Check:
+    """The index exists, holds something and has its manifest."""
     health = switch.index.health(target)
     found = "absent" if not health.exists else "empty" if health.empty else "filled"
     if health.stored_hash is None:
@@ -93,9 +91,15 @@ def _index_there(switch: Switch, role: str, target: str) -> Check:
     return Check(name=f"{role} index {target}", ok=found == "filled", found=found, expected="filled")
 
 
-async def _reports(switch: Switch) -> dict[str, Report]:
-    async with switch.asking(switch.row) as arms:
-        return {role: await client.report_async() for role, client in arms.items()}
+def read_facts(switch: Switch, arms: Arms) -> Facts:
+    """Read both indexes whole, and ask both arms what they are."""
+    contents = {"blue": switch.index.content(arms.blue), "green": switch.index.content(arms.green)}
+    return Facts(contents=contents, reports=asyncio.run(_reports(switch, arms)))
+
+
+async def _reports(switch: Switch, arms: Arms) -> dict[str, Report]:
+    async with switch.asking(arms) as clients:
+        return {role: await client.report_async() for role, client in clients.items()}
 
 
 def _remember_arms(switch: Switch, facts: Facts) -> None:
@@ -104,7 +108,8 @@ def _remember_arms(switch: Switch, facts: Facts) -> None:
         switch.ledger.subjects.found_arm(switch.id, role, target=target, pins=pins, reported=reported)
 
 
-def _about_arms(switch: Switch, facts: Facts) -> list[Check]:
+def about_arms(switch: Switch, facts: Facts) -> list[Check]:
+    """What both arms are: their counts, pins, secrets, encoders, and what differs between them."""
     checks = []
     for role in ("blue", "green"):
         checks += _one_arm(switch, role, facts.contents[role], facts.reports[role])
@@ -226,18 +231,26 @@ def _blue_is_live(switch: Switch) -> Check:
     return Check(name="pointer on Blue", ok=found == blue, found=str(found), expected=blue)
 
 
-def _gold_valid(switch: Switch) -> Check:
-    gold = switch.gold
+def _gold_recorded(switch: Switch) -> Check:
+    """From here on the run asks this gold set and no other."""
+    check, gold = gold_valid(switch), switch.gold
     switch.ledger.runs.stamp(switch.id, gold_digest=gold.digest)
     switch.ledger.subjects.asks(switch.id, gold)
     if gold.invalid:
         switch.say(f"gold set: invalid and left out: {gold_json(gold)['invalid']}")
+    return check
+
+
+def gold_valid(switch: Switch) -> Check:
+    """The gold set has enough questions that resolve."""
+    gold = switch.gold
     found = f"{len(gold.items)} valid, {len(gold.invalid)} invalid"
     return Check(name="gold set", ok=True, found=found, expected=f">= {switch.plan.gold.minimum} valid")
 
 
-def _signals_answer(switch: Switch) -> Check:
-    wrong = switch.signals.is_online(arm=switch.row.blue)
+def signals_answer(switch: Switch, blue: str) -> Check:
+    """The store of live figures has fresh ones of the arm that is live."""
+    wrong = switch.signals.is_online(arm=blue)
     return Check(name="signals answer", ok=wrong is None, found=wrong or "fresh data", expected="fresh data")
 
 
@@ -253,6 +266,6 @@ def _rollback_path(switch: Switch) -> Check:
 
 STANDALONE: dict[str, Callable[[Switch], Check]] = {
     "pointer on Blue": _blue_is_live,
-    "gold set": _gold_valid,
-    "signals answer": _signals_answer,
+    "gold set": _gold_recorded,
+    "signals answer": lambda switch: signals_answer(switch, switch.row.blue),
 }
