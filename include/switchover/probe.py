@@ -23,6 +23,7 @@ from switchover.arms import ArmClient
 from switchover.encoder import Encoder
 from switchover.gold import GoldSet
 from switchover.plan import Judge, Probes
+from switchover.spans import span_fault
 
 SAME_CALL_IS_A_LOOP = 3
 PARAPHRASES = (0, 1, 2)
@@ -107,7 +108,8 @@ def evidence_rows(
     rows: list[dict[str, Any]] = []
     for index, probe in enumerate(asked):
         reply, answerable = probe.reply, gold.items[probe.question].answerable
-        error = reply.error or (f"not measured: answer without {reply.lacks!r}" if reply.lacks else None)
+        why = f"answer without {reply.lacks!r}" if reply.lacks else span_fault(reply.hits, gold.texts)
+        error = reply.error or (f"not measured: {why}" if why else None)
         rows.append(
             {
                 "phase": round.phase,

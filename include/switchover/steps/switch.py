@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from switchover.arms import ArmClient
 from switchover.corpus import sql_corpus
 from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
-from switchover.errors import BadInput, LeaseLost, Unstorable
+from switchover.errors import BadInput, GoldError, LeaseLost, Unstorable
 from switchover.evidence import Evidence
 from switchover.gold import GoldSet, load_gold
 from switchover.heartbeat import Heartbeat
@@ -120,10 +121,33 @@ class Switch:
 
     @cached_property
     def gold(self) -> GoldSet:
-        """The gold set, resolved against the corpus."""
+        """The gold set, resolved against the corpus: one a run.
+
+        ``GoldError`` when the file, or where its answers stand, is not any more what verify has found.
+        """
         spec = self.plan.gold
         corpus = sql_corpus(self.edge.sql(spec.corpus), spec.table)
-        return load_gold(Path(spec.path), corpus=corpus, encoder=self.encoder, minimum=spec.minimum)
+        found = load_gold(Path(spec.path), corpus=corpus, encoder=self.encoder, minimum=spec.minimum)
+        row = self.ledger.runs.find(self.id)
+        if row is not None and row.gold_digest is not None:
+            self._require_same(found, row.gold_digest)
+        return found
+
+    def _require_same(self, found: GoldSet, digest: str) -> None:
+        what = f"switchover {self.id!r}: gold set {self.plan.gold.path}"
+        ask = "put back what the run began with, or start a new run"
+        if found.digest != digest:
+            raise GoldError(
+                f"{what}: changed since verify (SHA-256 {digest[:12]} then, {found.digest[:12]} now); {ask}"
+            )
+        then = {row["id"]: row["spans"] for row in self.ledger.subjects.questions(self.id)}
+        now = {item.id: [asdict(s) for s in spans] for item, spans in zip(found.items, found.spans, strict=True)}
+        moved = sorted(id for id in then.keys() | now.keys() if then.get(id) != now.get(id))
+        if then and moved:
+            raise GoldError(
+                f"{what}: the corpus changed since verify: the answers of {len(moved)} questions stand elsewhere,"
+                f" {moved[0]!r} first; {ask}"
+            )
 
     def arm_client(self, target: str, client: httpx.AsyncClient) -> ArmClient:
         """The client of one arm on an open httpx client of its connection."""
