@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request, where a library has set up logging
     edge = Edge(connections=environment_connections())
     try:
         text, data, code = options.call(options, edge)

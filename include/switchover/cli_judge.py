@@ -17,7 +17,7 @@ from switchover.corpus import sql_corpus
 from switchover.edge import Edge
 from switchover.encoder import WordLlamaEncoder
 from switchover.errors import BadInput
-from switchover.evaluate import EXIT_CODES, arms_of, evaluate, judge_smoke
+from switchover.evaluate import EXIT_CODES, Failures, arms_of, evaluate, judge_smoke
 from switchover.gold import GoldSet, gold_json, load_gold
 from switchover.judge import judge_acceptance
 from switchover.ledger import Ledger
@@ -83,12 +83,24 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
     gold = _gold(plan, edge, options.gold, encoder)
     targets = arms_of(plan, edge, options.arm)
     bar = Bar(sys.stderr.isatty())
+    failures = Failures(targets, gold=gold)
     rows = asyncio.run(
-        evaluate(plan=plan, edge=edge, gold=gold, encoder=encoder, targets=targets, rounds=rounds, on_progress=bar.show)
+        evaluate(
+            plan=plan,
+            edge=edge,
+            gold=gold,
+            encoder=encoder,
+            targets=targets,
+            rounds=rounds,
+            failures=failures,
+            on_progress=bar.show,
+        )
     )
     verdicts = judge_smoke(rows, gold.ids, rules=rules, both=len(targets) > 1)
     head = f"{', '.join(targets.values())}: {len(rows)} probes, {len(gold.items)} questions"
-    data = {"arms": targets, "gold": gold_json(gold), "probes": len(rows)}
+    if failures.lines():
+        head = "\n".join([head, "not answered, the commonest first:", *(f"  {line}" for line in failures.lines())])
+    data = {"arms": targets, "gold": gold_json(gold), "probes": len(rows), "errors": failures.to_json()}
     if len(targets) == 1:
         return _told(verdicts, data, head=head)
     compared = compare_arms(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 
@@ -10,12 +11,12 @@ from switchover import web
 from switchover.arms import ArmClient
 from switchover.edge import Edge
 from switchover.encoder import Encoder
-from switchover.errors import PointerConflict
+from switchover.errors import PointerConflict, Unreachable
 from switchover.evidence import Evidence
 from switchover.gold import GoldSet
 from switchover.judge import judge_acceptance
 from switchover.plan import Plan
-from switchover.probe import Round, ask_round, evidence_rows
+from switchover.probe import Asked, Round, ask_round, error_of, evidence_rows
 from switchover.rules import Rules
 from switchover.verdict import Outcome, Verdict
 
@@ -24,7 +25,47 @@ Which = Literal["blue", "green", "both"]
 #: Rules that one arm answers alone; the others compare with Blue.
 ONE_ARM = ("ds_question", "coverage", "flip_rate", "error_rate", "tool_loops")
 
+GIVE_UP = 10  # probes without a single readable answer
+COMMONEST = 5  # errors that are listed
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3, Outcome.ERROR: 4}
+
+
+class Failures:
+    """What was not answered, and why: by arm, status, error and the first line of the answer.
+
+    ``Unreachable``, with the reasons, when the first probes of a smoke have brought no readable answer at all.
+    """
+
+    def __init__(self, targets: Mapping[str, str], *, gold: GoldSet) -> None:
+        self._targets = targets
+        self._gold = gold
+        self._counts: Counter[tuple[str, int, str, str]] = Counter()
+        self._answered = 0
+
+    def count(self, probe: Asked) -> None:
+        """Take one probe down."""
+        error = error_of(probe.reply, self._gold)
+        if error is None:
+            self._answered += 1
+            return
+        self._counts[self._targets[probe.arm], probe.reply.status, error, probe.reply.said] += 1
+        if not self._answered and sum(self._counts.values()) == GIVE_UP:
+            raise Unreachable(
+                f"none of the first {GIVE_UP} probes has a readable answer: {'; '.join(self.lines())};"
+                " docs/your-own-index.md says what an arm answers"
+            )
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The commonest errors, most first."""
+        names = ("arm", "status", "error", "said", "count")
+        return [dict(zip(names, (*key, count), strict=True)) for key, count in self._counts.most_common(COMMONEST)]
+
+    def lines(self) -> list[str]:
+        """One line for each of the commonest errors."""
+        return [
+            f"{each['count']} × {each['arm']}: {each['error']}" + (f": {each['said']}" if each["said"] else "")
+            for each in self.to_json()
+        ]
 
 
 def arms_of(plan: Plan, edge: Edge, which: Which) -> dict[str, str]:
@@ -48,9 +89,13 @@ async def evaluate(
     encoder: Encoder,
     targets: dict[str, str],
     rounds: int,
+    failures: Failures,
     on_progress: Callable[[int, int], None],
 ) -> list[dict[str, Any]]:
-    """Evidence rows of ``rounds`` rounds over the gold set; ``targets`` is role -> target."""
+    """Evidence rows of ``rounds`` rounds over the gold set; ``targets`` is role -> target.
+
+    ``Unreachable`` when no arm gives a readable answer.
+    """
     rows: list[dict[str, Any]] = []
     each = len(gold.items) * 3 * plan.probes.seeds * len(targets)
     async with AsyncExitStack() as stack:
@@ -66,7 +111,9 @@ async def evaluate(
             def progress(done: int, total: int, before: int = before) -> None:
                 on_progress(before + done, each * rounds)
 
-            asked = await ask_round(round, arms=arms, gold=gold, spec=plan.probes, on_progress=progress)
+            asked = await ask_round(
+                round, arms=arms, gold=gold, spec=plan.probes, on_progress=progress, on_asked=failures.count
+            )
             rows += evidence_rows(
                 asked,
                 round,

@@ -59,11 +59,13 @@ async def ask_round(
     began: datetime | None = None,
     seconds: float | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_asked: Callable[[Asked], None] = lambda asked: None,
 ) -> list[Asked]:
     """Ask ``arms`` (role -> client) every question, paraphrase and seed of a round.
 
     ``began``: the ledger's time now, from which probes are dated; a worker's own clock may be wrong. ``seconds``: the
-    round ends then with what was answered or has failed; what is missing is missing from the evidence.
+    round ends then with what was answered or has failed; what is missing is missing from the evidence. ``on_asked``
+    sees each probe at once; what it raises ends the round.
     """
     began, zero = began or datetime.now(timezone.utc), time.monotonic()
     order = random.Random(f"{round.phase}:{round.tick}")  # noqa: S311 - an order, not a secret
@@ -78,7 +80,9 @@ async def ask_round(
             for role in roles:
                 at = began + timedelta(seconds=time.monotonic() - zero)
                 reply = await arms[role].ask(text, seed=seed, k=spec.k)
-                asked.append(Asked(arm=role, question=question, paraphrase=paraphrase, seed=seed, reply=reply, at=at))
+                probe = Asked(arm=role, question=question, paraphrase=paraphrase, seed=seed, reply=reply, at=at)
+                asked.append(probe)
+                on_asked(probe)
             on_progress(len(asked), len(todo) * len(arms))
 
     tasks = [asyncio.create_task(one(*probe, roles=order.sample(sorted(arms), len(arms)))) for probe in todo]
@@ -108,8 +112,7 @@ def evidence_rows(
     rows: list[dict[str, Any]] = []
     for index, probe in enumerate(asked):
         reply, answerable = probe.reply, gold.items[probe.question].answerable
-        why = f"answer without {reply.lacks!r}" if reply.lacks else span_fault(reply.hits, gold.texts)
-        error = reply.error or (f"not measured: {why}" if why else None)
+        error = error_of(reply, gold)
         rows.append(
             {
                 "phase": round.phase,
@@ -131,6 +134,12 @@ def evidence_rows(
             }
         )
     return rows
+
+
+def error_of(reply: Reply, gold: GoldSet) -> str | None:
+    """Why a reply cannot be measured; ``None`` when it can."""
+    why = f"answer without {reply.lacks!r}" if reply.lacks else span_fault(reply.hits, gold.texts)
+    return reply.error or (f"not measured: {why}" if why else None)
 
 
 def is_tool_loop(calls: Sequence[Mapping[str, Any]], *, max_depth: int) -> bool:

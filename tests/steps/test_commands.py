@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,13 @@ def test_eval_of_one_arm_passes_and_leaves_no_trace(call: Any, world: World) -> 
     assert rules == {"ds_question", "coverage", "flip_rate", "error_rate", "tool_loops"}
     assert world.ledger.runs.latest() == []
     assert world.live == "docs_v1"
+
+
+def test_eval_prints_no_line_of_a_client_s_for_each_probe(call: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("httpx").setLevel(logging.NOTSET)
+        assert call("eval", "--plan", PLAN, "--arm", "green", "--rounds", "1")[0] == 3
+    assert not [record for record in caplog.records if record.name.startswith("httpx")]
 
 
 def test_eval_with_a_bound_that_cannot_be_met_fails(call: Any) -> None:
@@ -91,9 +99,7 @@ def test_eval_with_bad_input_changes_nothing(call: Any, arguments: list[str], co
 
 def test_eval_of_a_service_that_is_down_is_not_a_pass(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_DOCS_SERVICE", "http://127.0.0.1:1")
-    code, found = call("eval", "--plan", PLAN, "--arm", "green", "--rounds", "1")
-    assert code == 1
-    assert found["outcome"] == "FAIL"
+    assert call("eval", "--plan", PLAN, "--arm", "green", "--rounds", "1") == (4, None)
 
 
 def test_recorded_evidence_is_judged_again_and_exported(call: Any, world: World, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from psycopg import pq
 
 from switchover.errors import BadInput, FenceBusy, SwitchoverError, Unreachable
 from switchover.fence.base import TABLE, Claim, Done, Held
-from switchover.sqlstate import away, named
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -87,6 +86,7 @@ DELETE FROM {{table}} WHERE key = ANY(ARRAY(
 
 _REFUSED = ("42P01", "42703", "42501", "25006", "3F000")  # table, column, right, read only, schema
 _WAITED = ("55P03", "57014")  # lock_timeout, statement_timeout
+_AWAY = ("08", "53", "58", "57P")  # as in switchover.sqlstate, which the fence does without; none: the connection
 _FAILED_TRANSACTION = "25P02"
 
 
@@ -280,8 +280,8 @@ def _in_words(place: str, error: psycopg.Error) -> Exception | None:
         return FenceBusy(f"fence: {place}: another transaction holds a key: {first}; try again")
     if error.sqlstate == _FAILED_TRANSACTION:
         return BadInput(f"fence: {place}: the transaction has failed before; roll it back and try again")
-    if away(error):
+    if isinstance(error, psycopg.OperationalError) and (error.sqlstate or _AWAY[0]).startswith(_AWAY):
         return Unreachable(f"fence: {place}: did not answer: {first}")
     if isinstance(error, psycopg.OperationalError | psycopg.DataError):
-        return BadInput(f"fence: {place}: refused: {first} ({named(error)})")
+        return BadInput(f"fence: {place}: refused: {first} (SQLSTATE {error.sqlstate or 'none'})")
     return None
