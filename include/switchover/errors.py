@@ -1,7 +1,7 @@
 """Every error that Switchover raises on purpose.
 
 SwitchoverError
-├── BadInput              the caller can mend it; nothing was changed
+├── BadInput              the caller can mend it; what was refused changed nothing
 │   ├── PlanError         a plan file
 │   ├── GoldError         a gold set
 │   ├── Unstorable        a value that a database cannot hold; nothing was written
@@ -9,7 +9,7 @@ SwitchoverError
 │   └── ConnectionMissing a connection that a plan names does not exist or lacks a part
 ├── Unreachable           a server did not answer; what happened there is not known
 │   └── LedgerUnreachable the ledger's database did not answer
-├── LockBusy              a lock was not granted in time; nothing was changed
+├── LockBusy              a lock was not granted in time; the transaction changed nothing
 ├── InvariantBroken       a check of SPEC section 6 failed; the run must not flip
 ├── PointerConflict       the pointer is not where it was expected, or somebody else moved it
 ├── TargetRefused         the arm to flip to is absent, empty, unhealthy, or not the approved build
@@ -37,7 +37,7 @@ class SwitchoverError(Exception):
 
 
 class BadInput(SwitchoverError):
-    """The caller can mend it; nothing was changed."""
+    """The caller can mend it; what was refused changed nothing."""
 
 
 class PlanError(BadInput):
@@ -69,7 +69,7 @@ class LedgerUnreachable(Unreachable):
 
 
 class LockBusy(SwitchoverError):
-    """A lock was not granted in time; nothing was changed."""
+    """A lock was not granted in time; the transaction changed nothing."""
 
 
 class InvariantBroken(SwitchoverError):

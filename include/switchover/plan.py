@@ -227,6 +227,8 @@ class Plan(Part):
         self.index.check_arms(self.arms)
         if self.build is not None and self.index.kind != "pgvector":
             raise ValueError(f"build: indexes of kind {self.index.kind!r} are not built here; allowed: pgvector")
+        if self.build is not None:
+            self.build.check_arms(self.arms)
         if self.schedule and self.asset:
             raise ValueError("schedule and asset: only one of the two may start runs")
         names = [writer.name for writer in self.writers]

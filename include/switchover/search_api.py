@@ -7,7 +7,6 @@ request, what it raises, and what the elected manager's time-out is called.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,6 @@ SERVER_TIMEOUT = f"{int(TIMEOUT_S) - 1}s"
 MANAGER_TIMEOUT = {"opensearch": "cluster_manager_timeout", "elasticsearch": "master_timeout"}
 #: Understood by Elasticsearch 8 and 9. Client 9 by itself speaks only to servers from 9 on.
 SPOKEN = "application/vnd.elasticsearch+json; compatible-with=8"
-INDEX = re.compile(r"[a-z0-9.][^\s,*?\"<>|\\/#:A-Z]*")
 NOT_FOUND = 404
 BUSY = (408, 429)
 REFUSED = (401, 403)
@@ -84,7 +82,7 @@ class SearchApi:
             raise BadInput(f"{said}; this login lacks the right, docs/pointers/opensearch.md has the role")
         if answer.status >= 500 or (answer.status in BUSY and kind != "cluster_block_exception"):
             raise Unreachable(said)
-        raise BadInput(f"{said}; nothing was changed")
+        raise BadInput(f"{said}; this request changed nothing")
 
     def change(self, method: str, path: str, body: Any) -> Answer:
         """A request that changes the cluster's state: done when every node has acknowledged it.
@@ -105,13 +103,6 @@ def search_api(edge: Edge, *, kind: str, connection: str) -> SearchApi:
     """The cluster of a connection. No I/O."""
     place = base_url(edge.connection(connection, kind=kind)).split("://", 1)[1]
     return SearchApi(kind=kind, client=edge.client(kind, connection), place=place)
-
-
-def index_name(name: str, what: str, error: type[Exception] = BadInput) -> str:
-    """The name, if it is one index's own: a pattern, a list or a date expression would reach others too."""
-    if not INDEX.fullmatch(name):
-        raise error(f"{what}: found {name!r}; allowed: the own name of one index, in lower case, without wildcards")
-    return name
 
 
 def quoted(*names: str) -> str:

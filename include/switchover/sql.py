@@ -51,7 +51,7 @@ def transaction(
         except (sa.exc.ProgrammingError, sa.exc.InternalError) as error:
             first = str(error.orig).splitlines()[0]
             if isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
-                raise unreachable(f"{what}: takes no writes now ({first}); nothing was changed") from error
+                raise unreachable(f"{what}: takes no writes now ({first}); this transaction changed nothing") from error
             if isinstance(error.orig, REFUSALS):
                 raise BadInput(f"{what}: {first}{'; ' + hint if hint else ''}") from error
             if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
@@ -60,9 +60,9 @@ def transaction(
             raise
         except sa.exc.OperationalError as error:
             if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-                raise LockBusy(f"{what}: a lock was not granted in time; nothing was changed") from error
+                raise LockBusy(f"{what}: a lock was not granted in time; this transaction changed nothing") from error
             if busy(error.orig):
-                raise LockBusy(f"{what}: met another transaction; nothing was changed; try again") from error
+                raise LockBusy(f"{what}: met another transaction; this one changed nothing; try again") from error
             if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
                 raise _unstorable(what, error) from error
             raise

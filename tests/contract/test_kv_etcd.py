@@ -63,7 +63,12 @@ def test_a_value_without_an_epoch_is_where_it_begins(etcd_world: EtcdWorld) -> N
 @pytest.mark.parametrize(
     ("status", "body", "error", "says"),
     [
-        (400, {"message": "etcdserver: permission denied"}, BadInput, "permission denied; nothing was changed"),
+        (
+            400,
+            {"message": "etcdserver: permission denied"},
+            BadInput,
+            "permission denied; changed nothing",
+        ),
         (403, {"message": "etcdserver: permission denied"}, BadInput, "needed: a role that may read and write the key"),
         (404, "page not found", BadInput, "answered 404: no JSON"),
         (200, "<html>", BadInput, "answered 200: no JSON"),

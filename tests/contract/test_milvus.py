@@ -161,7 +161,7 @@ def test_a_database_that_is_not_there_is_said(world: MilvusWorld) -> None:
 
 
 def test_a_name_that_the_server_refuses_is_bad_input() -> None:
-    with pytest.raises(ValidationError, match="allowed: letters, digits and underscores"):
+    with pytest.raises(ValidationError, match="allowed: up to 255 letters a-z, digits and _"):
         MilvusSpec(kind="milvus", connection=CONNECTION, alias="docs-live")
 
 

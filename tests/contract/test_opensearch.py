@@ -243,7 +243,7 @@ def test_an_index_that_may_not_be_changed_is_bad_input(world: OpenSearchWorld) -
     """A block on metadata, by somebody else or a full disk, keeps the alias where it is."""
     settings = f"/{world.index(BLUE)}/_settings"
     world.call("PUT", settings, {"index.blocks.read_only": True})
-    with pytest.raises(BadInput, match="index read-only.*nothing was changed"):
+    with pytest.raises(BadInput, match="index read-only.*this request changed nothing"):
         world.pointer().apply(change())
     assert world.serve() == {BLUE}
     world.call("PUT", settings, {"index.blocks.read_only": None})

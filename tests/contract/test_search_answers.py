@@ -47,10 +47,15 @@ def failure(type_: str, reason: str) -> dict[str, Any]:
 ANSWERS = [
     (401, failure("security_exception", "unable to authenticate"), BadInput, "this login lacks the right"),
     (403, failure("security_exception", "no permissions for [indices:admin/aliases]"), BadInput, "admin/aliases"),
-    (403, failure("cluster_block_exception", "index [a] blocked"), BadInput, r"blocked; nothing was changed"),
-    (429, failure("cluster_block_exception", "flood-stage"), BadInput, r"flood-stage; nothing was changed"),
+    (403, failure("cluster_block_exception", "index [a] blocked"), BadInput, r"blocked.*changed nothing"),
+    (429, failure("cluster_block_exception", "flood-stage"), BadInput, r"flood-stage.*changed nothing"),
     (429, failure("rejected_execution_exception", "queue is full"), Unreachable, "answered 429: .*queue is full"),
-    (400, failure("parse_exception", "unknown field [must_exist]"), BadInput, r"must_exist\]; nothing was changed"),
+    (
+        400,
+        failure("parse_exception", "unknown field [must_exist]"),
+        BadInput,
+        r"must_exist\]; changed nothing",
+    ),
     (500, failure("exception", "broken"), Unreachable, "answered 500"),
     (502, "<html>\nno backend</html>", Unreachable, "answered 502"),
     (503, failure("master_not_discovered_exception", "none"), Unreachable, "answered 503"),

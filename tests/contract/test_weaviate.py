@@ -125,7 +125,7 @@ def test_an_alias_that_may_not_be_read_is_not_taken_for_absent(guarded: GuardedW
 
 def test_no_right_to_move_is_said(guarded: GuardedWorld) -> None:
     guarded.allow(aliases(f"{guarded.name}*", create=True, read=True, delete=True), *readers(guarded.name))
-    with pytest.raises(BadInput, match=r"403.*nothing was changed"):
+    with pytest.raises(BadInput, match=r"403.*this request changed nothing"):
         guarded.pointer().apply(change())
     assert guarded.serve() == {BLUE}
 
@@ -190,7 +190,7 @@ def test_an_alias_that_is_a_collection_is_said(world: WeaviateWorld) -> None:
 
 @pytest.mark.parametrize("alias", ["docs", "Docs-live", "Docs live"])
 def test_a_name_that_the_server_would_change_or_refuse_is_bad_input(alias: str) -> None:
-    with pytest.raises(ValidationError, match="allowed: a capital, then letters, digits and underscores"):
+    with pytest.raises(ValidationError, match="begun with a capital letter"):
         WeaviateSpec(kind="weaviate", connection=CONNECTION, alias=alias)
 
 

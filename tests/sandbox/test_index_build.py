@@ -229,7 +229,7 @@ def test_a_table_that_somebody_reads_is_waited_for_and_then_left(world: World, m
     builder.load()
     with world.conn.transaction():
         world.conn.execute("SELECT count(*) FROM arm")
-        with pytest.raises(LockBusy, match="a lock was not granted in time; nothing was changed"):
+        with pytest.raises(LockBusy, match="a lock was not granted in time; this transaction changed nothing"):
             builder.publish()
     assert builder.publish().changed
 

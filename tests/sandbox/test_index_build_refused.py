@@ -27,7 +27,7 @@ def test_bad_input_is_one_clear_line(world: World) -> None:
     world.conn.execute("UPDATE documents SET text = ' '")
     with pytest.raises(BadInput, match="the source has no document with a chunk; nothing was published"):
         world.builder().run()
-    with pytest.raises(BadInput, match="allowed: a table name of at most 56 letters"):
+    with pytest.raises(BadInput, match="which has 60 bytes; allowed: 56 bytes"):
         world.builder("x" * 60)
     assert world.oid("arm") == (None,)
 

@@ -11,6 +11,8 @@ import pytest
 
 from switchover.edge import Edge, environment_connections
 from switchover.errors import BadInput, LeaseLost, StateConflict, TargetRefused, Unreachable
+from switchover.indexes.base import Health
+from switchover.indexes.pgvector import PgvectorIndex
 from switchover.protocol import Decision, State
 from switchover.steps import finish
 from switchover.steps.flip import flip
@@ -142,3 +144,35 @@ def test_a_view_on_it_keeps_it(world: World) -> None:
 def test_a_name_that_is_no_arm_is_refused(world: World) -> None:
     with pytest.raises(BadInput, match="index 'other': is no arm of plan 'docs'; allowed: docs_v1, docs_v2"):
         retire(plan=world.plan, edge=world.edge, index="other", actor="test")
+
+
+def test_an_index_that_is_another_arm_s_too_is_kept(world: World) -> None:
+    """By where the names lead: the live arm is the same table under another name."""
+    promoted(world)
+    world.sql("UPDATE switchover_alias SET target = 'public.docs_v1'")
+    arms = {"docs_v1": world.plan.arms["docs_v1"], "public.docs_v1": world.plan.arms["docs_v2"]}
+    plan = world.plan.model_copy(update={"arms": arms, "green": "public.docs_v1", "readers": []})
+    with pytest.raises(TargetRefused, match="is also the index of 'public.docs_v1'.*; nothing was removed"):
+        retire(plan=plan, edge=world.edge, index="docs_v1", actor="test")
+    assert world.sql(MANIFESTS) == [("docs_v1",), ("docs_v2",)]
+    assert world.sql("SELECT count(*) > 0 FROM docs_v1") == [(True,)]
+
+
+def test_no_message_says_that_nothing_happened_once_the_removal_was_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(world)
+    looked: list[str] = []
+
+    def health(self: PgvectorIndex, target: str) -> Health:
+        looked.append(target)
+        if len(looked) > 1:
+            raise BadInput("index: permission denied; nothing was changed")
+        return asked(self, target)
+
+    asked = PgvectorIndex.health
+    monkeypatch.setattr(PgvectorIndex, "health", health)
+    with pytest.raises(Unreachable, match="its removal was sent; whether it is gone is not known, run this again"):
+        gone(world)
+    monkeypatch.undo()
+    assert "is gone already; nothing was removed" in gone(world)

@@ -44,7 +44,7 @@ def builder_of(plan: Plan, edge: Edge, *, actor: str, arm: str, say: Say) -> Bui
         documents=SqlDocuments(engine=edge.sql(plan.build.documents.connection), table=plan.build.documents.table),
         target=PgvectorTarget(engine=engine, target=arm),
         encoder=encoder_from(plan.build.encoder.model_dump()),
-        place=Place(live=live, pins=pins, alone=alone),
+        place=Place(live=live, pins=pins, alone=alone, others=tuple(name for name in plan.arms if name != arm)),
         secrets=tuple(plan.secrets),
         say=say,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,12 @@ from switchover import sql
 from switchover.build.copying import COLUMNS, COPY_TYPES, copy_rows
 from switchover.build.documents import Position
 from switchover.build.merge import marks
-from switchover.build.rights import check_replaceable, grant_as
+from switchover.build.rights import check_not_described, check_replaceable, grant_as
 from switchover.build.rows import Batch, chunk_ids
 from switchover.edge import ANSWER_S
 from switchover.errors import BadInput, StateConflict, Unreachable
-from switchover.indexes.pgvector import quoted
+from switchover.indexes.pgvector import quoted, shared_tables
+from switchover.names import BUILDING, built_table_name
 from switchover.pins import Manifest, canonical_json, pairs_digest
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
@@ -32,7 +33,6 @@ TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
     began_at timestamptz NOT NULL DEFAULT now(), at timestamptz NOT NULL DEFAULT now())"""
 
 ROWS_S, WHOLE_S, LOCK_S = 60.0, 86_400.0, "10s"
-SUFFIX = "__build"
 WHOLE_TABLE = ("seqscan", "hashjoin", "mergejoin")
 _HINT = "a build creates its tables itself: it needs CREATE in the schema, USAGE of the type vector"
 
@@ -52,10 +52,8 @@ class PgvectorTarget:
     """The target's table, the one beside it that is being filled, and the checkpoint."""
 
     def __init__(self, *, engine: sa.Engine, target: str) -> None:
-        if not target.isidentifier() or len(target + SUFFIX) > 63:
-            raise BadInput(f"build: target {target!r}: allowed: a table name of at most {63 - len(SUFFIX)} letters")
-        self.target = target
-        self.staging = target + SUFFIX
+        self.target = built_table_name(target, "build: target")
+        self.staging = target + BUILDING
         self._engine = engine
         self._what = f"build of {target!r} in {sql.place(engine)}"
 
@@ -84,9 +82,18 @@ class PgvectorTarget:
         )
 
     def check_replaceable(self) -> None:
-        """Raise unless the target's name is free, or is an index that a build has described and this role owns."""
+        """Raise unless the target's name is free, or is an index that a build has described and this role owns.
+
+        The table that is filled beside it must be a build's own too: an index may have just that name.
+        """
         with self._transaction() as connection:
             check_replaceable(connection, self.target, what=self._what)
+            check_not_described(connection, self.staging, what=self._what)
+
+    def shared(self, others: Collection[str]) -> list[str]:
+        """Those of ``others`` (names of indexes) that lead to the target's table: replacing it replaces them."""
+        with self._transaction() as connection:
+            return shared_tables(connection, self.target, others)
 
     def start(self, recipe: Mapping[str, Any], *, dimension: int) -> None:
         """Begin with an empty table; a build of another recipe that was under way is dropped."""

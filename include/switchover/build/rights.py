@@ -52,6 +52,16 @@ def check_replaceable(connection: sa.Connection, target: str, *, what: str) -> N
         )
 
 
+def check_not_described(connection: sa.Connection, table: str, *, what: str) -> None:
+    """Raise where ``table``, which a build is about to drop and to fill, is an index by itself."""
+    described = sa.text("SELECT 1 FROM switchover_manifest WHERE target = :target")
+    if connection.execute(described, {"target": table}).scalar_one_or_none() is not None:
+        raise TargetRefused(
+            f"{what}: it would be filled in {table!r}, which is an index with a manifest; it was left as it is;"
+            " build under another name"
+        )
+
+
 def grant_as(connection: sa.Connection, *, table: str, like: str) -> str:
     """Grant on ``table`` what is granted on ``like``, both quoted; says who may what, for people.
 

@@ -67,12 +67,13 @@ class Place:
     """What a build must know of the switchover around it.
 
     ``live``: the arm that is live now. ``pins``: the live arm's. ``alone``: held while the target's table is
-    replaced, so that no switchover is under way.
+    replaced, so that no switchover is under way. ``others``: the service's other arms.
     """
 
     live: Callable[[], str | None]
     pins: Callable[[], Mapping[str, str]]
     alone: Callable[[], AbstractContextManager[Any]]
+    others: tuple[str, ...] = ()
 
 
 class Builder:
@@ -267,9 +268,13 @@ class Builder:
         return {name: found[name] for name in TAKEN_OVER}
 
     def _refuse_live(self) -> None:
-        target = self._target.target
-        if self._place.live() == target:
+        """By where the names lead, not by their letters: ``docs`` and ``public.docs`` are one table."""
+        target, live = self._target.target, self._place.live()
+        shared = self._target.shared([*self._place.others, *([live] if live else [])])
+        if live == target or live in shared:
             raise TargetRefused(f"build: {target!r} is live and holds another build; build under a free name")
+        if shared:
+            raise TargetRefused(f"build: {target!r} is also the index of arm {shared[0]!r}; build under a free name")
 
 
 def _pieces(docs: list[str], size: int = 100) -> Iterator[list[str]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from switchover.build.chunking import CHUNKINGS
 from switchover.encoder import WordLlamaEncoder
+from switchover.names import BUILDING, built_table_name
 from switchover.part import ConnectionId, Identifier, Part
 from switchover.pins import PIN_NAMES, IndexFacts, Manifest, digest
 
@@ -69,6 +70,13 @@ class Build(Part):
             if name not in TAKEN_OVER:
                 raise ValueError(f"{name!r} cannot be given; allowed: {', '.join(TAKEN_OVER)}")
         return value
+
+    def check_arms(self, arms: Collection[str]) -> None:
+        """Raise ``ValueError`` unless every arm is a table that a build can make, and none is one that it fills."""
+        for arm in arms:
+            built_table_name(arm, f"build: arm {arm!r}", ValueError)
+            if arm + BUILDING in arms:
+                raise ValueError(f"build: arm {arm + BUILDING!r} is where {arm!r} is built; allowed: another name")
 
     def recipe(self) -> dict[str, Any]:
         """What decides every row: two builds of one recipe over the same documents hold the same rows."""

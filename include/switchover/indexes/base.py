@@ -60,6 +60,13 @@ class Index(Protocol):
         """Texts and vectors for the encoder check, the same ones at each call."""
         ...
 
+    def shared(self, target: str, others: Collection[str]) -> list[str]:
+        """Those of ``others`` that are the same index as ``target``, or a part of it: what ``drop`` would take too.
+
+        By where the names lead in the store, not by their letters. One that is not there is not shared.
+        """
+        ...
+
     def drop(self, target: str) -> None:
         """Remove the index with its manifest, for good. No error when it is gone already.
 

@@ -8,8 +8,7 @@ belong to the build.
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -18,13 +17,21 @@ import sqlalchemy as sa
 
 from switchover import sql
 from switchover.edge import Edge
-from switchover.errors import BadInput, TargetRefused
+from switchover.errors import TargetRefused
 from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
+from switchover.names import table_name
 from switchover.pins import Manifest, pairs_digest
 
 PAIRS = """SELECT id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest
            FROM {table} WHERE revision <= :revision ORDER BY id COLLATE "C" """
 WHOLE_INDEX_S = 600.0  # a large index is sorted before its first row comes
+SHARED = sa.text(
+    """WITH RECURSIVE whole AS (
+           SELECT to_regclass(:table)::oid AS oid
+           UNION SELECT part.inhrelid FROM pg_inherits AS part JOIN whole ON part.inhparent = whole.oid)
+       SELECT name FROM unnest(CAST(:others AS text[])) AS name
+       WHERE to_regclass(name)::oid IN (SELECT oid FROM whole)"""
+)
 SAMPLE = """SELECT text, embedding::text AS vector FROM {table} WHERE revision <= :revision
             ORDER BY md5(id) LIMIT :size"""
 
@@ -33,6 +40,11 @@ class PgvectorIndexSpec(IndexSpec):
     """Indexes that are tables with a pgvector column, each with its manifest row."""
 
     kind: Literal["pgvector"]
+
+    def check_arms(self, arms: Collection[str]) -> None:
+        """See :class:`IndexSpec`."""
+        for arm in arms:
+            table_name(arm, f"index: arm {arm!r}", ValueError)
 
     def build(self, edge: Edge) -> Index:
         """See :class:`IndexSpec`."""
@@ -87,6 +99,11 @@ class PgvectorIndex:
         vectors = [np.fromstring(row.vector.strip("[]"), sep=",") for row in rows]
         return Sample(texts=[row.text for row in rows], vectors=np.array(vectors, dtype=np.float64))
 
+    def shared(self, target: str, others: Collection[str]) -> list[str]:
+        """See :class:`Index`. The parts of a partitioned table go with it; a view on it keeps it."""
+        with self._transaction(target) as connection:
+            return shared_tables(connection, target, others)
+
     def drop(self, target: str) -> None:
         """See :class:`Index`. Without CASCADE: a view on the table keeps it."""
         table = quoted(target)
@@ -111,8 +128,13 @@ class PgvectorIndex:
         return sql.transaction(self._engine, what, answer_s=WHOLE_INDEX_S)
 
 
+def shared_tables(connection: sa.Connection, target: str, others: Collection[str]) -> list[str]:
+    """Those of ``others`` that are the table ``target`` or a part of it."""
+    names = {"table": quoted(target), "others": [quoted(other) for other in others]}
+    found = {row.name for row in connection.execute(SHARED, names)}
+    return [other for other in others if quoted(other) in found]
+
+
 def quoted(target: str) -> str:
     """The target as a quoted SQL name, with an optional schema before it."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?", target):
-        raise BadInput(f"index {target!r}: not a table name; allowed: letters, digits, _ and one dot")
-    return ".".join(f'"{part}"' for part in target.split("."))
+    return ".".join(f'"{part}"' for part in table_name(target, "index").split("."))

@@ -18,8 +18,9 @@ from pydantic import Field
 from switchover.edge import Edge
 from switchover.errors import TargetRefused, Unreachable
 from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
+from switchover.names import search_name
 from switchover.pins import Manifest, content_digest, pairs_digest
-from switchover.search_api import SearchApi, index_name, quoted, search_api
+from switchover.search_api import SearchApi, quoted, search_api
 
 PAGE = 1_000  # documents
 KEEP = "1m"  # how long the server keeps its place between two pages
@@ -38,7 +39,7 @@ class SearchIndexSpec(IndexSpec):
         """See :class:`IndexSpec`."""
         super().check_arms(arms)
         for arm in arms:
-            index_name((self.targets or {}).get(arm, arm), f"index: arm {arm!r}", ValueError)
+            search_name((self.targets or {}).get(arm, arm), f"index: arm {arm!r}", ValueError)
 
     def _build(self, edge: Edge, kind: str) -> Index:
         api = search_api(edge, kind=kind, connection=self.connection)
@@ -112,6 +113,10 @@ class SearchIndex:
         if self._meta(target) is not None:
             self._api.change("DELETE", f"/{quoted(index)}", None)
 
+    def shared(self, target: str, others: Collection[str]) -> list[str]:
+        """See :class:`Index`. Two names are two indexes here: an alias is no target."""
+        return [other for other in others if self._index(other) == self._index(target)]
+
     def _every(self, target: str, manifest: Manifest) -> Iterator[dict[str, Any]]:
         """All documents of the build, page by page."""
         body = {"query": _of(manifest), "size": PAGE, "_source": ["text"], "sort": ["_doc"]}
@@ -165,7 +170,7 @@ class SearchIndex:
         return found
 
     def _index(self, target: str) -> str:
-        return index_name(self._targets.get(target, target), f"index of {target!r} in {self._api.kind}")
+        return search_name(self._targets.get(target, target), f"index of {target!r} in {self._api.kind}")
 
     def _path(self, target: str) -> str:
         return quoted(self._index(target))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from pydantic import Field, field_validator
 
 from switchover.errors import BadInput, TargetRefused
+from switchover.names import Namer
 from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
 
 INDEX_HASH = "index_hash"
@@ -80,10 +81,23 @@ class MovingStore(AliasStore, Protocol):
 class AliasSpec(PointerSpec):
     """Base of the plan's part of every store with collection aliases."""
 
+    namer: ClassVar[Namer]
+
     alias: str = Field(min_length=1, max_length=200, description="The alias that readers query.")
     targets: dict[str, str] | None = Field(
         default=None, description="Arm → name of its collection. Default: each arm is named like its collection."
     )
+
+    @field_validator("alias")
+    @classmethod
+    def _is_a_name(cls, alias: str) -> str:
+        return cls.namer(alias, "alias", ValueError)
+
+    def check_arms(self, arms: Collection[str]) -> None:
+        """See :class:`PointerSpec`."""
+        super().check_arms(arms)
+        for arm in arms:
+            type(self).namer((self.targets or {}).get(arm, arm), f"pointer: arm {arm!r}", ValueError)
 
     @field_validator("targets")
     @classmethod

@@ -99,6 +99,13 @@ class PointerSpec(Part, ABC):
             raise ValueError(
                 f"pointer.targets: found {', '.join(sorted(targets))}; allowed: one for each arm ({', '.join(arms)})"
             )
+        for arm, place in (targets or {}).items():
+            same = [other for other, its in (targets or {}).items() if other != arm and its == place]
+            if same:
+                raise ValueError(
+                    f"pointer.targets: {arm!r} and {same[0]!r} are one place, so a flip would move nothing;"
+                    " allowed: one for each arm"
+                )
 
     @abstractmethod
     def build(self, edge: Edge) -> Pointer:

@@ -86,7 +86,7 @@ class EtcdStore:
             raise Unreachable(text)
         if response.status_code in REFUSED:
             text += "; needed: a role that may read and write the key and KEY__rehearsal"
-        raise BadInput(f"{text}; nothing was changed")
+        raise BadInput(f"{text}; this request changed nothing")
 
 
 def _json(response: httpx.Response) -> Any:

@@ -24,7 +24,7 @@ PUT = """UPDATE switchover_key
          SET target = :target, epoch = :epoch, actor = :actor, version = version + 1, moved_at = now()
          WHERE key = :key AND version = :version"""
 DELETE = "DELETE FROM switchover_key WHERE key = :key"
-HINT = "docs/pointers/kv.md has the table and the rights; nothing was changed"
+HINT = "docs/pointers/kv.md has the table and the rights; this statement changed nothing"
 
 
 class SqlKeySpec(KeySpec):

@@ -6,15 +6,13 @@ Milvus knows no condition on that call, so the epoch (a token, see ``pointers.al
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Collection
 from typing import Any, Literal
-
-from pydantic import field_validator
 
 from switchover.clients import TIMEOUT_S
 from switchover.edge import Edge
 from switchover.errors import BadInput, Unreachable
+from switchover.names import milvus_name
 from switchover.pointers.alias import (
     INDEX_HASH,
     AliasSpec,
@@ -28,7 +26,6 @@ from switchover.pointers.base import Pointer
 
 PORT = 19530
 DATABASE = "default"
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The server's codes: unexpected, not ready, unavailable, memory, too many requests, internal, disk, rate, quota.
 BUSY = frozenset([1, 2, 3, 4, 5, 7, 8, 9])
 NOT_LOADED = frozenset([101, 103])
@@ -41,14 +38,8 @@ NEEDS = "CreateAlias, DropAlias, DescribeAlias, ListAliases, DescribeCollection,
 class MilvusSpec(AliasSpec):
     """A collection alias in Milvus."""
 
+    namer = staticmethod(milvus_name)
     kind: Literal["milvus"]
-
-    @field_validator("alias")
-    @classmethod
-    def _is_a_name(cls, alias: str) -> str:
-        if not NAME.fullmatch(alias):
-            raise ValueError("allowed: letters, digits and underscores, no digit first")
-        return alias
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
@@ -151,11 +142,11 @@ class MilvusStore:
                 raise Declined(code, said) from error
             if code in BUSY:
                 raise Unreachable(f"{where}: did not answer: {said}") from error
-            raise BadInput(f"{where}: refused: {said}; nothing was changed") from error
+            raise BadInput(f"{where}: refused: {said}; this request changed nothing") from error
         except grpc.RpcError as error:
             said = " ".join(f"{error.code().name}: {error.details()}".split())
             if error.code().name in DENIED:
-                raise BadInput(f"{where}: {said}; needed: {NEEDS}; nothing was changed") from error
+                raise BadInput(f"{where}: {said}; needed: {NEEDS}; this request changed nothing") from error
             raise Unreachable(f"{where}: did not answer: {said}") from error
 
 

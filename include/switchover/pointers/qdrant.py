@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from switchover.edge import Edge
 from switchover.errors import BadInput, PointerConflict, Unreachable
+from switchover.names import qdrant_name
 from switchover.pointers.alias import (
     INDEX_HASH,
     AliasPointer,
@@ -34,6 +35,7 @@ REFUSED = frozenset([401, 403])
 class QdrantSpec(AliasSpec):
     """A collection alias in Qdrant."""
 
+    namer = staticmethod(qdrant_name)
     kind: Literal["qdrant"]
 
     def build(self, edge: Edge) -> Pointer:
@@ -119,13 +121,13 @@ class QdrantStore:
             if status >= 500 or status in BUSY:
                 raise Unreachable(f"{where}: answered {status}: {_said(error)}") from error
             hint = "; needed: an API key with global manage access" if status in REFUSED else ""
-            raise BadInput(f"{where}: answered {status}: {_said(error)}{hint}; nothing was changed") from error
+            raise BadInput(f"{where}: answered {status}: {_said(error)}{hint}; this request changed nothing") from error
         except json.JSONDecodeError as error:
             raise Unreachable(f"{where}: did not answer in JSON: is it a Qdrant?") from error
         except ValueError as error:  # a local folder's word for what is not there
             if missing:
                 raise Missing from error
-            raise BadInput(f"{where}: {error}; nothing was changed") from error
+            raise BadInput(f"{where}: {error}; this request changed nothing") from error
 
 
 class QdrantPointer(AliasPointer):

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from switchover.edge import Edge
 from switchover.errors import BadInput, PointerConflict, TargetRefused
+from switchover.names import search_name
 from switchover.pointers import search_block as write_block
 from switchover.pointers.base import Applied, Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
 from switchover.pointers.search_marks import (
@@ -29,7 +30,7 @@ from switchover.pointers.search_marks import (
     remove,
 )
 from switchover.pointers.search_target import NARROWING, count, indexes, unseen, wrong_with
-from switchover.search_api import SearchApi, index_name, search_api
+from switchover.search_api import SearchApi, search_api
 
 REHEARSAL = "--rehearsal"
 #: What an alias can carry, in the words of an answer and of an ``add`` action alike.
@@ -64,7 +65,7 @@ class SearchAliasSpec(PointerSpec):
         """See :class:`PointerSpec`."""
         super().check_arms(arms)
         for arm in arms:
-            index_name((self.targets or {}).get(arm, arm), f"pointer: arm {arm!r}", ValueError)
+            search_name((self.targets or {}).get(arm, arm), f"pointer: arm {arm!r}", ValueError)
 
     def _build(self, edge: Edge, kind: str) -> Pointer:
         return SearchAlias(
@@ -254,7 +255,7 @@ class SearchAlias(Pointer):
             act(self._api, *gone)
 
     def _index(self, arm: str) -> str:
-        return index_name(self._targets.get(arm, arm), f"{self.key}: arm {arm!r}")
+        return search_name(self._targets.get(arm, arm), f"{self.key}: arm {arm!r}")
 
     def _refuse_unknown(self, carried: Mapping[str, Any]) -> None:
         unknown = [name for name in carried if name not in CARRIED]

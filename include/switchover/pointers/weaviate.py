@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 import httpx
-from pydantic import field_validator
 
 from switchover.edge import Edge
 from switchover.errors import BadInput, Unreachable
+from switchover.names import weaviate_name
 from switchover.pointers.alias import (
     INDEX_HASH,
     AliasSpec,
@@ -27,7 +27,6 @@ from switchover.pointers.alias import (
 from switchover.pointers.base import Pointer
 
 PORT = 8080
-NAME = re.compile(r"[A-Z][_0-9A-Za-z]*")
 HASH = re.compile(rf"\b{INDEX_HASH}[:=]\s*(\S+)")
 MISSING, REFUSED, UNPROCESSABLE = 404, frozenset([401, 403]), 422
 NEEDS = "a role that may create, read, update and delete these aliases, and read the arms' collections and data"
@@ -36,15 +35,8 @@ NEEDS = "a role that may create, read, update and delete these aliases, and read
 class WeaviateSpec(AliasSpec):
     """A collection alias in Weaviate 1.32 or newer."""
 
+    namer = staticmethod(weaviate_name)
     kind: Literal["weaviate"]
-
-    @field_validator("alias")
-    @classmethod
-    def _capital_first(cls, alias: str) -> str:
-        """The server would change the first letter, and the alias would not be found again."""
-        if not NAME.fullmatch(alias):
-            raise ValueError("allowed: a capital, then letters, digits and underscores")
-        return alias
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
@@ -98,7 +90,9 @@ class WeaviateStore:
             )
         except Declined as answer:
             if self.look(alias).collection is None:
-                raise BadInput(f"weaviate at {self.place}, alias {alias}: {answer}; nothing was changed") from answer
+                raise BadInput(
+                    f"weaviate at {self.place}, alias {alias}: {answer}; this request changed nothing"
+                ) from answer
 
     def move(self, alias: str, collection: str) -> bool:
         """See :class:`MovingStore`. The client answers false where the server says 404."""
@@ -120,7 +114,9 @@ class WeaviateStore:
 
     def problem(self, collection: str, *, approved_hash: str | None) -> str | None:
         """See :class:`AliasStore`. Asked for an object, as a reader would."""
-        if not NAME.fullmatch(collection):
+        try:
+            weaviate_name(collection, "")
+        except BadInput:
             return "is no collection's name: a capital first, then letters, digits and underscores"
         what = f"collection {collection}"
         try:
@@ -154,7 +150,7 @@ class WeaviateStore:
             if error.status_code >= 500 or error.status_code == 429:
                 raise Unreachable(f"{where}: {_line(error)}") from error
             needs = f"; needed: {NEEDS}" if error.status_code in REFUSED else ""
-            raise BadInput(f"{where}: {_line(error)}{needs}; nothing was changed") from error
+            raise BadInput(f"{where}: {_line(error)}{needs}; this request changed nothing") from error
         except given.WeaviateUnsupportedFeatureError as error:
             raise BadInput(f"{where}: {_line(error)}") from error
 

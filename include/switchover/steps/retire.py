@@ -8,7 +8,8 @@ from datetime import timedelta
 from switchover import web
 from switchover.arms import read_report
 from switchover.edge import Edge
-from switchover.errors import BadInput, StateConflict, TargetRefused
+from switchover.errors import BadInput, StateConflict, TargetRefused, Unreachable
+from switchover.indexes import Index
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
@@ -34,14 +35,33 @@ def retire(*, plan: Plan, edge: Edge, index: str, actor: str) -> str:
         _kept_long_enough(ledger, plan, run, index)
         _led_to_by_nobody(plan, edge, pointer, index)
         if not store.health(index).exists:
-            return f"index {index!r}: is gone already; nothing was changed"
+            return f"index {index!r}: is gone already; nothing was removed"
+        shared = store.shared(index, [arm for arm in plan.arms if arm != index])
+        if shared:
+            raise TargetRefused(
+                f"index {index!r}: is also the index of {', '.join(map(repr, shared))}, so it would go with it;"
+                " nothing was removed"
+            )
         ledger.journal.say(run.id, f"removing index {index!r} for good", actor=actor)
-        store.drop(index)
-        if store.health(index).exists:
-            raise StateConflict(f"index {index!r}: is still there after it was removed; is something writing to it?")
+        _remove(store, index)
         line = f"index {index!r} is removed; {run.green!r} has been live since {run.ended_at:%Y-%m-%d %H:%M} UTC"
         ledger.journal.say(run.id, line, actor=actor)
     return line
+
+
+def _remove(store: Index, index: str) -> None:
+    """Once a removal is sent, no message may say that nothing was removed."""
+    sent = f"index {index!r}: its removal was sent; whether it is gone is not known, run this again"
+    try:
+        store.drop(index)
+    except Unreachable as error:
+        raise Unreachable(f"{sent}: {error}") from error
+    try:
+        there = store.health(index).exists
+    except (BadInput, Unreachable) as error:
+        raise Unreachable(f"{sent}: {error}") from error
+    if there:
+        raise StateConflict(f"index {index!r}: is still there after it was removed; is something writing to it?")
 
 
 def _promoted_away(ledger: Ledger, plan: Plan, pointer: Pointer, index: str) -> RunRow:
