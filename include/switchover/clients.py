@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from switchover.errors import BadInput, Unreachable
+from switchover.clients_stores import TIMEOUT_S, elasticsearch, milvus, opensearch, qdrant, weaviate
+from switchover.connection import Connection
+from switchover.errors import BadInput
+from switchover.http_connection import Extra, base_url, http_options
 
-if TYPE_CHECKING:
-    from switchover.edge import Connection
-
-TIMEOUT_S = 5.0
-POOL_SIZE = 10  # OpenSearch's client keeps one connection unless told, and opens another for each call beside it
+__all__ = ["CLIENTS", "TIMEOUT_S", "ClientKind", "elasticsearch", "milvus", "opensearch", "qdrant", "weaviate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,26 +29,15 @@ class ClientKind:
     package: str
 
 
-def base_url(connection: Connection, *, scheme: str = "http") -> str:
-    """The server's address; the scheme comes from the host, the extra ``use_ssl``, or ``scheme``."""
-    host = connection.host or "localhost"
-    if "://" in host:
-        scheme, host = host.split("://", 1)
-    elif str(connection.extra.get("use_ssl", "")).lower() == "true":
-        scheme = "https"
-    port = f":{connection.port}" if connection.port else ""
-    return f"{scheme}://{host.rstrip('/')}{port}"
-
-
 def aws(connection: Connection, service: str) -> Any:
     """A boto3 client. Without a login the usual AWS credential chain applies; a ``role_arn`` is assumed.
 
     The extra's keys are the amazon provider's: region_name, endpoint_url, service_config, profile_name,
-    aws_session_token, role_arn, assume_role_kwargs.
+    aws_session_token, role_arn, assume_role_method, assume_role_kwargs, verify.
     """
     import boto3
 
-    extra = connection.extra
+    extra = _aws_extra(connection)
     keys = {
         "aws_access_key_id": connection.login or None,
         "aws_secret_access_key": connection.password or None,
@@ -65,8 +53,29 @@ def aws(connection: Connection, service: str) -> Any:
         region_name=extra.get("region_name"),
         endpoint_url=_aws_endpoint(connection, service) or extra.get("endpoint_url"),
         config=aws_config(),
+        verify=extra["verify"],
         **keys,
     )
+
+
+_AWS_WORDS = (
+    *("region_name", "endpoint_url", "service_config", "profile_name", "aws_session_token", "role_arn"),
+    *("assume_role_method", "assume_role_kwargs"),
+)
+
+
+def _aws_extra(connection: Connection) -> dict[str, Any]:
+    """The extra, each word of which is used; a service's own configuration may only name its endpoint."""
+    extra = Extra(connection)
+    found = {name: extra.take(name) for name in _AWS_WORDS}
+    verify = extra.take("verify")
+    if str(verify).lower() in ("true", "false"):
+        verify = str(verify).lower() == "true"
+    extra.done()
+    for service, told in (found["service_config"] or {}).items():
+        if set(told) - {"endpoint_url"}:
+            raise extra.wrong("service_config", f"endpoint_url alone for each service; found more for {service!r}")
+    return {name: value for name, value in found.items() if value is not None} | {"verify": verify}
 
 
 def _assuming_role(connection: Connection, keys: Mapping[str, str | None]) -> Any:
@@ -75,7 +84,7 @@ def _assuming_role(connection: Connection, keys: Mapping[str, str | None]) -> An
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
     from botocore.session import get_session
 
-    extra = connection.extra
+    extra = _aws_extra(connection)
     method = extra.get("assume_role_method", "assume_role")
     if method != "assume_role":
         raise BadInput(
@@ -89,6 +98,7 @@ def _assuming_role(connection: Connection, keys: Mapping[str, str | None]) -> An
             region_name=extra.get("region_name"),
             endpoint_url=_aws_endpoint(connection, name),
             config=aws_config(),
+            verify=extra["verify"],
             **credentials,
         )
 
@@ -105,7 +115,7 @@ def _assuming_role(connection: Connection, keys: Mapping[str, str | None]) -> An
 
 def _aws_endpoint(connection: Connection, service: str) -> str | None:
     """A service's own endpoint; the provider's rule is that STS never uses the common ``endpoint_url``."""
-    found: str | None = connection.extra.get("service_config", {}).get(service, {}).get("endpoint_url")
+    found: str | None = (connection.extra.get("service_config") or {}).get(service, {}).get("endpoint_url")
     return found
 
 
@@ -121,15 +131,21 @@ def kubernetes(connection: Connection) -> Any:
 
     The extra's keys are the provider's, which knows no host and token.
     """
+    extra = {key.removeprefix("extra__kubernetes__"): value for key, value in connection.extra.items()}
+    words = Extra(Connection(**{**vars(connection), "extra": extra}), ignored=_KUBERNETES_HOOKS_OWN)
+    in_cluster, unverified = words.flag("in_cluster"), words.flag("disable_verify_ssl")
+    for name in ("kube_config_path", "kube_config", "cluster_context"):
+        words.take(name)
+    words.done()
     import yaml
     from kubernetes import client, config
 
-    extra = {key.removeprefix("extra__kubernetes__"): value for key, value in connection.extra.items()}
     configuration = client.Configuration()
     configuration.retries = False
+    configuration.verify_ssl = not unverified
     chosen = {"context": extra.get("cluster_context"), "client_configuration": configuration}
     try:
-        if extra.get("in_cluster"):
+        if in_cluster:
             config.load_incluster_config(client_configuration=configuration)
         elif extra.get("kube_config_path"):
             config.load_kube_config(extra["kube_config_path"], **chosen)
@@ -137,7 +153,7 @@ def kubernetes(connection: Connection) -> Any:
             text = extra["kube_config"]
             config.load_kube_config_from_dict(yaml.safe_load(text) if isinstance(text, str) else text, **chosen)
         else:
-            configuration.host = base_url(connection, scheme="https")
+            configuration.host = base_url(connection, default="https", schema=False)
             if connection.password:
                 configuration.api_key = {"authorization": f"Bearer {connection.password}"}
     except (config.ConfigException, yaml.YAMLError, OSError, TypeError) as error:
@@ -149,55 +165,18 @@ def kubernetes(connection: Connection) -> Any:
     return client.ApiClient(configuration)
 
 
-def opensearch(connection: Connection) -> Any:
-    """An OpenSearch client; certificates are verified unless the extra ``verify_certs`` says otherwise."""
-    from opensearchpy import OpenSearch
-
-    return OpenSearch(
-        base_url(connection),
-        http_auth=(connection.login, connection.password) if connection.login else None,
-        verify_certs=_verifying(connection),
-        ca_certs=connection.extra.get("ca_certs"),
-        timeout=TIMEOUT_S,
-        max_retries=0,
-        pool_maxsize=POOL_SIZE,
-    )
-
-
-def elasticsearch(connection: Connection) -> Any:
-    """An Elasticsearch client; certificates are verified unless the extra ``verify_certs`` says otherwise."""
-    from elasticsearch import Elasticsearch
-
-    url = base_url(connection)
-    tls: dict[str, Any] = {"verify_certs": _verifying(connection), "ca_certs": connection.extra.get("ca_certs")}
-    return Elasticsearch(
-        url,
-        basic_auth=(connection.login, connection.password) if connection.login else None,
-        api_key=connection.extra.get("api_key"),
-        **(tls if url.startswith("https") else {}),  # it refuses them without TLS
-        request_timeout=TIMEOUT_S,
-        max_retries=0,
-        retry_on_timeout=False,
-    )
-
-
-def _verifying(connection: Connection) -> bool:
-    """Whether certificates are verified; a connection that is written as a URI has only text."""
-    return str(connection.extra.get("verify_certs", True)).lower() != "false"
+# Words that say how Airflow's operators make pods.
+_KUBERNETES_HOOKS_OWN = (
+    *("namespace", "disable_tcp_keepalive"),
+    *("xcom_sidecar_container_image", "xcom_sidecar_container_resources"),
+)
 
 
 def http(connection: Connection) -> Any:
     """An HTTP client with the connection's login, or with its password as a bearer token."""
     from switchover import web
 
-    scheme = connection.schema or ("https" if connection.conn_type == "https" else "http")
-    bearer = {"Authorization": f"Bearer {connection.password}"} if connection.password and not connection.login else {}
-    return web.client(
-        base_url=base_url(connection, scheme=scheme),
-        auth=(connection.login, connection.password) if connection.login else None,
-        headers=bearer,
-        timeout=TIMEOUT_S,
-    )
+    return web.client(**http_options(connection), timeout=TIMEOUT_S)
 
 
 def airflow(connection: Connection) -> Any:
@@ -205,9 +184,8 @@ def airflow(connection: Connection) -> Any:
     from switchover import web
     from switchover.airflow_login import AirflowToken
 
-    scheme = connection.schema or ("https" if connection.conn_type == "https" else "http")
     token = AirflowToken(login=connection.login, password=connection.password)
-    return web.client(base_url=base_url(connection, scheme=scheme), auth=token, timeout=TIMEOUT_S)
+    return web.client(**http_options(connection, login=False), auth=token, timeout=TIMEOUT_S)
 
 
 def etcd(connection: Connection) -> Any:
@@ -216,82 +194,25 @@ def etcd(connection: Connection) -> Any:
     from switchover.etcd_login import EtcdLogin
 
     login = EtcdLogin(connection=connection) if connection.login else None
-    return web.client(base_url=base_url(connection), timeout=TIMEOUT_S, auth=login)
-
-
-def milvus(connection: Connection) -> Any:
-    """A Milvus client; the connection's schema is the database."""
-    import grpc  # type: ignore[import-untyped]
-    from pymilvus import MilvusClient
-    from pymilvus.exceptions import MilvusException
-
-    token = f"{connection.login}:{connection.password}" if connection.login else connection.password
-    try:
-        return MilvusClient(
-            uri=base_url(connection),
-            token=token,
-            db_name=connection.schema or "default",
-            timeout=TIMEOUT_S,
-            dedicated=True,  # one that is shared would be closed for everybody
-        )
-    except (MilvusException, grpc.RpcError) as error:
-        first: BaseException = error
-        while first.__context__ is not None:  # the client's own sentence leaves the server's answer out
-            first = first.__context__
-        where = f"connection {connection.id!r} at {connection.place}"
-        if not isinstance(first, grpc.RpcError):
-            raise Unreachable(f"{where}: did not answer: {' '.join(str(error).split())[:300]}") from error
-        said = " ".join(f"{first.code().name}: {first.details()}".split())[:300]
-        if first.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
-            raise BadInput(f"{where}: login refused: {said}") from error
-        raise Unreachable(f"{where}: did not answer: {said}") from error
-
-
-def qdrant(connection: Connection) -> Any:
-    """A Qdrant client; the extra ``path`` opens a local folder instead of a server (one process at a time)."""
-    from qdrant_client import QdrantClient
-
-    if connection.extra.get("path"):
-        return QdrantClient(path=connection.extra["path"])
-    return QdrantClient(
-        url=base_url(connection),
-        api_key=connection.password or None,
-        timeout=int(TIMEOUT_S),
-        check_compatibility=False,  # a thread that asks for the version and prints a warning
-    )
-
-
-def weaviate(connection: Connection) -> Any:
-    """A connected Weaviate client; the extra ``grpc_port`` names its second port."""
-    import httpx
-    import weaviate as package
-    from weaviate.classes.init import AdditionalConfig, Auth, Timeout
-    from weaviate.exceptions import WeaviateBaseError
-
-    secure = base_url(connection).startswith("https")
-    host = connection.host.split("://")[-1].rstrip("/") or "localhost"
-    timeout = int(TIMEOUT_S)
-    try:
-        return package.connect_to_custom(
-            http_host=host,
-            http_port=connection.port or 8080,
-            http_secure=secure,
-            grpc_host=host,
-            grpc_port=int(connection.extra.get("grpc_port", 50051)),
-            grpc_secure=secure,
-            auth_credentials=Auth.api_key(connection.password) if connection.password else None,
-            additional_config=AdditionalConfig(timeout=Timeout(init=timeout, query=timeout, insert=timeout)),
-            skip_init_checks=True,  # they ask PyPI for the newest client
-        )
-    except (WeaviateBaseError, httpx.TransportError) as error:
-        if getattr(error, "status_code", None) in (401, 403):
-            raise BadInput(f"connection {connection.id!r} at {connection.place}: login refused") from error
-        said = " ".join(str(error).split())[:300]
-        raise Unreachable(f"connection {connection.id!r} at {connection.place}: did not answer: {said}") from error
+    if connection.password and login is None:
+        raise BadInput(f"connection {connection.id!r}: has a password and no login; etcd needs both")
+    return web.client(**http_options(connection, login=False), timeout=TIMEOUT_S, auth=login)
 
 
 def kafka(connection: Connection) -> Any:
-    """Settings of a Kafka client: the extra of an Airflow ``kafka`` connection."""
+    """Settings of a Kafka client: the extra of an Airflow ``kafka`` connection, and nothing but it."""
+    extra = connection.extra
+    if not extra.get("bootstrap.servers"):
+        raise BadInput(f"connection {connection.id!r}: its extra has no 'bootstrap.servers'; a Kafka needs it there")
+    if connection.login or connection.password:
+        raise BadInput(
+            f"connection {connection.id!r}: has a login in its fields; put it into the extra, as Airflow's Kafka"
+            " connections do: sasl.username, sasl.password, sasl.mechanism, security.protocol"
+        )
+    if any(name.startswith("sasl.") for name in extra) and "SASL" not in str(extra.get("security.protocol")).upper():
+        raise BadInput(
+            f"connection {connection.id!r}: its login (sasl.…) would not be used; set security.protocol to SASL_SSL"
+        )
     return {"socket.timeout.ms": int(TIMEOUT_S * 1000), **connection.extra}
 
 

@@ -35,7 +35,8 @@ class Connection:
         """Host, port and database for messages, without credentials."""
         port = f":{self.port}" if self.port else ""
         schema = f"/{self.schema}" if self.schema else ""
-        return f"{self.host or 'localhost'}{port}{schema}"
+        host = self.host.rpartition("@")[2]  # a login in a host is refused, and is not shown until then
+        return f"{host or 'localhost'}{port}{schema}"
 
 
 Connections = Callable[[str], Connection]

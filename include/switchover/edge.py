@@ -8,8 +8,6 @@ both. Passwords never appear in ``repr`` or in an error.
 from __future__ import annotations
 
 import contextlib
-import functools
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +19,7 @@ import sqlalchemy as sa
 from switchover.clients import CLIENTS
 from switchover.connection import Connection, Connections, environment_connections, parse_connection
 from switchover.errors import BadInput, Unreachable
+from switchover.http_connection import base_url, http_options, trusted
 from switchover.postgres import ANSWER_S, engine_for
 from switchover.sqlstate import away, named
 
@@ -45,16 +44,6 @@ OWN_TYPES = {
     "smtp": ("smtp", "email"),
     "webhook": ("http", "https"),
 }
-
-
-def base_url(connection: Connection) -> str:
-    """Scheme, host and port of an HTTP connection; a host that is a whole address stays one."""
-    scheme = connection.schema or ("https" if connection.conn_type in ("https", "slackwebhook") else "http")
-    if "://" in connection.host:
-        scheme = connection.host.split("://", 1)[0]
-    host = connection.host.split("://", 1)[-1].rstrip("/")
-    port = f":{connection.port}" if connection.port else ""
-    return f"{scheme}://{host}{port}"
 
 
 class Edge:
@@ -109,8 +98,8 @@ class Edge:
         return self._engines[conn_id]
 
     def http_options(self, conn_id: str) -> dict[str, Any]:
-        """Keyword arguments for an httpx client on an HTTP connection, without its login."""
-        return {"base_url": base_url(self.connection(conn_id, kind="http")), "verify": trusted()}
+        """Keyword arguments for an httpx client on an HTTP connection, with its login and its TLS."""
+        return http_options(self.connection(conn_id, kind="http"))
 
     def another(self) -> Edge:
         """An edge with clients of its own on the same connections, for work beside; whoever asks for it closes it."""
@@ -134,12 +123,6 @@ class Edge:
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
-
-
-@functools.cache
-def trusted() -> ssl.SSLContext:
-    """The certificates that httpx trusts by itself, read once: they take longer to read than most calls."""
-    return httpx.create_ssl_context()
 
 
 @contextlib.contextmanager

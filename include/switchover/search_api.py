@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from switchover.clients import TIMEOUT_S, base_url
+from switchover.clients import TIMEOUT_S
 from switchover.edge import Edge
 from switchover.errors import BadInput, Unreachable
 
@@ -101,7 +101,9 @@ class SearchApi:
 
 def search_api(edge: Edge, *, kind: str, connection: str) -> SearchApi:
     """The cluster of a connection. No I/O."""
-    place = base_url(edge.connection(connection, kind=kind)).split("://", 1)[1]
+    found = edge.connection(connection, kind=kind)
+    host = found.host.rpartition("@")[2].rpartition("://")[2].rstrip("/") or "localhost"
+    place = f"{host}:{found.port}" if found.port else host
     return SearchApi(kind=kind, client=edge.client(kind, connection), place=place)
 
 

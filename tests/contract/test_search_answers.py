@@ -54,7 +54,7 @@ ANSWERS = [
         400,
         failure("parse_exception", "unknown field [must_exist]"),
         BadInput,
-        r"must_exist\]; changed nothing",
+        r"must_exist\].*changed nothing",
     ),
     (500, failure("exception", "broken"), Unreachable, "answered 500"),
     (502, "<html>\nno backend</html>", Unreachable, "answered 502"),

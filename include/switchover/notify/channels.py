@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 
-from switchover.edge import Connection, Edge, base_url
+from switchover.edge import Connection, Edge
 from switchover.errors import BadInput, Unreachable
+from switchover.http_connection import base_url, http_options
 from switchover.notify.parts import Channel, SmtpChannel
 from switchover.notify.texts import Message, mail_text, render
 
@@ -27,26 +28,24 @@ def send(edge: Edge, channel: Channel, message: Message, *, template: str | None
 
 def _slack(connection: Connection, channel: Channel, message: Message, template: str | None) -> None:
     """The webhook's address without its secret end is the host, the secret end is the password."""
-    address = f"{base_url(connection)}/{connection.password.lstrip('/')}"
+    address = f"{base_url(connection)}/{connection.password.lstrip('/')}"  # one that is a secret goes by the same rule
     _post(address, {"text": render(message, kind="slack", template=template)})
 
 
 def _webhook(connection: Connection, channel: Channel, message: Message, template: str | None) -> None:
     body = render(message, kind="webhook", template=template)
-    headers = {"Content-Type": "application/json"}
-    if connection.password and not connection.login:
-        headers["Authorization"] = f"Bearer {connection.password}"
-    login = (connection.login, connection.password) if connection.login else None
+    options = http_options(connection, ignored=("path",))
+    options["headers"] = {"Content-Type": "application/json", **options["headers"]}
     path = str(connection.extra.get("path", "")).lstrip("/")
-    _post(f"{base_url(connection)}/{path}".rstrip("/"), body, headers=headers, auth=login)
+    _post(f"{options.pop('base_url')}/{path}".rstrip("/"), body, **options)
 
 
 def _post(address: str, body: str | dict[str, str], **options: Any) -> None:
     content: dict[str, Any] = {"content": body} if isinstance(body, str) else {"json": body}
     try:
         with (
-            httpx.Client(timeout=TIMEOUT_S) as client,
-            client.stream("POST", address, **content, **options) as response,  # its body is of no interest
+            httpx.Client(timeout=TIMEOUT_S, **options) as client,
+            client.stream("POST", address, **content) as response,  # its body is of no interest
         ):
             status = response.status_code
     except (httpx.TransportError, httpx.InvalidURL) as error:  # its text may hold the address, which is a secret
