@@ -149,9 +149,10 @@ def build_dag(plan: Plan) -> DAG:
         rollback = RollbackOperator(**step("rollback", **URGENT))
         abort = AbortOperator(**step("abort", **URGENT))
         restore = RestoreOperator(**step("restore", execution_timeout=_restore_time(plan), **URGENT)).as_teardown()
+        # A teardown that colours the run: also when a person marks the whole run as a success, which skips the others.
         outcome = OutcomeOperator(
-            **step("outcome", trigger_rule="all_done", execution_timeout=OUTCOME_TIME, preflight_task_id="preflight")
-        )
+            **step("outcome", execution_timeout=OUTCOME_TIME, preflight_task_id="preflight")
+        ).as_teardown(on_failure_fail_dagrun=True)
         # A teardown too: so it neither colours the run nor is left out when a person marks the run as failed.
         evidence = EvidenceOperator(
             **step("evidence", execution_timeout=EVIDENCE_TIME, retries=1, folder=plan.evidence)

@@ -106,7 +106,7 @@ def test_a_question_stands_before_the_gate_that_decides(
 
 
 def test_gates_and_ends_run_whatever_happened_before(dag: DAG) -> None:
-    for task_id in ("acceptance_gate", "gate", "outcome"):
+    for task_id in ("acceptance_gate", "gate"):
         assert dag.get_task(task_id).trigger_rule == "all_done", task_id
     for task_id in ("freeze", "verify", "warm", "flip", "hold", "unfreeze", "rollback", "abort"):
         assert dag.get_task(task_id).trigger_rule == "all_success", task_id
@@ -118,6 +118,9 @@ def test_the_teardown_restores_and_the_outcome_decides(dag: DAG) -> None:
     assert evidence.is_teardown
     assert not restore.on_failure_fail_dagrun, "else a red outcome would not count"
     assert not evidence.on_failure_fail_dagrun, "a picture decides nothing"
+    outcome = dag.get_task("outcome")
+    assert outcome.is_teardown, "else `mark success` on the run would skip it, and the run be green"
+    assert outcome.on_failure_fail_dagrun
     assert {task.task_id for task in dag.leaves} == {"outcome", "evidence"}
 
 

@@ -25,6 +25,7 @@ from sandbox.stack import Stack
 from switchover.ledger import Ledger
 from switchover.metrics import METRICS
 from switchover.plan import load_plan
+from switchover.protocol import State
 from tests.inner.test_notify import Receiver
 
 pytestmark = pytest.mark.approvals
@@ -194,3 +195,15 @@ def test_metrics_came_from_tasks_and_from_the_triggerer(running: Running) -> Non
     assert ("switchover.state", "service=docs,state=rolled_back") in running.statsd.got
     ticks = [tags for name, tags in running.statsd.got if name == "switchover.hold.tick"]
     assert len(ticks) > 4, "a gauge a look"
+
+
+def test_a_run_that_a_person_marks_as_a_success_is_red_when_it_was_not_promoted(running: Running) -> None:
+    back = running.ledger.runs.newest("docs", State.ROLLED_BACK)
+    assert back is not None
+    run = running.trigger(retry_build=back.approved_hash)
+    running.question(run, "approve_flip")
+    running.api.patch(running.where(run), {"state": "success"})
+    state, reason = running.ended(run)
+    assert (state, reason) == ("aborted", "the run ended undecided")
+    found = running.api.get(running.where(run))
+    assert found["state"] == "failed", "only promoted makes a green run"
