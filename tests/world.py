@@ -87,6 +87,17 @@ class World:
         self.ledger.journal.judged(switch.id, gate="acceptance", tick=0, verdicts=[body])
         switch.move(State.WARMED)
 
+    def flipping(self, switch: Switch, *, moved: bool = True) -> None:
+        """A flip that has died: its intent is written down, and the pointer has moved or not."""
+        switch.lead()
+        switch.move(State.FLIPPING)
+        pointer, row = switch.pointer, switch.row
+        switch.ledger.journal.intend_flip(
+            switch.id, pointer=pointer.key, before=row.blue, after=row.green, epoch=switch.lease.epoch, actor="test"
+        )
+        if moved:
+            self.sql("UPDATE switchover_alias SET target = 'docs_v2', version = version + 1 WHERE alias = 'docs'")
+
     def again(self, switch: Switch) -> Switch:
         """The same run, opened by another process: nothing but the ledger is remembered."""
         return Switch.open(edge=self.edge, ledger=self.plan.ledger, id=switch.id, actor="another process")

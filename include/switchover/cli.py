@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
 import logging
 import sys
@@ -44,8 +43,6 @@ from switchover.plan import plan_schema
 from switchover.plans import load_plans, plan_files
 from switchover.report import markdown, rule_table
 from switchover.review import review
-from switchover.steps.finish import restore
-from switchover.steps.switch import Switch
 from switchover.text import shown
 
 EXIT_OK, EXIT_UNMEASURED = 0, 4
@@ -120,16 +117,6 @@ def build_parser() -> argparse.ArgumentParser:
     cli_watchdog.add_commands(commands, _command)
     cli_build.add_commands(commands, _command)
 
-    restore = _command(
-        commands,
-        "restore",
-        _restore,
-        "end a run that nobody drives any more: undecided is rolled back, writers resume",
-        "switchover restore docs:manual__2026",
-    )
-    restore.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
-    ledger_option(restore)
-
     report = _command(
         commands, "report", _report, "everything about one switchover", "switchover report docs:manual__2026"
     )
@@ -173,15 +160,6 @@ def _plan_schema(options: argparse.Namespace, edge: Edge) -> Result:
 def _ledger_init(options: argparse.Namespace, edge: Edge) -> Result:
     Ledger(engine=edge.sql(options.ledger)).create_tables()
     return f"ledger {options.ledger!r}: tables are there", {"ledger": options.ledger, "ready": True}, EXIT_OK
-
-
-def _restore(options: argparse.Namespace, edge: Edge) -> Result:
-    person = getpass.getuser()
-    switch = Switch.open(
-        edge=edge, ledger=options.ledger, id=options.run, actor=f"command line, {person}", holder=f"person:{person}"
-    )
-    line = restore(switch)
-    return f"{options.run}: {line}", {"id": options.run, "state": switch.row.state.value, "result": line}, EXIT_OK
 
 
 def _report(options: argparse.Namespace, edge: Edge) -> Result:

@@ -1,4 +1,4 @@
-"""``switchover rollback | rehearse | retire``: what a person does when Airflow cannot, or should not."""
+"""``switchover rollback | restore | rehearse | retire``: what a person does when Airflow cannot, or should not."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from switchover.advice import unproven_steps
+from switchover.cli_options import ledger_option
 from switchover.edge import Edge
-from switchover.errors import BadInput
+from switchover.errors import BadInput, NotConverged, SwitchoverError
 from switchover.ledger import Ledger
 from switchover.plan import load_plan
 from switchover.report import status_line, ttr, ttr_line
 from switchover.steps.breakglass import break_glass, run_to_roll_back
+from switchover.steps.finish import restore
+from switchover.steps.readers import unproven
 from switchover.steps.rehearse import rehearse_service
 from switchover.steps.retire import retire
+from switchover.steps.switch import Switch
 
 Result = tuple[str, Any, int]
 PLAN = "include/plans/docs.yaml"
@@ -36,6 +41,24 @@ def add_commands(commands: Any, add: Any) -> None:
     _plan_option(rollback)
     rollback.add_argument("--run", metavar="RUN", help="the switchover, if several are open")
     rollback.add_argument("--yes", action="store_true", help="do not ask")
+
+    ends = add(
+        commands,
+        "restore",
+        _restore,
+        "end a run that nobody drives any more: undecided is rolled back, writers resume",
+        "switchover restore docs:manual__2026",
+    )
+    ends.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
+    ends.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="READER",
+        help="leave out a reader that cannot be read at all (`pointer`: the store's own proof); it is written down",
+    )
+    ends.add_argument("--plan", type=Path, metavar="FILE", help="take the readers of this mended plan")
+    ledger_option(ends)
 
     rehearse = add(
         commands,
@@ -76,6 +99,27 @@ def _rollback(options: argparse.Namespace, edge: Edge) -> Result:
     lines += [f"writers resumed: {', '.join(back.writers) or 'none'}"]
     data = {"id": back.row.id, "state": back.row.state.value, "ttr_s": parts, "writers": back.writers}
     return "\n".join(lines), data, 0
+
+
+def _restore(options: argparse.Namespace, edge: Edge) -> Result:
+    person, plan = getpass.getuser(), load_plan(options.plan) if options.plan else None
+    switch = Switch.open(
+        edge=edge,
+        ledger=plan.ledger if plan else options.ledger,
+        id=options.run,
+        actor=f"command line, {person}",
+        holder=f"person:{person}",
+    )
+    try:
+        line = restore(switch, person=person, without=options.without, plan=plan)
+    except NotConverged as error:
+        index_hash = switch.row.should_be_live[1] or ""
+        missing = unproven(switch, switch.row.should_be_live[0], index_hash=index_hash)
+        raise NotConverged("; ".join([str(error), *unproven_steps(switch.row, missing)[1:]])) from error
+    finally:
+        with contextlib.suppress(SwitchoverError):
+            switch.release_lease()
+    return f"{options.run}: {line}", {"id": options.run, "state": switch.row.state.value, "result": line}, 0
 
 
 def _rehearse(options: argparse.Namespace, edge: Edge) -> Result:

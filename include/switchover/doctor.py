@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from switchover.advice import Unproven, advise
 from switchover.edge import Edge
 from switchover.errors import SwitchoverError
 from switchover.ledger import Lease, Ledger, RunRow
-from switchover.protocol import Action, Decision, Kind, Observation, State, decide
+from switchover.protocol import Action, Kind, Observation, decide
 from switchover.report import status_line
 from switchover.steps.act import observe
+from switchover.steps.readers import unproven
 from switchover.steps.resume import held_lines, unresumed
 from switchover.steps.switch import Switch
 from switchover.text import table
-
-GOING_ON = (Kind.PROCEED, Kind.FLIP, Kind.CONFIRM_FLIP, Kind.WATCH)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,63 +47,35 @@ def diagnose(*, edge: Edge, ledger: Ledger, row: RunRow, plan_file: str = "FILE"
     lease, watched = ledger.leases.get(row.pointer), ledger.watchdogs.living() is not None
     frozen = unresumed(switch)
     action = decide(row.record, seen, now)
+    missing = _unproven(switch, action, frozen)
     facts = [
         ("state", f"{row.state.value}, {status_line(row, now)}"),
         ("pointer", _pointer(row, seen)),
         ("lease", _lease(row, lease, now)),
         ("watchdog", ledger.watchdogs.line()),
+        ("readers", missing.line if missing else "not asked" if missing is None else "all follow"),
         ("writers", _writers(switch, frozen)),
         ("decision", _decision(row)),
         ("last said", _last_event(ledger, row)),
         ("so", f"{action.kind.value}: {action.why}"),
     ]
-    next = advise(action, row, seen, lease, frozen=frozen, watched=watched, plan_file=plan_file)
+    next = advise(action, row, seen, lease, frozen=frozen, watched=watched, plan_file=plan_file, unproven=missing)
     held = held_lines(switch)
     quiet = not held and next[0].startswith("nothing to do")
     return Diagnosis(run=row.id, facts=facts, next=next + held, act=not quiet)
 
 
-def advise(
-    action: Action,
-    row: RunRow,
-    seen: Observation,
-    lease: Lease | None,
-    *,
-    frozen: list[str],
-    watched: bool,
-    plan_file: str = "FILE",
-) -> list[str]:
-    """The safe next steps, the best first. Pure: the same facts give the same advice."""
-    restore = f"switchover restore {shlex.quote(row.id)}"
-    back = f"switchover rollback --plan {shlex.quote(plan_file)}"
-    driven = lease is not None and lease.alive
-    if action.kind is Kind.NOTHING:
-        return _advise_ended(row, seen, frozen, restore)
-    if action.kind is Kind.RETRY:
-        return ["mend the way to the pointer's store, then look again; nothing moves until it can be read"]
-    if action.kind is Kind.STOP:
-        return [
-            f"somebody else moved the pointer: find out who, and put it on {row.blue!r} with the store's own tool",
-            f"then: {restore}",
-        ]
-    if driven and lease is not None:
-        by = "the run" if lease.holder == row.id else lease.holder
-        wanted = [] if row.state.before_flip or row.decision is Decision.PROMOTE else [f"Blue back now: {back}"]
-        return [f"nothing to do: {by} drives it", *wanted]
-    if row.state.before_flip and not frozen:
-        return [f"nobody drives it; Airflow's next task goes on. To end it: {restore}"]
-    if watched:
-        return [f"nothing to do: nobody drives it, and the watchdog takes over within seconds. By hand: {restore}"]
-    return [f"nobody drives it and no watchdog looks: {restore}"]
-
-
-def _advise_ended(row: RunRow, seen: Observation, frozen: list[str], restore: str) -> list[str]:
-    live = row.green if row.state is State.PROMOTED else row.blue
-    if seen.target is not None and seen.target != live:
-        return [f"nothing to do for this run: it ended with {live!r} live, and {seen.target!r} is live since"]
-    if frozen:
-        return [f"writers are still frozen ({', '.join(frozen)}): {restore}"]
-    return ["nothing to do: it has ended"]
+def _unproven(switch: Switch, action: Action, frozen: list[str]) -> Unproven | None:
+    """What keeps the run's last step from being proven; nothing is asked while no proof is due."""
+    due = action.kind is Kind.CONFIRM_ROLLBACK or (action.kind is Kind.NOTHING and frozen)
+    if not due:
+        return None
+    target, index_hash = switch.row.should_be_live
+    try:
+        index_hash = index_hash or switch.index.health(target).stored_hash
+    except (SwitchoverError, ValueError):
+        index_hash = None
+    return unproven(switch, target, index_hash=index_hash or "")
 
 
 def _observed(switch: Switch) -> Observation:
@@ -124,11 +96,23 @@ def _lease(row: RunRow, lease: Lease | None, now: datetime) -> str:
     if lease is None:
         return "nobody ever held it"
     seconds = (lease.expires_at - now).total_seconds()
-    life = f"alive, {seconds:.0f} s left" if lease.alive else f"ran out {-seconds:.0f} s ago"
+    ended = "let go" if lease.released_at else "ran out"
+    life = (
+        f"alive, {seconds:.0f} s left"
+        if lease.alive
+        else f"{ended} {(now - lease.over_since).total_seconds():.0f} s ago"
+    )
     seized = f", seized from {lease.seized_from!r}" if lease.seized_from else ""
-    longest = max(float(row.plan.get(name, 0)) for name in ("lease_s", "handover_s"))
-    odd = "; longer than any lease lives: was the ledger's clock set back?" if seconds > longest + 60 else ""
+    longest = max(_seconds(row, name) for name in ("lease_s", "handover_s"))
+    late = lease.alive and seconds > longest + 60
+    odd = "; longer than any lease lives: was the ledger's clock set back?" if late else ""
     return f"{lease.holder!r} since {lease.taken_at:%Y-%m-%d %H:%M:%S} UTC{seized}, epoch {lease.epoch}; {life}{odd}"
+
+
+def _seconds(row: RunRow, name: str) -> float:
+    """A length of the run's plan; 0 where the record of the plan cannot be read."""
+    found = row.plan.get(name, 0) if isinstance(row.plan, Mapping) else 0
+    return float(found) if isinstance(found, (int, float)) else 0.0
 
 
 def _writers(switch: Switch, frozen: list[str]) -> str:

@@ -84,7 +84,8 @@ class Kind(str, Enum):
 class Record:
     """What the ledger says about one switchover. Times are aware UTC.
 
-    ``flip_begun``: the run has been about to flip, so that Green may be live by its doing.
+    ``intended``: the run has written down that it is about to flip, so that Green may be live by its doing.
+    ``version``: the pointer's version when the run last proved where it is; ``None`` where the store counts none.
     """
 
     id: str
@@ -93,7 +94,8 @@ class Record:
     blue: str
     green: str
     decision: Decision | None = None
-    flip_begun: bool = True
+    intended: bool = True
+    version: int | None = None
     hold_until: datetime | None = None
     reason: str = ""
 
@@ -102,12 +104,14 @@ class Record:
 class Observation:
     """What the world says now.
 
-    ``target`` is where the pointer is, ``None`` when it could not be read, and then ``unread`` says why.
+    ``target`` is where the pointer is, ``None`` when it could not be read, and then ``unread`` says why;
+    ``version`` is the store's own count of its moves, if it counts them.
     ``lease_alive`` is whether the run's own lease on the pointer still runs, whoever observes; ``run_ended``
     whether the run that should decide is over.
     """
 
     target: str | None
+    version: int | None = None
     unread: str = ""
     lease_alive: bool = True
     run_ended: bool = False
@@ -146,15 +150,19 @@ def decide(record: Record, seen: Observation, now: datetime) -> Action:
 
 def _before_flip(record: Record, seen: Observation, *, on_green: bool) -> Action:
     if on_green:
-        return Action(kind=Kind.STOP, why=f"Green {record.green!r} is live already, but not by this run")
+        return _foreign_green(record)
     if record.decision is Decision.ROLL_BACK or seen.run_ended:
         return Action(kind=Kind.ABORT, why="the run ends before its flip; it moved no pointer")
     if not seen.lease_alive:
         return Action(kind=Kind.ABORT, why="the lease on the pointer ran out before the flip")
+    if moved := _moved(record, seen):
+        return Action(kind=Kind.ABORT, why=f"Blue {record.blue!r} is live, but {moved}")
     return Action(kind=Kind.PROCEED, why=f"Blue {record.blue!r} is live")
 
 
 def _flipping(record: Record, seen: Observation, *, on_green: bool) -> Action:
+    if on_green and not record.intended:
+        return _foreign_green(record)
     going_back = record.decision is Decision.ROLL_BACK or seen.run_ended or not seen.lease_alive
     if on_green and going_back:
         return Action(kind=Kind.ROLL_BACK, why="Green is live but the flip was not confirmed")
@@ -162,6 +170,8 @@ def _flipping(record: Record, seen: Observation, *, on_green: bool) -> Action:
         return Action(kind=Kind.CONFIRM_FLIP, why="the pointer reads Green")
     if going_back:
         return Action(kind=Kind.ABORT, why="the flip did not happen; Blue is still live")
+    if moved := _moved(record, seen):
+        return Action(kind=Kind.ABORT, why=f"Blue {record.blue!r} is live, but {moved}")
     return Action(kind=Kind.FLIP, why="the flip is intended and Blue is still live")
 
 
@@ -182,18 +192,28 @@ def _holding(record: Record, seen: Observation, now: datetime, *, on_green: bool
         return Action(kind=Kind.ROLL_BACK, why="nobody renewed the lease; no answer is a rollback")
     if record.hold_until is not None and now >= record.hold_until:
         return Action(kind=Kind.ROLL_BACK, why="the hold is over and nobody decided; no answer is a rollback")
+    if moved := _moved(record, seen):
+        return Action(kind=Kind.ROLL_BACK, why=f"Green {record.green!r} is live, but {moved}")
     return Action(kind=Kind.WATCH, why="Green is live and undecided")
 
 
 def _going_back(record: Record, *, on_green: bool) -> Action:
-    if not record.flip_begun:
-        return _stuck_before_flip(record, on_green=on_green)
-    if on_green:
+    if record.intended and on_green:
         return Action(kind=Kind.ROLL_BACK, why=record.reason or "rolling back")
-    return Action(kind=Kind.CONFIRM_ROLLBACK, why="the pointer reads Blue")
-
-
-def _stuck_before_flip(record: Record, *, on_green: bool) -> Action:
+    if record.intended:
+        return Action(kind=Kind.CONFIRM_ROLLBACK, why="the pointer reads Blue")
     if on_green:
-        return Action(kind=Kind.STOP, why=f"Green {record.green!r} is live, but not by this run, which never flipped")
-    return Action(kind=Kind.ABORT, why="the run never flipped, and Blue is live again")
+        return _foreign_green(record)
+    return Action(kind=Kind.ABORT, why="the run never flipped, and Blue is live")
+
+
+def _foreign_green(record: Record) -> Action:
+    why = f"Green {record.green!r} is live already, but not by this run, which never moved it from {record.blue!r}"
+    return Action(kind=Kind.STOP, why=why)
+
+
+def _moved(record: Record, seen: Observation) -> str:
+    """In words, that somebody moved the pointer away and back; empty when nobody did, or the store does not count."""
+    if record.version is None or seen.version is None or record.version == seen.version:
+        return ""
+    return f"somebody else moved the pointer away and back: its version was {record.version} and is {seen.version} now"

@@ -14,15 +14,13 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
-
 from switchover.edge import Edge
 from switchover.errors import SwitchoverError
-from switchover.ledger import Ledger
+from switchover.ledger import Ledger, RunRow
 from switchover.ledger.runs import Undriven
 from switchover.steps.attend import UNSETTLED, Attended, attend
 from switchover.steps.switch import Switch
@@ -32,22 +30,28 @@ AT_ONCE = 8
 BLIND_PAUSE_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0  # doubled with each attempt that does not settle a run
 SAY_AGAIN_S = 60.0
+LONGEST_GRACE_S = 120.0
 log = logging.getLogger("switchover.watchdog")
 
 
 @dataclass(kw_only=True)
 class Look:
-    """One look at the ledger. ``problem`` is set when it could not be read and written."""
+    """One look at the ledger. ``problem`` is set when it could not be read and written.
+
+    ``broken``: runs whose record cannot be read, id -> why; each is an alarm of its own and hinders no other.
+    """
 
     open: int = 0
     undriven: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
     attended: list[Attended] = field(default_factory=list)
     problem: str = ""
 
     @property
     def sees(self) -> str:
         """For people, a few words."""
-        return f"{self.open} open, {len(self.undriven)} that nobody drives"
+        broken = f", {len(self.broken)} whose record cannot be read" if self.broken else ""
+        return f"{self.open} open, {len(self.undriven)} that nobody drives{broken}"
 
 
 class Watchdog:
@@ -96,28 +100,36 @@ class Watchdog:
         """Read every run that nobody drives, and start to attend each."""
         look = Look(attended=self._collect())
         try:
-            found = self._ledger.runs.undriven()
+            found, look.broken = self._ledger.runs.undriven()
             look.open, look.undriven = self._ledger.runs.count_open(), [each.row.id for each in found]
             self._ledger.watchdogs.looked(
                 self.name, host=socket.gethostname(), pid=os.getpid(), interval_s=self.interval_s, sees=look.sees
             )
-        except (SwitchoverError, sa.exc.SQLAlchemyError, ValueError) as error:
-            look.problem = str(error).splitlines()[0]
+        except Exception as error:  # noqa: BLE001  (whatever one look meets, the next one is made)
+            look.problem = _line(error)
             self._answers_since = None
             self._tell("ledger", f"cannot work with the ledger, nothing is changed: {look.problem}", bad=True)
         else:
             self._tell("ledger", "the ledger answers")
             if self._answers_since is None:
                 self._answers_since = time.monotonic()
+            for id, why in look.broken.items():
+                self._tell(id, f"{id}: nobody drives it and {why}; a person must look", bad=True)
             for each in found:
                 self._start(each)
-        self.metrics.looked(open=look.open, undriven=len(look.undriven), problem=look.problem, sees=look.sees)
+        self.metrics.looked(
+            open=look.open,
+            undriven=len(look.undriven) + len(look.broken),
+            broken=len(look.broken),
+            problem=look.problem,
+            sees=look.sees,
+        )
         return look
 
     def _start(self, found: Undriven) -> None:
         now, id = time.monotonic(), found.row.id
         # Nobody could renew while the ledger was away: whoever lives gets one life of the lease to do so.
-        grace_over = (self._answers_since or now) + float(found.row.plan.get("lease_s", 0))
+        grace_over = (self._answers_since or now) + _lease_s(found.row)
         if id in self._busy or now < max(grace_over, self._not_before.get(id, 0.0)):
             return
         self._busy[id] = self._pool.submit(self._attend, found)
@@ -160,5 +172,16 @@ class Watchdog:
         log.log(logging.WARNING if bad else logging.INFO, "%s", line)
 
 
+def _lease_s(row: RunRow) -> float:
+    """What the run's plan says, within reason: a record that cannot be read keeps nobody waiting for long."""
+    found = row.plan.get("lease_s") if isinstance(row.plan, Mapping) else None
+    return min(float(found), LONGEST_GRACE_S) if isinstance(found, (int, float)) and found >= 0 else 0.0
+
+
 def _broke(error: BaseException) -> str:
-    return f"not settled yet, trying again: {type(error).__name__}: {error}".splitlines()[0]
+    return f"not settled yet, trying again: {_line(error)}"
+
+
+def _line(error: BaseException) -> str:
+    known = isinstance(error, SwitchoverError)
+    return (str(error) if known else f"{type(error).__name__}: {error}").splitlines()[0]

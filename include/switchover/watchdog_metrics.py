@@ -38,6 +38,11 @@ class Metrics:
         self._undriven = Gauge(
             "switchover_undriven_runs", "Runs after their flip began whose lease nobody holds.", registry=self.registry
         )
+        self._broken = Gauge(
+            f"{name}_unreadable_runs",
+            "Runs that nobody drives and whose record is not readable.",
+            registry=self.registry,
+        )
         self._waiting = Gauge(
             f"{name}_unsettled_runs",
             "Runs that could not be settled so far: pointer not read (blind), a person must look (stuck), failed.",
@@ -48,7 +53,7 @@ class Metrics:
             f"{name}_attended", "Attempts to settle a run, by result.", ["result"], registry=self.registry
         )
 
-    def looked(self, *, open: int, undriven: int, problem: str, sees: str) -> None:
+    def looked(self, *, open: int, undriven: int, broken: int, problem: str, sees: str) -> None:
         """After each look."""
         self._looks.inc()
         self._reachable.set(0 if problem else 1)
@@ -61,6 +66,7 @@ class Metrics:
                 self._results.clear()
                 self._count()
         self._last.set_to_current_time()
+        self._broken.set(broken)
         self._open.set(open)
         self._undriven.set(undriven)
 

@@ -36,7 +36,7 @@ def lease(holder: str, *, alive: bool) -> Lease:
 
 
 def advice(row: RunRow, state: State, target: str | None, **more: Any) -> list[str]:
-    changed = RunRow(**{**vars(row), "state": state, "flipping_at": NOW, "decision": more.pop("decision", None)})
+    changed = RunRow(**{**vars(row), "state": state, "intended": True, "decision": more.pop("decision", None)})
     held = more.pop("lease", lease("docs:1", alive=True))
     seen = Observation(target=target, lease_alive=held.alive and held.holder == "docs:1")
     action = decide(changed.record, seen, NOW)

@@ -183,7 +183,7 @@ def test_joining_is_for_the_holder_s_living_lease_only(ledger: Ledger) -> None:
     with pytest.raises(LeaseLost, match="held by 'a'"):
         ledger.leases.join("p", holder="b")
     ledger.leases.release(mine)
-    with pytest.raises(LeaseLost, match="ran out at"):
+    with pytest.raises(LeaseLost, match="let go at"):
         ledger.leases.join("p", holder="a")
 
 

@@ -89,6 +89,45 @@ def test_green_live_before_our_flip_is_a_foreign_move() -> None:
     assert "v2" in action.why
 
 
+@pytest.mark.parametrize("state", [state for state in State if not state.ended])
+@pytest.mark.parametrize("decision", [None, Decision.ROLL_BACK])
+@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("version", [None, 7, 8])
+def test_what_this_run_never_intended_is_never_its_own(
+    state: State, decision: Decision | None, alive: bool, ended: bool, version: int | None
+) -> None:
+    """Green is live without an intent of this run: it is neither confirmed, nor moved, nor called Blue."""
+    record = replace(RECORD, state=state, decision=decision, intended=False, version=7)
+    seen = Observation(target="v2", version=version, lease_alive=alive, run_ended=ended)
+    action = decide(record, seen, NOW)
+    if state is State.HOLDING:  # there only after a flip of this run was confirmed
+        assert action.kind in (Kind.WATCH, Kind.ROLL_BACK)
+        return
+    assert action.kind is Kind.STOP
+    assert "'v1'" in action.why and "'v2'" in action.why, "both values"
+
+
+@pytest.mark.parametrize(
+    ("state", "target", "moved", "still"),
+    [
+        *[(state, "v1", Kind.ABORT, Kind.PROCEED) for state in sorted(BEFORE_FLIP)],
+        (State.FLIPPING, "v1", Kind.ABORT, Kind.FLIP),
+        (State.HOLDING, "v2", Kind.ROLL_BACK, Kind.WATCH),
+    ],
+)
+def test_a_move_away_and_back_is_seen_where_the_store_counts(
+    state: State, target: str, moved: Kind, still: Kind
+) -> None:
+    record = replace(RECORD, state=state, intended=not state.before_flip, version=7)
+    action = decide(record, Observation(target=target, version=9), NOW)
+    assert action.kind is moved
+    assert "version was 7 and is 9 now" in action.why
+    assert decide(record, Observation(target=target, version=7), NOW).kind is still
+    assert decide(record, Observation(target=target), NOW).kind is still, "a store that does not count"
+    assert decide(replace(record, version=None), Observation(target=target, version=9), NOW).kind is still
+
+
 def test_promoted_but_blue_is_live_stops() -> None:
     record = replace(RECORD, decision=Decision.PROMOTE)
     assert decide(record, Observation(target="v1"), NOW).kind is Kind.STOP

@@ -45,9 +45,7 @@ def holding(world: World) -> Switch:
 
 def half_flipped(world: World) -> Switch:
     switch = world.warmed()
-    switch.lead()
-    switch.move(State.FLIPPING)
-    world.sql("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
+    world.flipping(switch)
     return switch
 
 

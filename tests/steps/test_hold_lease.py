@@ -17,6 +17,7 @@ import pytest
 from sandbox.postgres import Postgres
 from switchover import probe
 from switchover.edge import Edge, environment_connections
+from switchover.errors import LeaseLost
 from switchover.gold import GoldSet
 from switchover.ledger import Ledger
 from switchover.protocol import State
@@ -136,11 +137,11 @@ def apart(world: World) -> Iterator[tuple[Postgres, Switch]]:
         preflight(plan=short(world).plan, edge=edge, id="docs:1", actor="test")
         switch = Switch.open(edge=edge, ledger="switchover_ledger", id="docs:1", actor="test")
         switch.lead()
-        for state in (State.FROZEN, State.VERIFIED, State.WARMED, State.FLIPPING):
+        for state in (State.FROZEN, State.VERIFIED, State.WARMED):
             switch.move(state)
-        world.sql("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
+        world.flipping(switch)
         now = ledger.now()
-        switch.move(State.HOLDING, flipped_at=now, hold_until=now + timedelta(minutes=10))
+        switch.move(State.HOLDING, flipped_at=now, hold_until=now + timedelta(minutes=10), version=2)
         yield server, switch
         edge.close()
 
@@ -168,6 +169,56 @@ def test_a_ledger_that_is_away_longer_than_the_lease_loses_nothing(apart: tuple[
     assert switch.ledger.evidence.last_tick(switch.id, phase="hold") == numbers[-1]
     told = [event["text"] for event in switch.ledger.journal.events(switch.id)]
     assert f"the ledger did not answer and the lease ran out; the watch goes on under epoch {epoch + 1}" in told
+
+
+async def end_it(switch: Switch) -> None:
+    await asyncio.to_thread(lambda: switch.ledger.runs.stamp(switch.id, hold_until=switch.ledger.now()))
+
+
+@pytest.mark.usefixtures("few_questions")
+def test_a_new_triggerer_goes_on_after_it_died_with_the_ledger(apart: tuple[Postgres, Switch]) -> None:
+    """Both on one server that restarts: the lease ran out, and nobody could take it."""
+    server, old = apart
+    epoch = old.lease.epoch
+    server.stop()
+    time.sleep(3)
+    server.start_again()
+    new = Switch.open(edge=old.edge, ledger="switchover_ledger", id=old.id, actor="another triggerer")
+    last = ticks(new, lambda tick: end_it(new))[-1]
+    assert last.end in (End.ACCEPTED, End.UNACCEPTED), last.line
+    assert new.lease.epoch == epoch + 1
+    assert any("a new watch goes on under epoch" in event["text"] for event in new.ledger.journal.events(new.id))
+    with pytest.raises(LeaseLost):
+        old.renew_lease()
+
+
+TOO_LATE = "now() - interval '1 hour'"
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        f"UPDATE switchover_lease SET expires_at = {TOO_LATE}",
+        "UPDATE switchover_lease SET expires_at = now(), holder = 'watchdog:a:1', epoch = epoch + 1",
+        "UPDATE switchover_lease SET expires_at = now(), released_at = now()",
+        "UPDATE switchover_lease SET expires_at = now(); UPDATE switchover_run SET decision = 'rollback'",
+        "UPDATE switchover_lease SET expires_at = now(); UPDATE switchover_alias SET target = 'docs_v0'",
+    ],
+    ids=["too long ago", "taken since", "let go", "decided", "not on Green"],
+)
+def test_a_lease_that_ran_out_is_taken_up_by_nobody_else_and_not_late(world: World, meanwhile: str) -> None:
+    switch = short(world).warmed()
+    flip(switch)
+    world.sql(meanwhile)
+    new = world.again(switch)
+
+    async def nothing(tick: Tick) -> None:
+        return
+
+    (tick,) = ticks(new, nothing)
+    assert tick.end is End.LEASE_LOST
+    lease = world.ledger.leases.get(switch.pointer.key)
+    assert lease is not None and not lease.alive
 
 
 @pytest.mark.usefixtures("few_questions")

@@ -94,10 +94,7 @@ def test_a_hold_that_is_driven_is_left_alone(world: World, watchdog: Watchdog) -
 @pytest.mark.parametrize("moved", [False, True], ids=["before the apply", "after the apply"])
 def test_a_flip_that_died_is_brought_back(world: World, watchdog: Watchdog, moved: bool) -> None:
     switch = world.warmed()
-    switch.lead()
-    switch.move(State.FLIPPING)
-    if moved:
-        world.sql("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
+    world.flipping(switch, moved=moved)
     abandon(world)
     watchdog.once()
     assert switch.row.state is (State.ROLLED_BACK if moved else State.ABORTED)
@@ -348,3 +345,33 @@ def test_preflight_says_whether_a_watchdog_looks(world: World, watchdog: Watchdo
     assert any("WARNING: no watchdog looks at this ledger" in line for line in found.lines)
     watchdog.look()
     assert world.ledger.watchdogs.line().startswith(f"watchdog alive: {watchdog.name} looked 0 s ago; sees 1 open")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "UPDATE switchover_run SET decision = 'maybe' WHERE id = 'odd:1'",
+        "UPDATE switchover_run SET state = 'canary' WHERE id = 'odd:1'",
+        "UPDATE switchover_run SET plan = '{}' WHERE id = 'odd:1'",
+        "UPDATE switchover_run SET plan = '[1]' WHERE id = 'odd:1'",
+        """UPDATE switchover_run SET plan = plan || '{"lease_s": "for ever"}' WHERE id = 'odd:1'""",
+        """UPDATE switchover_run SET plan = plan || '{"lease_s": 1e9}' WHERE id = 'odd:1'""",
+        "DELETE FROM switchover_lease WHERE pointer = 'odd'",
+    ],
+    ids=["decision", "state", "no plan", "another plan", "lease text", "lease for ever", "no lease row"],
+)
+def test_one_odd_row_is_that_row_s_alarm_and_nothing_else_s(world: World, watchdog: Watchdog, odd: str) -> None:
+    switch = held(world)
+    world.ledger.runs.open(id="odd:1", plan=world.plan, pointer="odd", blue="docs_v1", green="docs_v2", hold_minutes=1)
+    world.ledger.leases.take("odd", holder="odd:1", seconds=0.1)
+    world.sql("UPDATE switchover_run SET state = 'holding' WHERE id = 'odd:1'")
+    world.sql(odd)
+    watchdog.look()
+    assert (switch.row.state, world.live) == (State.HOLDING, "docs_v2"), "what is driven is left alone"
+    abandon(world)
+    look = watchdog.once()
+    assert look.problem == ""
+    assert "odd:1" in [*look.undriven, *look.broken], "it is seen"
+    assert [done.result for done in look.attended if done.run == switch.id] == ["settled"]
+    assert (switch.row.state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
+    assert watchdog.once().problem == "", "and the next look is made"

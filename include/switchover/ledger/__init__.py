@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from switchover.ledger.approvals import Approvals
 from switchover.ledger.database import Database
 from switchover.ledger.evidence import EvidenceStore
 from switchover.ledger.journal import Journal
-from switchover.ledger.leases import Lease, Leases
+from switchover.ledger.leases import Held, Lease, Leases
 from switchover.ledger.listing import Listing
 from switchover.ledger.rehearsals import Rehearsal, Rehearsals
 from switchover.ledger.runs import RunRow, Runs
@@ -36,6 +37,18 @@ class Ledger:
         self.trends = Trends(database=self.database)
         self.approvals = Approvals(database=self.database)
         self.watchdogs = Watchdogs(database=self.database)
+
+    def under(self, held: Held) -> Ledger:
+        """This ledger for a process of a run: what it finds and judges is written under the lease that it has.
+
+        When that lease ran out or another epoch began, such a write raises ``LeaseLost`` and nothing is written.
+        """
+        ledger = copy.copy(self)
+        ledger.runs = Runs(database=self.database, held=held)
+        ledger.journal = Journal(database=self.database, held=held)
+        ledger.evidence = EvidenceStore(database=self.database, held=held)
+        ledger.subjects = Subjects(database=self.database, held=held)
+        return ledger
 
     def create_tables(self) -> None:
         """Create the tables that are missing."""

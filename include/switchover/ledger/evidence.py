@@ -16,6 +16,7 @@ from switchover.errors import Unstorable
 from switchover.evidence import COLUMNS as EVIDENCE_COLUMNS
 from switchover.evidence import Evidence
 from switchover.ledger.database import Database
+from switchover.ledger.leases import Held, nobody, require_held
 from switchover.ledger.tables import evidence as table
 
 BATCH = 500
@@ -67,12 +68,14 @@ class Recording:
 class EvidenceStore:
     """The evidence of a ledger."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, held: Held = nobody) -> None:
         self._db = database
+        self._held = held
 
     def add(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows; one that is there already stays as it is."""
         with self._db.transaction() as connection:
+            require_held(connection, self._held)
             for start in range(0, len(rows), BATCH):
                 batch = [{"run": run, **row} for row in rows[start : start + BATCH]]
                 connection.execute(postgresql.insert(table).on_conflict_do_nothing(), batch)

@@ -11,26 +11,32 @@ from sqlalchemy.dialects import postgresql
 from switchover.evidence import SignalSample
 from switchover.ledger import tables
 from switchover.ledger.database import Database
+from switchover.ledger.leases import Held, nobody, require_held
 from switchover.ledger.tables import NOW
 
 Row = Mapping[str, Any]
 
 
 class Journal:
-    """Appends and reads the records that belong to a run."""
+    """Appends and reads the records that belong to a run.
 
-    def __init__(self, *, database: Database) -> None:
+    What a process of a run finds, does and judges is written under its lease (see ``Ledger.under``); what it says, and
+    when it began and ended, may be written by one that has lost it.
+    """
+
+    def __init__(self, *, database: Database, held: Held = nobody) -> None:
         self._db = database
+        self._held = held
 
     def step_started(self, run: str, name: str, *, actor: str) -> None:
         """A step began; when it is repeated, the first beginning stands."""
         insert = postgresql.insert(tables.step).values(run=run, name=name, actor=actor)
-        self._execute(insert.on_conflict_do_update(constraint=tables.step.primary_key, set_={"actor": actor}))
+        self._execute(insert.on_conflict_do_update(constraint=tables.step.primary_key, set_={"actor": actor}), nobody)
 
     def step_ended(self, run: str, name: str, *, ok: bool, note: str) -> None:
         """A step ended, well or not; ``note`` is its one line."""
         condition = sa.and_(tables.step.c.run == run, tables.step.c.name == name)
-        self._execute(sa.update(tables.step).where(condition).values(ended_at=NOW, ok=ok, note=note))
+        self._execute(sa.update(tables.step).where(condition).values(ended_at=NOW, ok=ok, note=note), nobody)
 
     def steps(self, run: str) -> list[Row]:
         """Steps in the order they began."""
@@ -38,7 +44,7 @@ class Journal:
 
     def say(self, run: str, text: str, *, actor: str) -> None:
         """Append one line to the audit trail."""
-        self._execute(sa.insert(tables.event).values(run=run, actor=actor, text=text))
+        self._execute(sa.insert(tables.event).values(run=run, actor=actor, text=text), nobody)
 
     def events(self, run: str) -> list[Row]:
         """The audit trail, oldest first."""
@@ -82,6 +88,7 @@ class Journal:
         """Write down what is about to be applied; returns the record's id."""
         insert = sa.insert(tables.flip).values(run=run, **values).returning(tables.flip.c.id)
         with self._db.transaction() as connection:
+            require_held(connection, self._held)
             return int(self._db.scalar(connection, insert))
 
     def applied_flip(self, flip: int, *, changed: bool, version: int | None) -> None:
@@ -124,7 +131,7 @@ class Journal:
         return self._rows(_of(tables.staleness, run).order_by(tables.staleness.c.tick))
 
     def judged(self, run: str, *, gate: str, tick: int, verdicts: Sequence[Mapping[str, Any]]) -> None:
-        """The verdicts of one look: one row a rule."""
+        """The verdicts of one look: one row a rule. What was judged stands: a repeat changes nothing."""
         rows = [
             {
                 "run": run,
@@ -136,7 +143,8 @@ class Journal:
             }
             for body in verdicts
         ]
-        self._upsert(tables.verdict, rows)
+        if rows:
+            self._execute(postgresql.insert(tables.verdict).values(rows).on_conflict_do_nothing())
 
     def verdicts(self, run: str, *, gate: str | None = None, latest: bool = False) -> list[Row]:
         """Verdicts by gate and tick; ``latest`` keeps the newest tick of each gate only."""
@@ -169,8 +177,9 @@ class Journal:
         changed = {name: insert.excluded[name] for name in rows[0] if name not in keys}
         self._execute(insert.on_conflict_do_update(index_elements=keys, set_={**changed, "at": NOW}))
 
-    def _execute(self, statement: sa.Executable) -> None:
+    def _execute(self, statement: sa.Executable, held: Held | None = None) -> None:
         with self._db.transaction() as connection:
+            require_held(connection, held or self._held)
             connection.execute(statement)
 
     def _rows(self, query: sa.Select[Any]) -> list[Row]:

@@ -7,6 +7,7 @@ or another epoch began, everything it tries is refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,18 +15,25 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from switchover.errors import LeaseLost
+from switchover.ledger import tables
 from switchover.ledger.database import Database
 from switchover.ledger.tables import NOW
 from switchover.ledger.tables import lease as table
+from switchover.protocol import ENDED
 
-ALIVE = (table.c.expires_at > NOW).label("alive")
+LIVES = sa.and_(table.c.expires_at > NOW, table.c.released_at.is_(None))
+ALIVE = LIVES.label("alive")
+_RUN, _WRITER = tables.run.c, tables.writer.c
+FROZEN = sa.exists().where(_WRITER.run == _RUN.id, _WRITER.resumed_at.is_(None), _WRITER.held.is_(None))
+_OVER = sa.exists().where(_RUN.id == table.c.holder, _RUN.state.in_([state.value for state in ENDED]), sa.not_(FROZEN))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
     """The right to move a pointer. ``epoch`` grows with every taking: it is the fencing token.
 
-    ``seized_from`` is the holder that had it when it was seized; ``None`` when it was free.
+    ``seized_from`` is the holder that had it when it was seized; ``None`` when it was free. ``released_at``: let go
+    then, and dead whatever the clock says.
     """
 
     pointer: str
@@ -35,6 +43,12 @@ class Lease:
     expires_at: datetime
     alive: bool
     seized_from: str | None = None
+    released_at: datetime | None = None
+
+    @property
+    def over_since(self) -> datetime:
+        """When a lease that does not live was let go or ran out."""
+        return self.released_at or self.expires_at
 
 
 class Leases:
@@ -44,8 +58,11 @@ class Leases:
         self._db = database
 
     def take(self, pointer: str, *, holder: str, seconds: float) -> Lease:
-        """Take the lease under the next epoch, for ``seconds``. ``LeaseLost`` while another holder's lives."""
-        free = sa.or_(table.c.holder == holder, table.c.expires_at <= NOW)
+        """Take the lease under the next epoch, for ``seconds``. ``LeaseLost`` while another holder's lives.
+
+        The lease of a run that has ended and has nothing frozen is free, whatever the clock says.
+        """
+        free = sa.or_(table.c.holder == holder, sa.not_(LIVES), _OVER)
         return self._take(pointer, holder=holder, seconds=seconds, where=free)
 
     def seize(self, pointer: str, *, holder: str, seconds: float) -> Lease:
@@ -73,9 +90,9 @@ class Leases:
         return Lease(**row)
 
     def release(self, lease: Lease) -> None:
-        """Let it run out now; its epoch stays, so that the next one is higher. No error when it was lost."""
+        """Let it go; its epoch stays, so that the next one is higher. No error when it was lost."""
         with self._db.transaction() as connection:
-            connection.execute(sa.update(table).where(_living(lease)).values(expires_at=NOW))
+            connection.execute(sa.update(table).where(_living(lease)).values(released_at=NOW))
 
     def get(self, pointer: str) -> Lease | None:
         """The lease as it is, living or not."""
@@ -85,7 +102,7 @@ class Leases:
     def _take(self, pointer: str, *, holder: str, seconds: float, where: sa.ColumnElement[bool]) -> Lease:
         life = timedelta(seconds=seconds)
         insert = postgresql.insert(table).values(pointer=pointer, epoch=1, holder=holder, expires_at=NOW + life)
-        from_another = sa.and_(table.c.holder != holder, table.c.expires_at > NOW)
+        from_another = sa.and_(table.c.holder != holder, LIVES)
         statement = insert.on_conflict_do_update(
             index_elements=["pointer"],
             set_={
@@ -93,6 +110,7 @@ class Leases:
                 "taken_at": NOW,
                 "holder": holder,
                 "expires_at": NOW + life,
+                "released_at": sa.null(),
                 "seized_from": sa.case((from_another, table.c.holder), else_=sa.null()),
             },
             where=where,
@@ -104,6 +122,21 @@ class Leases:
         return Lease(**row)
 
 
+#: The lease that whoever writes has; ``None`` for somebody who leads nothing.
+Held = Callable[[], Lease | None]
+
+
+def nobody() -> None:
+    """Whoever writes leads nothing: a person who answers, a report, a test."""
+
+
+def require_held(connection: sa.Connection, held: Held) -> None:
+    """As :func:`require` for whoever has a lease; whoever has none is not held to one."""
+    lease = held()
+    if lease is not None:
+        require(connection, lease)
+
+
 def require(connection: sa.Connection, lease: Lease) -> None:
     """Raise ``LeaseLost`` unless the lease lives; nobody can take it until the transaction ends."""
     query = sa.select(table.c.epoch).where(_living(lease)).with_for_update(read=True)
@@ -113,7 +146,7 @@ def require(connection: sa.Connection, lease: Lease) -> None:
 
 def _living(lease: Lease) -> sa.ColumnElement[bool]:
     same = sa.and_(table.c.pointer == lease.pointer, table.c.holder == lease.holder, table.c.epoch == lease.epoch)
-    return sa.and_(same, table.c.expires_at > NOW)
+    return sa.and_(same, LIVES)
 
 
 def _get(connection: sa.Connection, pointer: str) -> Lease | None:
@@ -129,7 +162,8 @@ def _lost(mine: Lease, now: Lease | None) -> str:
 def _held(pointer: str, lease: Lease | None) -> str:
     if lease is None:
         return f"pointer {pointer}: nobody holds its lease"
-    state = f"until {lease.expires_at:%H:%M:%S} UTC" if lease.alive else f"ran out at {lease.expires_at:%H:%M:%S} UTC"
+    ended = "let go" if lease.released_at else "ran out"
+    state = f"until {lease.expires_at:%H:%M:%S} UTC" if lease.alive else f"{ended} at {lease.over_since:%H:%M:%S} UTC"
     since = f"{lease.taken_at:%Y-%m-%d %H:%M:%S} UTC"
     seized = f", seized from {lease.seized_from!r}" if lease.seized_from else ""
     return f"pointer {pointer}: its lease is held by {lease.holder!r} since {since}{seized}, {state}"

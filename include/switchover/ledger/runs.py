@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
 
 from switchover.errors import BadInput, StateConflict
 from switchover.ledger import tables
 from switchover.ledger.database import Database
-from switchover.ledger.leases import Lease, require
+from switchover.ledger.leases import FROZEN, LIVES, Held, Lease, nobody, require, require_held
 from switchover.ledger.tables import NOW
 from switchover.ledger.tables import run as table
 from switchover.plan import Plan
@@ -51,6 +52,14 @@ class RunRow:
     rollback_applied_at: datetime | None
     converged_at: datetime | None
     ended_at: datetime | None
+    version: int | None = None
+    intended: bool = False
+    left_out: Mapping[str, str] | None = None
+
+    @property
+    def should_be_live(self) -> tuple[str, str | None]:
+        """The arm that must be live after the run, and its build."""
+        return (self.green, self.approved_hash) if self.state is State.PROMOTED else (self.blue, self.blue_hash)
 
     @property
     def record(self) -> Record:
@@ -62,7 +71,8 @@ class RunRow:
             blue=self.blue,
             green=self.green,
             decision=self.decision,
-            flip_begun=self.flipping_at is not None,
+            intended=self.intended,
+            version=self.version,
             hold_until=self.hold_until,
             reason=self.reason,
         )
@@ -81,17 +91,24 @@ class Undriven:
     since: datetime
 
 
+_FLIP = tables.flip.c
+# An intent whose apply found Green there already was not this run's move.
+_INTENDED = (
+    sa.exists()
+    .where(_FLIP.run == table.c.id, _FLIP.after == table.c.green, _FLIP.changed.is_not(False))
+    .label("intended")
+)
+_ROW = (*table.c, _INTENDED)
 _ENDED = [state.value for state in ENDED]
-_WRITER = tables.writer.c
-_FROZEN = sa.exists().where(_WRITER.run == table.c.id, _WRITER.resumed_at.is_(None), _WRITER.held.is_(None))
 _AFTER_FLIP = [state.value for state in State if not state.ended and not state.before_flip]
 
 
 class Runs:
     """The switchovers of a ledger."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, held: Held = nobody) -> None:
         self._db = database
+        self._held = held
 
     def open(
         self,
@@ -102,9 +119,10 @@ class Runs:
         blue: str,
         green: str,
         hold_minutes: float,
+        version: int | None = None,
         retry_build: str = "",
     ) -> RunRow:
-        """Open a switchover, or return it as it is when it is open already.
+        """Open a switchover, or return it as it is when it is open already. ``version`` is the pointer's.
 
         ``retry_build``: the beginning of the INDEX_HASH that a person asks for again after it was taken back.
         """
@@ -115,6 +133,7 @@ class Runs:
             "blue": blue,
             "green": green,
             "pointer": pointer,
+            "version": version,
             "plan": plan.model_dump(mode="json"),
             "plan_digest": plan.digest,
             "hold_minutes": hold_minutes,
@@ -134,12 +153,12 @@ class Runs:
     def find(self, id: str) -> RunRow | None:
         """One switchover or ``None``."""
         with self._db.transaction() as connection:
-            row = connection.execute(sa.select(table).where(table.c.id == id)).mappings().one_or_none()
+            row = connection.execute(sa.select(*_ROW).where(table.c.id == id)).mappings().one_or_none()
         return _run_row(row) if row is not None else None
 
     def latest(self, *, service: str | None = None, limit: int = 20) -> list[RunRow]:
         """The newest switchovers first."""
-        query = sa.select(table).order_by(table.c.opened_at.desc()).limit(limit)
+        query = sa.select(*_ROW).order_by(table.c.opened_at.desc()).limit(limit)
         if service is not None:
             query = query.where(table.c.service == service)
         with self._db.transaction() as connection:
@@ -147,7 +166,7 @@ class Runs:
 
     def newest(self, service: str, state: State) -> RunRow | None:
         """The switchover of a service that ended last in this state."""
-        query = sa.select(table).where(table.c.service == service, table.c.state == state.value)
+        query = sa.select(*_ROW).where(table.c.service == service, table.c.state == state.value)
         with self._db.transaction() as connection:
             row = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).mappings().one_or_none()
         return _run_row(row) if row is not None else None
@@ -155,7 +174,7 @@ class Runs:
     def took_back(self, pointer: str, build: str) -> RunRow | None:
         """The switchover that rolled this build (its INDEX_HASH) back; ``None`` when the newest one promoted it."""
         judged = table.c.state.in_([State.PROMOTED.value, State.ROLLED_BACK.value])
-        query = sa.select(table).where(table.c.pointer == pointer, table.c.approved_hash == build, judged)
+        query = sa.select(*_ROW).where(table.c.pointer == pointer, table.c.approved_hash == build, judged)
         with self._db.transaction() as connection:
             row = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).mappings().one_or_none()
         return _run_row(row) if row is not None and row["state"] == State.ROLLED_BACK.value else None
@@ -170,33 +189,47 @@ class Runs:
 
     def left_frozen_on(self, pointer: str) -> list[RunRow]:
         """Switchovers of one pointer that have ended but left writers frozen that nothing holds."""
-        query = sa.select(table).where(table.c.pointer == pointer, table.c.state.in_(_ENDED), _FROZEN)
+        query = sa.select(*_ROW).where(table.c.pointer == pointer, table.c.state.in_(_ENDED), FROZEN)
         with self._db.transaction() as connection:
             return [_run_row(row) for row in connection.execute(query).mappings()]
 
     def _open(self, where: sa.ColumnElement[bool]) -> list[RunRow]:
-        query = sa.select(table).where(where, table.c.state.not_in(_ENDED)).order_by(table.c.opened_at.desc())
+        query = sa.select(*_ROW).where(where, table.c.state.not_in(_ENDED)).order_by(table.c.opened_at.desc())
         with self._db.transaction() as connection:
             return [_run_row(row) for row in connection.execute(query).mappings()]
 
-    def undriven(self) -> list[Undriven]:
+    def undriven(self) -> tuple[list[Undriven], dict[str, str]]:
         """Every run with something at stake, a flip begun or writers frozen, while nobody's lease lives.
 
-        That is for a watchdog: oldest first. Writers that an ended run left frozen wait for an open run of its pointer.
+        That is for a watchdog: oldest first, and beside them the runs whose record cannot be read: id -> why. One
+        such row keeps no other from being found. Writers that an ended run left frozen wait for an open run of its
+        pointer.
         """
         other = table.alias()
         others = sa.exists().where(other.c.pointer == table.c.pointer, other.c.state.not_in(_ENDED))
-        frozen = sa.and_(_FROZEN, sa.or_(table.c.state.not_in(_ENDED), ~others))
+        frozen = sa.and_(FROZEN, sa.or_(table.c.state.not_in(_ENDED), ~others))
+        at_stake = sa.or_(
+            table.c.state.in_(_AFTER_FLIP), table.c.state.not_in([state.value for state in State]), frozen
+        )
         lease = tables.lease
+        held_by = sa.func.coalesce(lease.c.holder, "nobody")
+        over = sa.func.coalesce(lease.c.released_at, lease.c.expires_at, table.c.updated_at)
         query = (
-            sa.select(*table.c, lease.c.holder, lease.c.expires_at)
-            .join(lease, lease.c.pointer == table.c.pointer)
-            .where(sa.or_(table.c.state.in_(_AFTER_FLIP), frozen), lease.c.expires_at <= NOW)
+            sa.select(*_ROW, held_by.label("held_by"), over.label("over"))
+            .outerjoin(lease, lease.c.pointer == table.c.pointer)
+            .where(at_stake, sa.func.coalesce(sa.not_(LIVES), sa.true()))
             .order_by(table.c.opened_at)
         )
         with self._db.transaction() as connection:
             rows = connection.execute(query).mappings().all()
-        return [Undriven(row=_run_row(r), last_holder=r["holder"], since=r["expires_at"]) for r in rows]
+        found: list[Undriven] = []
+        broken: dict[str, str] = {}
+        for row in rows:
+            try:
+                found.append(Undriven(row=_run_row(row), last_holder=row["held_by"], since=row["over"]))
+            except ValueError as error:
+                broken[str(row["id"])] = f"its record cannot be read: {str(error).splitlines()[0]}"
+        return found, broken
 
     def count_open(self) -> int:
         """How many switchovers have not ended."""
@@ -243,10 +276,25 @@ class Runs:
             connection.execute(sa.update(table).where(condition).values(values))
         return self.get(id)
 
+    def leave_out(self, id: str, names: Mapping[str, str], *, lease: Lease) -> None:
+        """Readers that need not be read any more: name -> who said so, and why."""
+        added = sa.func.coalesce(table.c.left_out, sa.literal({}, JSONB)).op("||")(sa.literal(dict(names), JSONB))
+        self._change(id, lease, left_out=added)
+
+    def mend_readers(self, id: str, readers: Sequence[Mapping[str, Any]], *, lease: Lease) -> None:
+        """Other readers than the run began with."""
+        self._change(id, lease, plan=table.c.plan.op("||")(sa.literal({"readers": list(readers)}, JSONB)))
+
+    def _change(self, id: str, lease: Lease, **values: Any) -> None:
+        with self._db.transaction() as connection:
+            require(connection, lease)
+            connection.execute(sa.update(table).where(_this(id, lease)).values(**values, updated_at=NOW))
+
     def stamp(self, id: str, *names: str, **changes: Any) -> RunRow:
         """Write times of the database's clock, each only the first time, and other facts."""
         values: dict[str, Any] = {name: sa.func.coalesce(table.c[name], NOW) for name in names}
         with self._db.transaction() as connection:
+            require_held(connection, self._held)
             connection.execute(
                 sa.update(table).where(table.c.id == id).values({**values, **changes, "updated_at": NOW})
             )

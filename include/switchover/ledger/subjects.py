@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from switchover.gold import GoldSet
 from switchover.ledger import tables
 from switchover.ledger.database import Database
+from switchover.ledger.leases import Held, nobody, require_held
 
 Row = Mapping[str, Any]
 WIDEST = 2_000  # characters of a text that are kept
@@ -23,8 +24,9 @@ WIDEST = 2_000  # characters of a text that are kept
 class Subjects:
     """Arms, questions and retrieved texts of the runs in a ledger."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, held: Held = nobody) -> None:
         self._db = database
+        self._held = held
 
     def found_arm(
         self, run: str, role: str, *, target: str, pins: Mapping[str, str], reported: Mapping[str, str]
@@ -79,6 +81,7 @@ class Subjects:
         if rows is not None and not rows:
             return
         with self._db.transaction() as connection:
+            require_held(connection, self._held)
             connection.execute(statement, rows)
 
     def _rows(self, table: sa.Table, run: str) -> list[Row]:

@@ -29,11 +29,13 @@ run = sa.Table(
     sa.Column("blue", sa.Text, nullable=False),
     sa.Column("green", sa.Text, nullable=False),
     sa.Column("pointer", sa.Text, nullable=False),
+    sa.Column("version", sa.BigInteger),  # of the pointer, when the run last proved where it is
     sa.Column("plan", JSONB, nullable=False),
     sa.Column("plan_digest", sa.Text, nullable=False),
     sa.Column("gold_digest", sa.Text),
     sa.Column("approved_hash", sa.Text),
     sa.Column("blue_hash", sa.Text),
+    sa.Column("left_out", JSONB),  # readers that a person left out of the proof: name -> who, and why
     sa.Column("hold_minutes", sa.Float, nullable=False),
     sa.Column("retry_build", sa.Text, nullable=False, server_default=""),
     sa.Column("decision", sa.Text),
@@ -61,6 +63,7 @@ lease = sa.Table(
     _at("taken_at", required=True),
     _at("expires_at", required=True),
     sa.Column("seized_from", sa.Text),
+    _at("released_at"),  # let go: no clock that steps back brings it to life
 )
 
 flip = sa.Table(

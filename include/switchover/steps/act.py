@@ -7,35 +7,37 @@ what the pointer says.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import timedelta
 
-from switchover import web
-from switchover.arms import read_report
 from switchover.errors import (
     NotConverged,
     PointerConflict,
+    StateConflict,
     TargetRefused,
     Unreachable,
 )
 from switchover.pointers import Change
-from switchover.pointers.move import wait_until
 from switchover.protocol import Action, Kind, Observation, State, decide
 from switchover.report import ttr
+from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch
 
-READER_PAUSE_S = 0.05
 RETRIES = 6
 
 
 def observe(switch: Switch, *, run_ended: bool = False) -> Observation:
     """What the pointer and the lease say now."""
     try:
-        target = switch.pointer.read().target
+        now = switch.pointer.read()
     except Unreachable as error:
         return Observation(target=None, unread=str(error), lease_alive=switch.run_lease_alive(), run_ended=run_ended)
-    return Observation(target=target or "nothing", lease_alive=switch.run_lease_alive(), run_ended=run_ended)
+    return Observation(
+        target=now.target or "nothing",
+        version=now.version,
+        lease_alive=switch.run_lease_alive(),
+        run_ended=run_ended,
+    )
 
 
 def advance(switch: Switch, *, run_ended: bool = False) -> Action:
@@ -83,39 +85,24 @@ def settle(switch: Switch, *, run_ended: bool = False) -> Action:
     )
 
 
+def proceed(switch: Switch) -> None:
+    """Before a step of the checklist does anything, and before it writes a state: ask :func:`decide`, under the lease.
+
+    ``PointerConflict``, and the run is stuck, when somebody else moved the pointer; ``StateConflict`` when the run has
+    ended, which it does here when there is nothing to go on for.
+    """
+    action = settle(switch)
+    if action.kind is not Kind.PROCEED:
+        raise StateConflict(f"switchover {switch.id!r}: does not go on: {action.why}")
+
+
 def prove_live(switch: Switch, target: str, *, index_hash: str) -> dict[str, str]:
     """Prove that ``target`` is what the pointer and every reader serve, in the build that was approved.
 
     Returns reader -> INDEX_HASH. Raises ``NotConverged`` naming the readers that do not follow.
     """
-    wait_until(switch.pointer, target, seconds=switch.plan.converge_s)
-    return asyncio.run(_converge(switch, target, index_hash))
-
-
-async def _converge(switch: Switch, target: str, index_hash: str) -> dict[str, str]:
-    deadline = time.monotonic() + switch.plan.converge_s
-    readers = {reader.name: reader for reader in switch.plan.readers}
-    followed: dict[str, str] = {}
-    behind: dict[str, str] = {}
-    while True:
-        for name in [name for name in readers if name not in followed]:
-            options = switch.edge.http_options(readers[name].connection)
-            try:
-                async with web.async_client(**options) as client:
-                    report = await read_report(client, readers[name].path, name=name)
-            except Unreachable as error:
-                behind[name] = str(error)
-                continue
-            if report.arm == target and report.index_hash == index_hash:
-                followed[name] = report.index_hash
-            else:
-                behind[name] = f"{name} serves {report.arm!r} with INDEX_HASH {report.index_hash[:12]}"
-        if len(followed) == len(readers):
-            return followed
-        if time.monotonic() >= deadline:
-            missing = "; ".join(text for name, text in behind.items() if name not in followed)
-            raise NotConverged(f"after {switch.plan.converge_s:g} s not every reader serves {target!r}: {missing}")
-        await asyncio.sleep(READER_PAUSE_S)
+    prove_pointer(switch, target, seconds=switch.plan.converge_s)
+    return prove_readers(switch, target, index_hash=index_hash, seconds=switch.plan.converge_s)
 
 
 def check_target(switch: Switch, target: str, *, index_hash: str) -> None:
@@ -159,6 +146,9 @@ def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | No
     switch.renew_lease()  # the last thing before the write: a store without epochs has nothing but this
     applied = switch.pointer.apply(change)
     switch.ledger.journal.applied_flip(intent, changed=applied.changed, version=applied.version)
+    if not applied.changed:
+        switch.say(f"the pointer was on {after!r} already (version {applied.version}); this call moved nothing")
+        return
     switch.say(f"pointer moved from {before!r} to {after!r} (epoch {epoch}, version {applied.version})")
 
 
@@ -176,7 +166,7 @@ def _confirm_flip(switch: Switch, action: Action) -> None:
     _read_back(switch, row.green, index_hash=row.approved_hash)
     now = switch.ledger.now()
     hold_until = now + timedelta(minutes=row.hold_minutes)
-    switch.move(State.HOLDING, flipped_at=now, hold_until=hold_until)
+    switch.move(State.HOLDING, flipped_at=now, hold_until=hold_until, version=switch.pointer.read().version)
     switch.say(f"every reader serves Green {row.green!r}; holding until {hold_until:%H:%M:%S} UTC")
 
 
@@ -188,7 +178,11 @@ def _promote(switch: Switch, action: Action) -> None:
 def _confirm_rollback(switch: Switch, action: Action) -> None:
     row = switch.row
     switch.fence()
-    _read_back(switch, row.blue, index_hash=row.blue_hash)
+    try:
+        _read_back(switch, row.blue, index_hash=row.blue_hash)
+    except NotConverged as error:
+        _unproven(switch, error)
+        raise
     switch.ledger.runs.stamp(switch.id, "converged_at")
     switch.move(State.ROLLED_BACK, reason=row.reason or action.why)
     switch.say(f"rolled back: every reader serves Blue {row.blue!r}")
@@ -211,6 +205,23 @@ def _abort(switch: Switch, action: Action) -> None:
 
 
 def _stop(switch: Switch, action: Action) -> None:
+    stuck(switch, action)
+    raise PointerConflict(f"{switch.pointer.key}: {action.why}; nothing was changed. A person must look")
+
+
+def stuck(switch: Switch, action: Action) -> None:
+    """Somebody else moved the pointer: write that down and tell it at once. Nothing is moved."""
+    if switch.row.state is State.STUCK:
+        return
     switch.move(State.STUCK, reason=action.why)
     switch.say(f"STUCK: {action.why}; nothing was changed")
-    raise PointerConflict(f"{switch.pointer.key}: {action.why}; nothing was changed. A person must look")
+
+
+def _unproven(switch: Switch, error: NotConverged) -> None:
+    """The pointer is back on Blue, but not every reader is proven: told once; whoever looks next tries again."""
+    row = switch.row
+    if row.state is State.STUCK:
+        return
+    why = "; ".join(filter(None, (row.reason, f"Blue {row.blue!r} is back, but not proven: {error}")))
+    switch.move(State.STUCK, reason=why)
+    switch.say(f"STUCK: {error}")

@@ -21,7 +21,7 @@ from switchover.pins import digest
 from switchover.plan import Plan
 from switchover.protocol import Kind, State, decide
 from switchover.report import summarise
-from switchover.steps.act import observe
+from switchover.steps.act import observe, stuck
 from switchover.steps.flip import accepted
 from switchover.steps.hold import End, Tick, watch
 from switchover.steps.hold_lease import beating
@@ -102,6 +102,7 @@ def ask(switch: Switch, gate: Gate, *, now_planned: str) -> Question:
     bound = subject(switch, now_planned=now_planned)
     fresh = approvals.ask(switch.id, gate, seat=found.seat, subject=bound, until=until)
     if gate is not Gate.BEFORE_FLIP:
+        switch.join()
         switch.ledger.runs.stamp(switch.id, hold_until=until)
     if fresh:
         switch.say(f"{gate}: asked person {found.seat} of {plan.approvers} until {until:%H:%M:%S} UTC")
@@ -158,6 +159,8 @@ def _look_before_flip(switch: Switch, number: int, beat: Heartbeat) -> Tick:
         return Tick(number=number, outcome=Outcome.ERROR, line=beat.lost, end=End.LEASE_LOST)
     row, now = switch.row, switch.ledger.now()
     action = decide(row.record, observe(switch), now)
+    if action.kind is Kind.STOP:
+        stuck(switch, action)
     if row.decision is not None or action.kind not in (Kind.PROCEED, Kind.RETRY):
         return Tick(number=number, outcome=Outcome.ERROR, line=action.why, end=End.OVERTAKEN)
     if all(now >= question["until"] for question in switch.questions(Gate.BEFORE_FLIP)):

@@ -14,6 +14,7 @@ from switchover.plan import Plan
 from switchover.protocol import Decision, State
 from switchover.report import status_line
 from switchover.steps import finish
+from switchover.steps.mend import mend_readers
 from switchover.steps.switch import Switch
 
 
@@ -58,6 +59,7 @@ def _refusal(row: RunRow, ledger: Ledger) -> StateConflict:
 def break_glass(*, plan: Plan, edge: Edge, actor: str, person: str, run: str | None = None) -> Back:
     """Decide, take the lease from whoever has it, go back to Blue, prove every reader, resume the writers on Blue.
 
+    The readers are those of ``plan``, so that a mended plan is enough when the run's own could not be read.
     Safe to repeat: a second call goes on where the first one was stopped. Raises as :func:`run_to_roll_back` and
     :func:`switchover.steps.finish.rollback`.
     """
@@ -68,6 +70,7 @@ def break_glass(*, plan: Plan, edge: Edge, actor: str, person: str, run: str | N
     try:
         if switch.decide(Decision.ROLL_BACK, reason=f"break-glass by {person}").decision is Decision.PROMOTE:
             raise _refusal(switch.row, ledger)
+        mend_readers(switch, plan, person=person)
         writers = finish.rollback(switch)
     finally:
         switch.release_lease()

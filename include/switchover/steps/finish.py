@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 
 from switchover.approval import Gate
-from switchover.errors import StateConflict
+from switchover.errors import NotConverged, StateConflict
 from switchover.judge import Outcome
 from switchover.ledger import RunRow
-from switchover.protocol import Decision, State
-from switchover.steps.act import observe, settle
+from switchover.plan import Plan
+from switchover.protocol import Decision, Kind, State, decide
+from switchover.steps.act import observe, settle, stuck
 from switchover.steps.flip import accepted, permitted
+from switchover.steps.mend import leave_out, mend_readers
 from switchover.steps.resume import held_lines, resume_writers, unresumed
 from switchover.steps.switch import Switch
 
@@ -27,7 +32,13 @@ def promote_or_roll_back(switch: Switch) -> Decision | None:
         return row.decision
     switch.lead(wait=True)
     row = switch.row
+    action = decide(replace(row.record, hold_until=None), observe(switch), switch.ledger.now())
+    if action.kind is Kind.STOP:
+        stuck(switch, action)
+        row = switch.row
     passed, why = may_stay(switch)
+    if action.kind not in (Kind.WATCH, Kind.RETRY):
+        passed, why = False, action.why
     if row.state is State.HOLDING and passed:
         decision = switch.decide(Decision.PROMOTE, reason=why).decision
         switch.hand_over()
@@ -126,12 +137,13 @@ def abort(switch: Switch) -> list[str]:
         return names
 
 
-def restore(switch: Switch) -> str:
+def restore(switch: Switch, *, person: str = "", without: Sequence[str] = (), plan: Plan | None = None) -> str:
     """The teardown: whatever happened to the run, leave the pointer decided, the writers right, the lease free.
 
     Safe to repeat; does nothing to a run that has ended well. Writers are resumed only onto an arm that
     is proven live. The run's own teardown waits for whoever is bringing the run to its end; anybody else gets
-    ``LeaseLost`` while the run is driven.
+    ``LeaseLost`` while the run is driven. A ``person`` may leave readers out that cannot be read (``without``), or
+    have the readers of a mended ``plan`` taken; ``BadInput`` for any other.
     """
     row = switch.ledger.runs.find(switch.id)
     if row is None:
@@ -139,14 +151,28 @@ def restore(switch: Switch) -> str:
     names: list[str] = []
     if not row.state.ended or unresumed(switch):
         with switch.leading(wait=switch.holder == switch.id):
-            names = bring_to_an_end(switch, reason="the run ended undecided", who="teardown")
+            if without or plan is not None:
+                _back_first(switch)
+                if plan is not None:
+                    mend_readers(switch, plan, person=person)
+                leave_out(switch, without, person=person)
+            names = bring_to_an_end(switch, reason="the run ended undecided", who=person or "teardown")
     elif switch.run_lease_alive():
         switch.join()
     switch.release_lease()
     row, seen = switch.row, observe(switch)
-    if decided_badly := _not_where_it_should_be(row.state, seen.target, _live(row)[0]):
+    if decided_badly := _not_where_it_should_be(row.state, seen.target, row.should_be_live[0]):
         raise StateConflict(decided_badly)
     return f"{row.state.value}; pointer on {seen.target!r}; {len(names)} writers resumed here; lease released"
+
+
+def _back_first(switch: Switch) -> None:
+    """Decide, and bring the pointer back, as far as that goes without the readers that a person speaks of."""
+    if switch.row.state.ended:
+        return
+    switch.decide(Decision.ROLL_BACK, reason="the run ended undecided")
+    with contextlib.suppress(NotConverged):
+        settle(switch, run_ended=True)
 
 
 def bring_to_an_end(switch: Switch, *, reason: str, who: str) -> list[str]:
@@ -161,13 +187,8 @@ def bring_to_an_end(switch: Switch, *, reason: str, who: str) -> list[str]:
             switch.ledger.runs.stamp(switch.id, "judged_at")
         action = settle(switch, run_ended=True)
         switch.say(f"{who}: {action.kind.value}: {action.why}")
-    live, index_hash = _live(switch.row)
+    live, index_hash = switch.row.should_be_live
     return resume_writers(switch, live, index_hash=index_hash)
-
-
-def _live(row: RunRow) -> tuple[str, str | None]:
-    """The arm that must be live after the run, and its build."""
-    return (row.green, row.approved_hash) if row.state is State.PROMOTED else (row.blue, row.blue_hash)
 
 
 def _not_where_it_should_be(state: State, target: str | None, live: str) -> str | None:

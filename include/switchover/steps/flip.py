@@ -7,8 +7,8 @@ from switchover.errors import InvariantBroken, StateConflict
 from switchover.judge import decisive
 from switchover.ledger import Ledger
 from switchover.plan import Plan
-from switchover.protocol import Decision, Kind, State
-from switchover.steps.act import settle
+from switchover.protocol import Action, Decision, Kind, State, decide
+from switchover.steps.act import observe, proceed, settle, stuck
 from switchover.steps.rehearse import no_way_back
 from switchover.steps.switch import Switch
 
@@ -37,20 +37,31 @@ def flip_or_abort(switch: Switch) -> bool:
         return True
     if row.decision is not None:
         return False
+    with switch.leading():
+        action = decide(switch.row.record, observe(switch), switch.ledger.now())
+        if action.kind is Kind.STOP:
+            stuck(switch, action)
+        reason, by_whom = _why_not(switch, action)
+        if reason:
+            switch.decide(Decision.ROLL_BACK, reason=reason)
+    switch.say(f"not flipped: {reason}" if reason else f"acceptance gate: every rule passes{by_whom}")
+    return not reason
+
+
+def _why_not(switch: Switch, action: Action) -> tuple[str, str]:
+    """Why nothing is flipped, empty when it may be; and who allowed it."""
+    if action.kind not in (Kind.PROCEED, Kind.RETRY):
+        return action.why, ""
     passed, why = accepted(switch, "acceptance")
     allowed, by_whom = permitted(switch, Gate.BEFORE_FLIP)
     missing = no_way_back(switch)
-    if row.state is State.WARMED and passed and allowed and missing is None:
-        switch.say("; ".join(filter(None, ("acceptance gate: every rule passes", by_whom))))
-        return True
-    why = missing if passed and missing else why
+    if switch.row.state is State.WARMED and passed and allowed and missing is None:
+        return "", f"; {by_whom}" if by_whom else ""
     broken = next((step for step in switch.ledger.journal.steps(switch.id) if step["ok"] is False), None)
-    reason = f"{broken['name']}: {broken['note']}" if broken else f"acceptance gate: {why or by_whom}"
-    switch.lead()
-    switch.decide(Decision.ROLL_BACK, reason=reason)
-    switch.hand_over()
-    switch.say(f"not flipped: {reason}")
-    return False
+    if broken:
+        return f"{broken['name']}: {broken['note']}", ""
+    why = (missing if passed and missing else why) or by_whom or f"the run is {switch.row.state.value}, not warmed"
+    return f"acceptance gate: {why}", ""
 
 
 def require_watchdog(plan: Plan, ledger: Ledger) -> None:
@@ -67,6 +78,7 @@ def flip(switch: Switch) -> str:
     with switch.step("flip") as note:
         row = switch.row
         if row.state is State.WARMED:
+            proceed(switch)
             if not (accepted(switch, "acceptance")[0] and permitted(switch, Gate.BEFORE_FLIP)[0]):
                 raise StateConflict(f"switchover {switch.id!r}: the acceptance gate has not passed; not flipped")
             if missing := no_way_back(switch):

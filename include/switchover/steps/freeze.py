@@ -6,6 +6,7 @@ import time
 
 from switchover.errors import DrainTimeout, StateConflict
 from switchover.protocol import State
+from switchover.steps.act import proceed
 from switchover.steps.switch import Switch
 from switchover.writers import Writer
 
@@ -24,11 +25,13 @@ def freeze(switch: Switch) -> dict[str, str]:
             raise StateConflict(
                 f"switchover {switch.id!r}: is {row.state.value}; writers are frozen at a run's beginning"
             )
+        proceed(switch)
         for writer in switch.writers:
             lease = switch.renew_lease()
             switch.ledger.journal.found_writer(switch.id, writer.name, writer.find())
             writer.freeze(epoch=lease.epoch)
         proofs = {writer.name: _drain(switch, writer) for writer in switch.writers}
+        proceed(switch)
         switch.move(State.FROZEN)
         note.text = f"{len(proofs)} writers frozen and drained" if proofs else "the plan names no writers"
         switch.say(note.text)

@@ -21,7 +21,7 @@ from switchover.ledger import RunRow
 from switchover.notify import Event
 from switchover.probe import Round, ask_round
 from switchover.protocol import Kind, decide
-from switchover.steps.act import observe
+from switchover.steps.act import observe, stuck
 from switchover.steps.caches import canary_verdicts
 from switchover.steps.hold_judge import Answers, Before, End, Tick, judge, seconds_left
 from switchover.steps.hold_lease import beating
@@ -77,6 +77,8 @@ async def _look_or_wait(switch: Switch, number: int, beat: Heartbeat, probing: _
     """A look, or why it could not be made. What nobody thought of is no look; three in a row end the hold."""
     try:
         tick = await _look(switch, number, beat, probing)
+    except LeaseLost as error:  # while it looked: what it found is not written
+        return Tick(number=number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
     except LedgerUnreachable as error:
         if time.monotonic() >= until:
             raise
@@ -200,6 +202,8 @@ def _may_watch(switch: Switch, number: int, beat: Heartbeat) -> Before | Tick:
     action = decide(replace(row.record, hold_until=None), replace(observe(switch), lease_alive=True), now)
     if action.kind is Kind.RETRY:
         switch.say(action.why)
+    if action.kind is Kind.STOP:
+        stuck(switch, action)
     if action.kind not in (Kind.WATCH, Kind.RETRY):
         return Tick(number=number, outcome=Outcome.ERROR, line=action.why, end=End.MOVED)
     return Before(row=row, began=now, number=number)

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 
 from switchover.errors import LeaseLost
 from switchover.heartbeat import Heartbeat, Turning
+from switchover.protocol import State
+from switchover.steps.act import observe
 from switchover.steps.switch import Switch
 
 
@@ -31,7 +33,7 @@ async def beating(switch: Switch, *, until: float, idle_s: float = math.inf) -> 
     )
     turns = asyncio.create_task(_stamp(turning))
     try:
-        await asyncio.to_thread(switch.join)
+        await asyncio.to_thread(rejoin, switch)
         await asyncio.to_thread(switch.renew_lease)
         beat.start()
     except LeaseLost as error:
@@ -47,6 +49,33 @@ async def _stamp(turning: Turning) -> None:
     while True:
         turning.stamp()
         await asyncio.sleep(1)
+
+
+def rejoin(switch: Switch) -> None:
+    """Join the run's living lease, or go on after an outage of ledger and triggerer together.
+
+    A lease of this very run that ran out less than ``handover_s`` ago, that nobody has taken or let go since, is taken
+    anew while the run is undecided and Green is live: until then nobody acted in its stead, and from then on nobody
+    else may. ``LeaseLost`` in any other case.
+    """
+    try:
+        switch.join()
+    except LeaseLost:
+        if not _nobody_took_over(switch):
+            raise
+        lease = switch.lead()
+        switch.say(f"the lease ran out and nobody took over; a new watch goes on under epoch {lease.epoch}")
+
+
+def _nobody_took_over(switch: Switch) -> bool:
+    row, lease = switch.row, switch.ledger.leases.get(switch.pointer.key)
+    if lease is None or lease.holder != switch.id or lease.released_at is not None:
+        return False
+    late_s = (switch.ledger.now() - lease.expires_at).total_seconds()
+    if row.state is not State.HOLDING or row.decision is not None or late_s > switch.plan.handover_s:
+        return False
+    seen = observe(switch)
+    return seen.target == row.green
 
 
 def _take_again(switch: Switch) -> None:

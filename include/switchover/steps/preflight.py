@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import partial
 
 from switchover.edge import Edge
-from switchover.errors import BadInput, PointerConflict, StateConflict
+from switchover.errors import BadInput, PointerConflict, StateConflict, SwitchoverError
+from switchover.heartbeat import Heartbeat
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.steps.asked import ask_again, too_late
+from switchover.steps.controls import require_controls
 from switchover.steps.dry_run import BothArms, look
 from switchover.steps.flip import require_watchdog
 from switchover.steps.switch import Switch
@@ -65,7 +68,6 @@ def preflight(
     except ValueError as error:
         raise BadInput(str(error)) from None
     pointer = plan.pointer.build(edge)
-    live = pointer.read().target
     ledger = Ledger(engine=edge.sql(plan.ledger))
     known = ledger.runs.find(id)
     if known is not None and known.state.ended:
@@ -74,44 +76,52 @@ def preflight(
         return Preflight(
             route=Route.GO, blue=known.blue, green=known.green, hold_minutes=known.hold_minutes, lines=("resumed",)
         )
+    live = _live(plan, pointer)
     if live == green:
         line = f"{pointer.key}: Green {green!r} is live already; nothing to do"
         return Preflight(route=Route.NOTHING_TO_DO, blue=green, green=green, hold_minutes=minutes, lines=(line,))
     late = None if dry_run else too_late(plan, due=due, now=ledger.now())
     if late is not None:
-        return Preflight(route=Route.SKIPPED, blue=live or "", green=green, hold_minutes=minutes, lines=(late,))
-    if live not in plan.arms:
-        raise PointerConflict(
-            f"{pointer.key}: is on {live or 'nothing'!r}, none of the plan's arms ({', '.join(plan.arms)});"
-            " nothing was changed"
-        )
+        return Preflight(route=Route.SKIPPED, blue=live, green=green, hold_minutes=minutes, lines=(late,))
     if dry_run:
         switch = Switch(edge=edge, ledger=ledger, id=id, actor="dry run", plan=plan)
         others = partial(_refuse_others, ledger, pointer, id)
         arms = BothArms(blue=live, green=green)
         lines = look(switch, arms=arms, minutes=minutes, word=retry_build, refuse_others=others)
         return Preflight(route=Route.DRY_RUN, blue=live, green=green, hold_minutes=minutes, lines=lines)
-    build = plan.index.build(edge).health(green).stored_hash
-    again = ask_again(ledger, plan=plan, pointer=pointer.key, green=green, build=build, word=retry_build)
     ledger.require_kept_commits()
     require_watchdog(plan, ledger)
     lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.handover_s)
+    switch = Switch(edge=edge, ledger=ledger, id=id, actor=actor, plan=plan)
     try:
         _refuse_others(ledger, pointer, id)
-    except StateConflict:
-        ledger.leases.release(lease)
+        build = switch.index.health(green).stored_hash
+        again = ask_again(ledger, plan=plan, pointer=pointer.key, green=green, build=build, word=retry_build)
+        pointer.fence(lease.epoch)
+        # Only now nobody else of ours moves it: what was read before the lease may be another run's Blue.
+        found = pointer.read()
+        if found.target != live:
+            raise PointerConflict(
+                f"{pointer.key}: was on {live!r} and is on {found.target or 'nothing'!r} now, moved while this run"
+                " began; nothing was changed. Trigger a new run"
+            )
+        with Heartbeat(lambda: ledger.leases.renew(lease, seconds=plan.handover_s), lease_s=plan.handover_s):
+            require_controls(switch, blue=live, green=green)
+        ledger.leases.renew(lease, seconds=plan.handover_s)
+        ledger.runs.open(
+            id=id,
+            plan=plan,
+            pointer=pointer.key,
+            blue=live,
+            green=green,
+            hold_minutes=minutes,
+            version=found.version,
+            retry_build=retry_build,
+        )
+    except BaseException:
+        with contextlib.suppress(SwitchoverError):
+            ledger.leases.release(lease)
         raise
-    ledger.runs.open(
-        id=id,
-        plan=plan,
-        pointer=pointer.key,
-        blue=live,
-        green=green,
-        hold_minutes=minutes,
-        retry_build=retry_build,
-    )
-    pointer.fence(lease.epoch)
-    switch = Switch(edge=edge, ledger=ledger, id=id, actor=actor, plan=plan)
     line = f"Blue {live!r} is live, Green is {green!r}; lease of {pointer.key} taken, epoch {lease.epoch}"
     switch.say(line)
     if again is not None:
@@ -119,6 +129,17 @@ def preflight(
     watched = _watched(ledger)
     switch.say(watched)
     return Preflight(route=Route.GO, blue=live, green=green, hold_minutes=minutes, lines=(line, watched))
+
+
+def _live(plan: Plan, pointer: Pointer) -> str:
+    """The arm that is live; ``PointerConflict`` when the pointer is on none of the plan's."""
+    live = pointer.read().target
+    if live is None or live not in plan.arms:
+        raise PointerConflict(
+            f"{pointer.key}: is on {live or 'nothing'!r}, none of the plan's arms ({', '.join(plan.arms)});"
+            " nothing was changed"
+        )
+    return live
 
 
 def _refuse_others(ledger: Ledger, pointer: Pointer, id: str) -> None:

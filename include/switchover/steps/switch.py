@@ -71,7 +71,7 @@ class Switch:
         self, *, edge: Edge, ledger: Ledger, id: str, actor: str, holder: str | None = None, plan: Plan | None = None
     ) -> None:
         self.edge = edge
-        self.ledger = ledger
+        self.ledger = ledger.under(lambda: self._lease)
         self.id = id
         self.actor = actor
         self.holder = holder or id
@@ -238,11 +238,16 @@ class Switch:
 
     @contextlib.contextmanager
     def leading(self, *, wait: bool = False, seize: bool = False) -> Iterator[Lease]:
-        """Lead for the block, however slow it is; when it ends well the lease lasts until the next step takes it."""
+        """Lead for the block, however slow it is; when it ends well the lease lasts until the next step takes it.
+
+        A run that has ended needs no next step.
+        """
         lease = self.lead(wait=wait, seize=seize)
         with Heartbeat(self.renew_lease, lease_s=self.plan.lease_s):
             yield lease
-        if self.leads:
+        if self.row.state.ended:
+            self.release_lease()
+        elif self.leads:
             self.hand_over()
 
     def lead(self, *, wait: bool = False, seize: bool = False) -> Lease:
@@ -311,6 +316,11 @@ class Switch:
         if self._fenced != self.lease.epoch:
             self.pointer.fence(self.lease.epoch)
             self._fenced = self.lease.epoch
+
+    def read_plan_again(self) -> None:
+        """The plan in the ledger has changed."""
+        self._plan = None
+        self.__dict__.pop("plan", None)
 
     def move(self, to: State, **changes: Any) -> RunRow:
         """Move the run to a state, under the lease that this process leads under; an end is told once."""

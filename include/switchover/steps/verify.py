@@ -16,6 +16,7 @@ from switchover.gold import gold_json
 from switchover.indexes import Content
 from switchover.pins import PIN_NAMES, changed_pins
 from switchover.protocol import State
+from switchover.steps.act import proceed
 from switchover.steps.asked import SHORTEST, took_back
 from switchover.steps.rehearse import rehearse
 from switchover.steps.switch import Arms, Switch
@@ -47,6 +48,7 @@ class Facts:
 def verify(switch: Switch) -> list[Check]:
     """Run every check, record it, and approve Green's build. ``InvariantBroken`` names what failed."""
     with switch.step("verify") as note:
+        proceed(switch)
         row = switch.row
         checks = [index_there(switch, "Blue", row.blue), index_there(switch, "Green", row.green)]
         facts: Facts | None = None
@@ -70,6 +72,7 @@ def verify(switch: Switch) -> list[Check]:
         if failed:
             told = "; ".join(f"{check.name}: found {check.found}, expected {check.expected}" for check in failed)
             raise InvariantBroken(f"{len(failed)} of {len(checks)} checks failed: {told}")
+        proceed(switch)
         switch.move(State.VERIFIED)
         return checks
 

@@ -12,6 +12,7 @@ from switchover.errors import StateConflict
 from switchover.judge import Verdict, decisive, judge_acceptance, worst
 from switchover.probe import Round, ask_round
 from switchover.protocol import State
+from switchover.steps.act import proceed
 from switchover.steps.caches import canary_verdicts, prime_green
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
@@ -24,6 +25,7 @@ def warm(switch: Switch) -> list[Verdict]:
     with switch.step(PHASE) as note:
         if switch.row.state not in (State.VERIFIED, State.WARMED):
             raise StateConflict(f"switchover {switch.id!r}: is {switch.row.state.value}; warm needs verified")
+        proceed(switch)
         primed = asyncio.run(prime_green(switch))
         rounds = asyncio.run(_rounds(switch))
         evidence = switch.evidence(PHASE)
@@ -41,6 +43,7 @@ def warm(switch: Switch) -> list[Verdict]:
         probes = np.count_nonzero(evidence.observed)
         note.text = f"{primed}{probes} probes in {rounds} rounds: {outcome.value}{_failed(verdicts)}"
         switch.say(note.text)
+        proceed(switch)
         switch.move(State.WARMED)
         return verdicts
 

@@ -1,0 +1,106 @@
+"""The readers: which arm each serves, who does not follow, and who cannot be read at all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from switchover import web
+from switchover.advice import POINTER, Unproven
+from switchover.arms import read_report
+from switchover.errors import NotConverged, SwitchoverError, Unreachable
+from switchover.plan import Reader
+from switchover.pointers.move import wait_until
+from switchover.steps.switch import Switch
+
+PAUSE_S = 0.05
+
+
+@dataclass(kw_only=True)
+class Looked:
+    """What the readers say. ``followed``: name -> INDEX_HASH; ``behind`` and ``unread``: name -> why."""
+
+    followed: dict[str, str] = field(default_factory=dict)
+    behind: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+
+
+def prove_readers(switch: Switch, target: str, *, index_hash: str, seconds: float) -> dict[str, str]:
+    """Wait until every reader serves this build of ``target``; gives reader -> INDEX_HASH.
+
+    One that a person left out, and that cannot be read, counts as followed, with those words instead of a hash.
+    Raises ``NotConverged`` with the others.
+    """
+    looked = asyncio.run(_wait(switch, target, index_hash, seconds))
+    left_out = _left_out(switch)
+    missing = {name: why for name, why in looked.unread.items() if name not in left_out} | looked.behind
+    if missing:
+        raise NotConverged(f"after {seconds:g} s not every reader serves {target!r}: {'; '.join(missing.values())}")
+    return looked.followed | {name: left_out[name] for name in looked.unread}
+
+
+def unproven(switch: Switch, target: str, *, index_hash: str) -> Unproven:
+    """One look, for people: what keeps ``target`` from being proven now. Changes nothing, raises nothing."""
+    left_out = _left_out(switch)
+    try:
+        looked = asyncio.run(_wait(switch, target, index_hash, 0.0))
+    except (SwitchoverError, ValueError) as error:
+        return Unproven(unread={"readers": str(error).splitlines()[0]})
+    unread = {name: why for name, why in looked.unread.items() if name not in left_out}
+    if POINTER not in left_out and (why := _pointer_unproven(switch, target)):
+        unread[POINTER] = why
+    return Unproven(unread=unread, behind=looked.behind)
+
+
+def prove_pointer(switch: Switch, target: str, *, seconds: float) -> None:
+    """Wait until the store proves that it serves ``target`` everywhere; ``NotConverged`` after ``seconds``.
+
+    Where a person left this proof out, the pointer must still read ``target``.
+    """
+    try:
+        wait_until(switch.pointer, target, seconds=seconds)
+    except NotConverged:
+        if POINTER not in _left_out(switch) or switch.pointer.read().target != target:
+            raise
+
+
+def _pointer_unproven(switch: Switch, target: str) -> str:
+    try:
+        proven = switch.pointer.verify(target)
+    except SwitchoverError as error:
+        return str(error).splitlines()[0]
+    return "" if proven else f"the store does not prove that it serves {target!r} everywhere"
+
+
+def _left_out(switch: Switch) -> dict[str, str]:
+    row = switch.ledger.runs.find(switch.id)
+    return dict(row.left_out or {}) if row is not None else {}
+
+
+async def _wait(switch: Switch, target: str, index_hash: str, seconds: float) -> Looked:
+    deadline = time.monotonic() + seconds
+    readers = {reader.name: reader for reader in switch.plan.readers}
+    looked = Looked()
+    while True:
+        for name in [name for name in readers if name not in looked.followed]:
+            await _ask(switch, readers[name], target, index_hash, looked)
+        if len(looked.followed) == len(readers) or time.monotonic() >= deadline:
+            return looked
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _ask(switch: Switch, reader: Reader, target: str, index_hash: str, looked: Looked) -> None:
+    name = reader.name
+    looked.unread.pop(name, None)
+    looked.behind.pop(name, None)
+    try:
+        async with web.async_client(**switch.edge.http_options(reader.connection)) as client:
+            report = await read_report(client, reader.path, name=name)
+    except Unreachable as error:
+        looked.unread[name] = str(error)
+        return
+    if report.arm == target and report.index_hash == index_hash:
+        looked.followed[name] = report.index_hash
+    else:
+        looked.behind[name] = f"{name} serves {report.arm!r} with INDEX_HASH {report.index_hash[:12]}"
