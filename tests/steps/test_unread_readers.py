@@ -20,7 +20,6 @@ from switchover.edge import Edge, environment_connections
 from switchover.errors import BadInput, InvariantBroken, NotConverged, SwitchoverError
 from switchover.notify import Event
 from switchover.plan import Reader
-from switchover.pointers.base import Pointer
 from switchover.protocol import State
 from switchover.steps import finish
 from switchover.steps.flip import flip
@@ -196,7 +195,7 @@ def test_a_proof_of_the_pointer_that_stops_working_with_the_flip_has_an_end(
     behind: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     switch = behind.warmed()
-    monkeypatch.setattr(Pointer, "verify", lambda self, target: False)
+    monkeypatch.setattr(type(switch.pointer), "verify", lambda self, target: False)
     for step in (flip, finish.promote_or_roll_back, finish.rollback, finish.restore):
         try:
             step(behind.again(switch))
