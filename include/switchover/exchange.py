@@ -107,6 +107,8 @@ def read_judgments(path: Path) -> dict[str, dict[str, Judgment]]:
             form = "query, document, score with tabs between" if beir else "query, iteration, document, relevance"
             raise GoldError(f"{where}: {len(columns)} columns; allowed: {form}")
         query, doc, score = columns[0], columns[-2], columns[-1]
+        if not query.strip() or not doc.strip():
+            raise GoldError(f"{where}: an id is empty; allowed: a query and a document")
         of_query = found.setdefault(query, {})
         if doc in of_query:
             first = of_query[doc].where.rpartition(":")[2]

@@ -166,7 +166,9 @@ def item_of(where: str, body: Mapping[str, Any]) -> Item:
     except ValidationError as error:
         first = error.errors()[0]
         key = ascii(".".join(str(step) for step in first["loc"]))[1:-1][:80]
-        raise GoldError(f"{where}: {key or 'item'}: {first['msg']}; found {kind_of(first['input'])}") from None
+        raise GoldError(
+            f"{where}: {key or 'item'}: {first['msg'].removeprefix('Value error, ')}; found {kind_of(first['input'])}"
+        ) from None
 
 
 def load_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus], encoder: Encoder, minimum: int = 20) -> GoldSet:

@@ -136,6 +136,8 @@ HEAD = "query-id\tcorpus-id\tscore"
         (["1 0 d 1", "1 0 my doc 1"], "q:2: 5 columns; allowed: query, iteration, document, relevance"),
         ([HEAD, "1\td"], "q:2: 2 columns; allowed: query, document, score with tabs between"),
         ([HEAD, "1 d 1"], "q:2: 1 columns"),
+        ([HEAD, "\t\t1"], "q:2: an id is empty; allowed: a query and a document"),
+        ([HEAD, "1\td\t1_0"], "q:2: score: found a text of 3 characters; allowed: a whole number"),
         ([HEAD, "1\td\t0.5"], "q:2: score: found a text of 3 characters; allowed: a whole number"),
         ([HEAD, "1\td\t1", "", "1\td\t0"], "q:4: document 'd' is judged twice for query '1'; first on line 2"),
     ],
