@@ -6,6 +6,7 @@ made from what was measured (``make capabilities``).
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from switchover.errors import LeaseLost, PointerConflict, SwitchoverError, TargetRefused, Unreachable
+from switchover.errors import BadInput, LeaseLost, PointerConflict, SwitchoverError, TargetRefused, Unreachable
 from switchover.pointers import Change, Fencing, Pointer, Reading
 from tests.contract.proxy import proxy_to
 from tests.contract.worlds import WORLDS
@@ -259,6 +260,59 @@ def test_a_shadow_is_walked_there_and_back_and_is_gone(world: World) -> None:
             assert shadow.apply(back()).changed
         assert shadow.read().target is None
     assert pointer.read() == before
+
+
+def test_a_rehearsal_leaves_alone_what_it_has_not_made(world: World) -> None:
+    look: Callable[[], object] = lambda: None  # noqa: E731
+
+    def plant() -> None:
+        nonlocal look
+        look = world.plant()
+
+    applicable(plant)
+    before = look()
+    with (
+        pytest.raises(BadInput, match="was not made by a rehearsal.*it was left as it is"),
+        world.pointer().shadow(BLUE),
+    ):
+        pytest.fail("the rehearsal began")
+    assert look() == before
+    assert world.pointer().verify(BLUE)
+
+
+def test_what_a_rehearsal_has_left_is_removed_by_the_next(world: World) -> None:
+    """A process that dies in a rehearsal runs none of what is behind its yield."""
+    cut_short = world.pointer().shadow(BLUE)
+    shadow = cut_short.__enter__()
+    shadow.apply(change(epoch=3))
+    left = world.pointer()
+    with left.shadow(BLUE) as fresh:
+        assert (fresh.read().target, fresh.read().epoch or 0) == (BLUE, 0)
+        assert fresh.apply(change()).changed
+    assert fresh.read().target is None
+    with contextlib.suppress(SwitchoverError):
+        cut_short.__exit__(None, None, None)
+    assert world.pointer().read().target == BLUE
+
+
+def test_verify_is_a_pure_read_and_can_fail(world: World) -> None:
+    """It is asked on Blue before anything is frozen: there it holds, changes nothing, and says why elsewhere it fails."""
+    pointer = world.pointer()
+    before = pointer.read()
+    for _ in range(2):
+        began = time.monotonic()
+        assert pointer.verify(BLUE) and pointer.behind(BLUE) == ""
+        assert time.monotonic() - began < 5, "what nobody has just moved need not be waited for"
+        assert not pointer.verify(GREEN)
+        assert pointer.behind(GREEN).startswith(f"it reads '{BLUE}'")
+    assert world.pointer().verify(BLUE), "another process sees the same"
+    assert pointer.read() == before
+    assert world.serve() == {BLUE}
+    world.move(GREEN)
+    assert not world.pointer().verify(BLUE)
+    world.remove()
+    assert not world.pointer().verify(BLUE)
+    assert "it reads nothing" in world.pointer().behind(BLUE)
 
 
 def test_many_flips_under_constant_reads(world: World, record: Record) -> None:

@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from switchover.errors import BadInput, TargetRefused
 from switchover.names import Namer
-from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
+from switchover.pointers.base import (
+    Capabilities,
+    Change,
+    Fencing,
+    Pointer,
+    PointerSpec,
+    Reading,
+    arm_of,
+    not_of_a_rehearsal,
+    own_name,
+)
 
 INDEX_HASH = "index_hash"
 
@@ -83,7 +94,9 @@ class AliasSpec(PointerSpec):
 
     namer: ClassVar[Namer]
 
-    alias: str = Field(min_length=1, max_length=200, description="The alias that readers query.")
+    alias: Annotated[str, AfterValidator(own_name)] = Field(
+        min_length=1, max_length=200, description="The alias that readers query."
+    )
     targets: dict[str, str] | None = Field(
         default=None, description="Arm → name of its collection. Default: each arm is named like its collection."
     )
@@ -141,18 +154,25 @@ class AliasPointer(Pointer):
     @contextlib.contextmanager
     def shadow(self, target: str) -> Iterator[Pointer]:
         """See :class:`Pointer`."""
-        alias = f"{self._alias}__rehearsal"
+        alias, collection = f"{self._alias}__rehearsal", self._collection(target)
         self._remove(alias)
-        self._store.create(alias, self._collection(target))
+        if self._store.look(alias).collection is not None:
+            raise not_of_a_rehearsal(self.key, f"alias {alias!r}")
+        # The token first: it says whose the alias is.
+        self._store.create(token_name(alias, 0, secrets.token_hex(6)), collection)
+        self._store.create(alias, collection)
         try:
             yield type(self)(kind=self._kind, store=self._store, alias=alias, targets=self._targets)
         finally:
             self._remove(alias)
 
     def _remove(self, alias: str) -> None:
-        for token in self._store.look(alias).tokens:
-            self._store.drop(token.name)
+        """Remove a rehearsal's alias, and no other: a rehearsal's has a token. The token last."""
+        if not (tokens := self._store.look(alias).tokens):
+            return
         self._store.drop(alias)
+        for token in tokens:
+            self._store.drop(token.name)
 
     def _collection(self, arm: str) -> str:
         return str(self._targets.get(arm, arm))

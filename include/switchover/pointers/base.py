@@ -19,6 +19,8 @@ from switchover.edge import Edge
 from switchover.errors import BadInput, LeaseLost, PointerConflict
 from switchover.part import ConnectionId, Part
 
+#: What a rehearsal writes where a store keeps who moved a pointer: its own leftovers are told by it.
+REHEARSAL = "switchover rehearsal"
 #: A swap that lost to a change which concerns neither arm nor epoch (a status field, a tag) is tried again.
 TRIES = 5
 
@@ -152,7 +154,8 @@ class Pointer(ABC):
     def shadow(self, target: str) -> AbstractContextManager[Pointer]:
         """A second pointer of the same backend for a rehearsal, set to ``target``; gone after the block.
 
-        No traffic follows it.
+        No traffic follows it. What a rehearsal that was cut short has left is removed first; something else of that
+        name is somebody else's: ``BadInput``, and it is left as it is.
         """
 
     @property
@@ -248,6 +251,21 @@ class Pointer(ABC):
                 f"{self.key}: expected {change.before!r}, found {_shown(now.target)}; nothing was changed"
                 f"{self.arms_beside(now.target)}"
             )
+
+
+def not_of_a_rehearsal(key: str, what: str) -> BadInput:
+    """The error for something that has the name of a rehearsal's own and was not made by one."""
+    return BadInput(
+        f"{key}: {what} exists and was not made by a rehearsal, which would use that name; it was left as it is:"
+        " remove or rename it"
+    )
+
+
+def own_name(name: str, suffix: str = "__rehearsal") -> str:
+    """A pointer's name in a plan; ``ValueError`` for one that a rehearsal could take for its own."""
+    if name.endswith(suffix):
+        raise ValueError(f"ends with {suffix}; allowed: a name that no rehearsal has")
+    return name
 
 
 def arm_of(targets: Mapping[str, str], value: str) -> str:

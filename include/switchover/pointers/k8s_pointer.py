@@ -16,7 +16,15 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from switchover.errors import BadInput, TargetRefused
-from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.base import (
+    Capabilities,
+    Change,
+    Fencing,
+    Pointer,
+    PointerSpec,
+    Reading,
+    not_of_a_rehearsal,
+)
 from switchover.pointers.k8s import SERVICES, SLICES, Cluster, Object, Operation, Resource
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
@@ -89,14 +97,21 @@ class KubernetesPointer(Pointer):
         """See :class:`Pointer`. The objects are named ``<name>-rehearsal``."""
         objects = self.shadow_objects(target)
         for name in objects:
+            found = self._cluster.get(self.resource, shadow_name(name))
+            if found is None:
+                continue
+            if not MANAGED_BY.items() <= (found["metadata"].get("labels") or {}).items():
+                raise not_of_a_rehearsal(self.key, f"{self.resource.kind} {shadow_name(name)!r}")
             self._cluster.delete(self.resource, shadow_name(name))
+        made = []
         try:
             for name, body in objects.items():
                 metadata = {**body.get("metadata", {}), "name": shadow_name(name), "labels": MANAGED_BY}
                 self._cluster.create(self.resource, {**body, "metadata": metadata})
+                made.append(name)
             yield self.beside()
         finally:
-            for name in objects:
+            for name in made:
                 self._cluster.delete(self.resource, shadow_name(name))
 
     def reading(self, found: Object, target: str) -> Reading:

@@ -10,18 +10,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from switchover.clients import TIMEOUT_S
 from switchover.edge import Edge
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers import kafka_offsets as offsets
-from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.base import (
+    REHEARSAL,
+    Capabilities,
+    Change,
+    Fencing,
+    Pointer,
+    PointerSpec,
+    Reading,
+    not_of_a_rehearsal,
+    own_name,
+)
 from switchover.pointers.kafka_control import MOVING, ControlTopic, answering, kafka_error
 from switchover.pointers.kafka_offsets import Partition, Span
 
@@ -35,7 +46,9 @@ class KafkaGroupSpec(PointerSpec):
 
     kind: Literal["kafka_group"]
     control: str = Field(min_length=1, max_length=249, description="Control topic: one partition, compacted.")
-    key: str = Field(min_length=1, max_length=200, description="Key of the record that names the live arm.")
+    key: Annotated[str, AfterValidator(own_name)] = Field(
+        min_length=1, max_length=200, description="Key of the record that names the live arm."
+    )
     topics: list[str] = Field(min_length=1, description="Topics that the groups consume.")
     targets: dict[str, str] = Field(min_length=2, description="Arm -> its consumer group.")
 
@@ -59,6 +72,7 @@ class KafkaGroupPointer(Pointer):
         self._spec = spec
         self._targets = spec.targets
         self._producer: Any = None
+        self._says: Mapping[str, str] = {}
         self._control = ControlTopic(settings=settings, topic=spec.control)
         self.key = f"kafka_group:{settings.get('bootstrap.servers', '')}/{spec.control}/{spec.key}"
 
@@ -114,11 +128,17 @@ class KafkaGroupPointer(Pointer):
 
     @contextlib.contextmanager
     def shadow(self, target: str) -> Iterator[Pointer]:
-        """See :class:`Pointer`. Rehearses on groups of its own; they are deleted afterwards."""
+        """See :class:`Pointer`. Rehearses on groups of its own, which nobody else has; they are deleted afterwards."""
         name = f"{self._spec.key}__rehearsal"
-        groups = {arm: f"{group}__rehearsal" for arm, group in self._spec.targets.items()}
+        mark = secrets.token_hex(4)
+        groups = {arm: f"{group}__rehearsal-{mark}" for arm, group in self._spec.targets.items()}
         spec = self._spec.model_copy(update={"key": name, "targets": groups})
         shadow = KafkaGroupPointer(settings=self._settings, spec=spec)
+        shadow._says = {"by": REHEARSAL}
+        with answering(self.key):
+            found = self._control.last(name)
+        if found is not None and json.dumps(shadow._says)[1:-1] not in found[1]:
+            raise not_of_a_rehearsal(self.key, f"record {name!r}")
         try:
             shadow._write(shadow.read(), target, 0)
             yield shadow
@@ -154,7 +174,7 @@ class KafkaGroupPointer(Pointer):
             producer.begin_transaction()
             if hand_over is not None:
                 self._copy_offsets(producer, hand_over)
-            value = None if target is None else json.dumps({"target": target, "epoch": epoch})
+            value = None if target is None else json.dumps({"target": target, "epoch": epoch, **self._says})
             producer.produce(self._spec.control, key=self._spec.key, value=value, partition=0)
             producer.commit_transaction(TIMEOUT_S)
             self._producer = producer

@@ -10,16 +10,26 @@ import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 from urllib.parse import quote
 
 import httpx
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from switchover.edge import Edge, reaching
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.part import ConnectionId, Part
-from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.base import (
+    REHEARSAL,
+    Capabilities,
+    Change,
+    Fencing,
+    Pointer,
+    PointerSpec,
+    Reading,
+    not_of_a_rehearsal,
+    own_name,
+)
 from switchover.web import BadAnswer, read_json
 
 
@@ -65,7 +75,9 @@ class KeyCheck(Part):
 class KeySpec(PointerSpec):
     """Base of the plan's part of every key store."""
 
-    key: str = Field(min_length=1, max_length=200, description="The key that names the live arm.")
+    key: Annotated[str, AfterValidator(own_name)] = Field(
+        min_length=1, max_length=200, description="The key that names the live arm."
+    )
     check: KeyCheck | None = Field(default=None, description="Asks, before a move, whether the arm can serve.")
 
     def checked(self, edge: Edge) -> TargetCheck | None:
@@ -125,11 +137,14 @@ def _index_hash(answer: httpx.Response) -> str | None:
 class KeyPointer(Pointer):
     """The key ``name`` of a store."""
 
-    def __init__(self, *, kind: str, store: KeyStore, name: str, check: TargetCheck | None = None) -> None:
+    def __init__(
+        self, *, kind: str, store: KeyStore, name: str, check: TargetCheck | None = None, actor: str | None = None
+    ) -> None:
         self._kind = kind
         self._store = store
         self._name = name
         self._check = check
+        self._actor = actor
         self.key = f"{kind}:{store.place}/{name}"
 
     def describe(self) -> Capabilities:
@@ -158,7 +173,7 @@ class KeyPointer(Pointer):
 
     def swap(self, now: Reading, change: Change) -> bool:
         """See :class:`Pointer`."""
-        entry = Entry(target=change.after, epoch=change.epoch, actor=change.actor)
+        entry = Entry(target=change.after, epoch=change.epoch, actor=self._actor or change.actor)
         return self._store.put(self._name, entry, instead_of=now.token)
 
     def fence(self, epoch: int) -> None:
@@ -172,9 +187,16 @@ class KeyPointer(Pointer):
     def shadow(self, target: str) -> Iterator[Pointer]:
         """See :class:`Pointer`."""
         name = f"{self._name}__rehearsal"
-        self._store.delete(name)
-        self._store.put(name, Entry(target=target, epoch=0, actor="rehearsal"), instead_of=None)
+        self._forget(name)
+        if not self._store.put(name, Entry(target=target, epoch=0, actor=REHEARSAL), instead_of=None):
+            raise not_of_a_rehearsal(self.key, f"key {name!r}")
         try:
-            yield KeyPointer(kind=self._kind, store=self._store, name=name, check=self._check)
+            yield KeyPointer(kind=self._kind, store=self._store, name=name, check=self._check, actor=REHEARSAL)
         finally:
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """Remove a rehearsal's key, and no other."""
+        found = self._store.get(name)
+        if found is not None and found.actor == REHEARSAL:
             self._store.delete(name)

@@ -10,16 +10,26 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from switchover import sql
 from switchover.clients import TIMEOUT_S
 from switchover.edge import Edge
 from switchover.errors import TargetRefused
-from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.base import (
+    REHEARSAL,
+    Capabilities,
+    Change,
+    Fencing,
+    Pointer,
+    PointerSpec,
+    Reading,
+    not_of_a_rehearsal,
+    own_name,
+)
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS switchover_alias (
@@ -39,12 +49,19 @@ SWAP = sa.text(
          AND m.target = :after AND m.index_hash = coalesce(:approved_hash, m.index_hash)"""
 )
 
+FORGET = sa.text("DELETE FROM switchover_alias WHERE alias = :alias AND actor = :actor")
+REMEMBER = sa.text(
+    "INSERT INTO switchover_alias (alias, target, actor) VALUES (:alias, :target, :actor) ON CONFLICT DO NOTHING"
+)
+
 
 class PgvectorSpec(PointerSpec):
     """An alias row in PostgreSQL that names the live index."""
 
     kind: Literal["pgvector"]
-    alias: str = Field(min_length=1, max_length=200, description="Name of the alias row.")
+    alias: Annotated[str, AfterValidator(own_name)] = Field(
+        min_length=1, max_length=200, description="Name of the alias row."
+    )
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
@@ -61,9 +78,10 @@ def create_tables(engine: sa.Engine) -> None:
 class PgvectorPointer(Pointer):
     """The alias row ``alias`` of one database."""
 
-    def __init__(self, *, engine: sa.Engine, alias: str) -> None:
+    def __init__(self, *, engine: sa.Engine, alias: str, actor: str | None = None) -> None:
         self._engine = engine
         self._alias = alias
+        self._actor = actor
         self.key = f"pgvector:{sql.place(engine)}/{alias}"
 
     def describe(self) -> Capabilities:
@@ -100,7 +118,7 @@ class PgvectorPointer(Pointer):
             "before": change.before,
             "after": change.after,
             "epoch": change.epoch,
-            "actor": change.actor,
+            "actor": self._actor or change.actor,
             "approved_hash": change.approved_hash,
         }
         with self._transaction() as connection:
@@ -115,17 +133,17 @@ class PgvectorPointer(Pointer):
     @contextlib.contextmanager
     def shadow(self, target: str) -> Iterator[Pointer]:
         """See :class:`Pointer`."""
-        name = {"alias": f"{self._alias}__rehearsal"}
-        delete = sa.text("DELETE FROM switchover_alias WHERE alias = :alias")
-        insert = sa.text("INSERT INTO switchover_alias (alias, target) VALUES (:alias, :target)")
+        row = {"alias": f"{self._alias}__rehearsal", "target": target, "actor": REHEARSAL}
         with self._transaction() as connection:
-            connection.execute(delete, name)
-            connection.execute(insert, {**name, "target": target})
+            connection.execute(FORGET, row)
+            made = connection.execute(REMEMBER, row).rowcount
+        if not made:
+            raise not_of_a_rehearsal(self.key, f"alias row {row['alias']!r}")
         try:
-            yield PgvectorPointer(engine=self._engine, alias=name["alias"])
+            yield PgvectorPointer(engine=self._engine, alias=row["alias"], actor=REHEARSAL)
         finally:
             with self._transaction() as connection:
-                connection.execute(delete, name)
+                connection.execute(FORGET, row)
 
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
         return sql.transaction(self._engine, f"pointer {self.key}", answer_s=TIMEOUT_S, single=True)

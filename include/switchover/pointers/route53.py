@@ -19,7 +19,16 @@ from pydantic import AfterValidator, Field, model_validator
 from switchover.edge import Edge
 from switchover.errors import BadInput, PointerConflict
 from switchover.pointers.aws import Declined, Service, distinct, place_of, service
-from switchover.pointers.base import TRIES, Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.base import (
+    TRIES,
+    Capabilities,
+    Change,
+    Fencing,
+    Pointer,
+    PointerSpec,
+    Reading,
+    not_of_a_rehearsal,
+)
 
 MAX_TTL_S = 30
 NAME = r"^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z0-9-]{2,63}\.?$"
@@ -181,8 +190,12 @@ class Route53Pointer(Pointer):
         name = f"rehearsal-switchover.{self._name}"
         value = place_of(self._targets, target, where=self.key)
         shadow = Route53Pointer(zone=self._zone, name=name, type=self._type, targets=self._targets, ttl=self._ttl)
+        live, fence = shadow.read().token
+        if live is not None and fence is None:  # a rehearsal's own has its fence from the beginning
+            raise not_of_a_rehearsal(self.key, f"record {name!r}")
         shadow.remove()
-        self._zone.change([("CREATE", shadow._record(value))], comment="switchover rehearsal")
+        made = [("CREATE", shadow._record(value)), *shadow._fencing(None, 0, 0)]
+        self._zone.change(made, comment="switchover rehearsal")
         try:
             yield shadow
         finally:

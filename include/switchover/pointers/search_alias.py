@@ -17,7 +17,17 @@ from switchover.edge import Edge
 from switchover.errors import BadInput, PointerConflict, TargetRefused
 from switchover.names import search_name
 from switchover.pointers import search_block as write_block
-from switchover.pointers.base import Applied, Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
+from switchover.pointers.base import (
+    Applied,
+    Capabilities,
+    Change,
+    Fencing,
+    Pointer,
+    PointerSpec,
+    Reading,
+    arm_of,
+    not_of_a_rehearsal,
+)
 from switchover.pointers.search_marks import (
     PREFIX,
     Seen,
@@ -178,6 +188,8 @@ class SearchAlias(Pointer):
         name, index = self._alias + REHEARSAL, self._index(target)
         first = new_mark(name, index=index, epoch=0, version=0)
         self._forget(name)
+        if look(self._api, name).holders:
+            raise not_of_a_rehearsal(self.key, f"alias {name!r}")
         act(self._api, add(index, name, **carried), *exchange((), first))
         try:
             yield SearchAlias(api=self._api, alias=name, targets=self._targets)
@@ -249,10 +261,12 @@ class SearchAlias(Pointer):
         act(self._api, *exchange((), new_mark(self._alias, index=index, epoch=0, version=0)))
 
     def _forget(self, alias: str) -> None:
+        """Remove a rehearsal's alias, and no other: a rehearsal's has a mark from the beginning."""
         seen = look(self._api, alias)
+        if not seen.marks:
+            return
         gone = [remove(index, alias) for index in seen.holders] + [remove(mark.index, mark.name) for mark in seen.marks]
-        if gone:
-            act(self._api, *gone)
+        act(self._api, *gone)
 
     def _index(self, arm: str) -> str:
         return search_name(self._targets.get(arm, arm), f"{self.key}: arm {arm!r}")

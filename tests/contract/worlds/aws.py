@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
@@ -169,6 +170,12 @@ class DynamoDbWorld(AwsWorld):
             UpdateExpression="SET target = :target",
             ExpressionAttributeValues={":target": {"S": target}},
         )
+
+    def plant(self) -> Callable[[], object]:
+        stranger = copy.copy(self)
+        stranger.name += "__rehearsal"
+        stranger.set_up()
+        return stranger.serve
 
     def remove(self) -> None:
         self.client().delete_item(TableName=TABLE, Key=self.key)

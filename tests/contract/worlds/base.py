@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
@@ -101,6 +102,10 @@ class World(Place):
     @abstractmethod
     def move(self, target: str) -> None:
         """Somebody else moves the pointer, with the bare client."""
+
+    def plant(self) -> Callable[[], object]:
+        """Somebody has something of their own under the name of this pointer's rehearsal; gives a look at it."""
+        raise NotApplicable(f"{self.kind}: a rehearsal has a name that nobody else has")
 
     def spoil(self, target: str, how: str) -> None:
         """Make a target ``missing``, ``empty`` or ``unhealthy``."""

@@ -5,6 +5,7 @@ Clients are imported where they are used: every test session imports this module
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,9 @@ class ChromaWorld(World):
 
     def move(self, target: str) -> None:
         self.keys.move(target)
+
+    def plant(self) -> Callable[[], object]:
+        return self.keys.plant()
 
     def remove(self) -> None:
         self.keys.remove()

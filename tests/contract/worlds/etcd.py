@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +55,12 @@ class EtcdWorld(World):
 
     def move(self, target: str) -> None:
         self.call("put", key=self.name, value=json.dumps({"target": target}))
+
+    def plant(self) -> Callable[[], object]:
+        stranger = copy.copy(self)
+        stranger.name += "__rehearsal"
+        stranger.set_up()
+        return stranger.serve
 
     def remove(self) -> None:
         self.call("deleterange", key=self.name)

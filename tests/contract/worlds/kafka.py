@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import wait
 from typing import Any
 
@@ -61,15 +62,19 @@ class KafkaWorld(World):
     def move(self, target: str) -> None:
         self.write(json.dumps({"target": target}))
 
+    def plant(self) -> Callable[[], object]:
+        self.write(json.dumps({"target": BLUE, "epoch": 3}), key="docs__rehearsal")
+        return lambda: self.reader.last("docs__rehearsal")
+
     def remove(self) -> None:
         self.write(None)
 
-    def write(self, value: str | None) -> None:
+    def write(self, value: str | None, key: str = "docs") -> None:
         """As any mover must: with the transactional id, which ACLs keep to movers."""
         producer = Producer({**self.settings, "transactional.id": f"switchover-{self.topics[0]}-docs"})
         producer.init_transactions(10)
         producer.begin_transaction()
-        producer.produce(self.topics[0], key="docs", value=value, partition=0)
+        producer.produce(self.topics[0], key=key, value=value, partition=0)
         producer.commit_transaction(10)
 
     def restart(self) -> None:

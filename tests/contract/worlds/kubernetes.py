@@ -157,6 +157,13 @@ class KubernetesWorld(KubernetesPlace, World):
         }
         self.merge(PODS, f"{pod_of(arm)}/status", {"status": status})
 
+    def planted(self, kind: str, name: str) -> Callable[[], object]:
+        """See ``plant``: a copy of the pointer's object under the name of its rehearsal."""
+        found = self.get(kind, name)
+        spec = {key: value for key, value in found["spec"].items() if not key.startswith("clusterIP")}
+        self.create(kind, f"{name}-rehearsal", spec)
+        return lambda: self.get(kind, f"{name}-rehearsal")["metadata"]["uid"]
+
     def add_service(self, name: str, selector: dict[str, str], **spec: Any) -> None:
         ports = [{"port": 80, "targetPort": "http"}]
         self.create(SERVICES, name, {"selector": selector, "ports": ports, **spec})
@@ -195,6 +202,9 @@ class ServiceWorld(KubernetesWorld):
 
     def move(self, target: str) -> None:
         self.merge(SERVICES, "docs", {"spec": {"selector": self.selector(target)}})
+
+    def plant(self) -> Callable[[], object]:
+        return self.planted(SERVICES, "docs")
 
     def remove(self) -> None:
         self.delete(SERVICES, "docs")
@@ -256,6 +266,9 @@ class IngressWorld(RoutedWorld):
         weight = {BLUE: "0", GREEN: "100"}[target]
         self.merge(INGRESSES, "canary", {"metadata": {"annotations": {WEIGHT: weight}}})
 
+    def plant(self) -> Callable[[], object]:
+        return self.planted(INGRESSES, "canary")
+
     def remove(self) -> None:
         self.delete(INGRESSES, "canary")
 
@@ -283,6 +296,9 @@ class HttpRouteWorld(RoutedWorld):
 
     def move(self, target: str) -> None:
         self.merge(ROUTES, "docs", {"spec": {"rules": [{"backendRefs": self.backends(target)}]}})
+
+    def plant(self) -> Callable[[], object]:
+        return self.planted(ROUTES, "docs")
 
     def remove(self) -> None:
         self.delete(ROUTES, "docs")

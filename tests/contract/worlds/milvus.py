@@ -5,6 +5,7 @@ Clients are imported where they are used: every test session imports this module
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -74,6 +75,11 @@ class MilvusWorld(World):
 
     def move(self, target: str) -> None:
         self.client.alter_alias(self.collections[target], self.name)
+
+    def plant(self) -> Callable[[], object]:
+        name = f"{self.name}__rehearsal"
+        self.client.create_alias(self.collections[BLUE], name)
+        return lambda: (sorted(self.client.list_aliases()["aliases"]), self.client.describe_alias(name))
 
     def remove(self) -> None:
         self.client.drop_alias(self.name)

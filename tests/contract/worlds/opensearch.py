@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -105,6 +105,10 @@ class OpenSearchWorld(World):
     def move(self, target: str) -> None:
         every = [{"remove": {"index": self.index(arm), "alias": self.name}} for arm in ARMS if arm != target]
         self.aliases(*every, {"add": {"index": self.index(target), "alias": self.name}})
+
+    def plant(self) -> Callable[[], object]:
+        self.aliases({"add": {"index": self.index(BLUE), "alias": f"{self.name}--rehearsal"}})
+        return lambda: self.call("GET", f"/_alias/{self.name}*")
 
     def remove(self) -> None:
         self.aliases({"remove": {"index": f"{self.name}*", "alias": self.name}})

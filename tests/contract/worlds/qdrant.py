@@ -5,6 +5,7 @@ Clients are imported where they are used: every test session imports this module
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -76,6 +77,13 @@ class QdrantWorld(World):
 
         create = models.CreateAlias(collection_name=self.collections[target], alias_name=self.name)
         self.client.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
+
+    def plant(self) -> Callable[[], object]:
+        from qdrant_client import models
+
+        create = models.CreateAlias(collection_name=self.collections[BLUE], alias_name=f"{self.name}__rehearsal")
+        self.client.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
+        return lambda: sorted((each.alias_name, each.collection_name) for each in self.client.get_aliases().aliases)
 
     def remove(self) -> None:
         from qdrant_client import models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,12 @@ class Route53World(AwsWorld):
 
     def move(self, target: str) -> None:
         self.put("UPSERT", self.targets[target])
+
+    def plant(self) -> Callable[[], object]:
+        values = {"Name": f"rehearsal-switchover.{self.record}", "Type": "CNAME", "TTL": 10}
+        change = {"Action": "CREATE", "ResourceRecordSet": {**values, "ResourceRecords": [{"Value": "else.example"}]}}
+        self.client().change_resource_record_sets(HostedZoneId=self.zone, ChangeBatch={"Changes": [change]})
+        return self.records
 
     def remove(self) -> None:
         for record in self.live():

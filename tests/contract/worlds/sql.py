@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -81,6 +83,12 @@ class PgvectorWorld(SqlWorld):
     def move(self, target: str) -> None:
         self.execute("UPDATE switchover_alias SET target = :t, version = version + 1 WHERE alias = :name", t=target)
 
+    def plant(self) -> Callable[[], object]:
+        stranger = copy.copy(self)
+        stranger.name += "__rehearsal"
+        stranger.set_up()
+        return stranger.serve
+
     def remove(self) -> None:
         self.execute("DELETE FROM switchover_alias WHERE alias = :name")
 
@@ -107,6 +115,12 @@ class KvSqlWorld(SqlWorld):
 
     def move(self, target: str) -> None:
         self.execute("UPDATE switchover_key SET target = :t, version = version + 1 WHERE key = :name", t=target)
+
+    def plant(self) -> Callable[[], object]:
+        stranger = copy.copy(self)
+        stranger.name += "__rehearsal"
+        stranger.set_up()
+        return stranger.serve
 
     def remove(self) -> None:
         self.execute("DELETE FROM switchover_key WHERE key = :name")

@@ -5,6 +5,7 @@ Clients are imported where they are used: every test session imports this module
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -80,6 +81,10 @@ class WeaviateWorld(World):
 
     def move(self, target: str) -> None:
         assert self.client.alias.update(alias_name=self.name, new_target_collection=self.collections[target])
+
+    def plant(self) -> Callable[[], object]:
+        self.client.alias.create(alias_name=f"{self.name}__rehearsal", target_collection=self.collections[BLUE])
+        return lambda: {name: each.collection for name, each in self.client.alias.list_all().items()}
 
     def remove(self) -> None:
         self.client.alias.delete(alias_name=self.name)
