@@ -296,7 +296,7 @@ def test_what_a_rehearsal_has_left_is_removed_by_the_next(world: World) -> None:
 
 
 def test_verify_is_a_pure_read_and_can_fail(world: World) -> None:
-    """It is asked on Blue before anything is frozen: there it holds, changes nothing, and says why elsewhere it fails."""
+    """It is asked on Blue before anything is frozen: there it holds and changes nothing; elsewhere it fails."""
     pointer = world.pointer()
     before = pointer.read()
     for _ in range(2):
