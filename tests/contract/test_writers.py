@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from operator import methodcaller
+from urllib.parse import quote
 
 import pytest
 
@@ -17,6 +18,7 @@ from switchover.writers import Drain, State, Writer
 from tests.contract.proxy import proxy_to
 from tests.contract.worlds.base import NotApplicable
 from tests.contract.writers import WRITERS
+from tests.contract.writers.airflow import AirflowDagWorld
 from tests.contract.writers.base import NAME, WriterWorld
 
 DRAIN_S = 20.0
@@ -210,3 +212,31 @@ def test_a_late_holder_with_an_old_epoch(world: WriterWorld, record: Record) -> 
         refused = True
     assert refused == (world.state() == before)
     record(world, epoch_compared=refused)
+
+
+@pytest.mark.parametrize("server", ["airflow"])
+def test_a_run_that_was_caught_between_two_tasks_is_not_drained(server: str, request: pytest.FixtureRequest) -> None:
+    """It goes on, with what it read from Blue, when the DAG is resumed. A run that has not begun just waits."""
+    world = AirflowDagWorld(request.getfixturevalue(server))
+    world.dag_id = "writes_in_two"
+    world.set_up()
+    try:
+        world.begin()
+        world.api.post("dags/writes_in_two/dagRuns", {"logical_date": None, "conf": {}})
+        writer = world.writer()
+        writer.freeze(epoch=1)
+        world.end()
+        while world.states({"queued", "running"}):
+            time.sleep(0.1)
+        for _ in range(3):
+            drain = writer.drained()
+            assert not drain.done
+        assert "is paused, 0 tasks in flight, 1 runs half done, 1 runs wait, run 'manual__" in drain.proof
+        assert "has ended 1 of its 2 tasks: it goes on only when the DAG is resumed; end it first" in drain.proof
+        runs = world.api.get("dags/writes_in_two/dagRuns", state=["running"])["dag_runs"]
+        for run in runs:
+            world.api.patch(f"dags/writes_in_two/dagRuns/{quote(run['dag_run_id'])}", {"state": "failed"})
+        assert "0 runs half done, 1 runs wait" in until_drained(writer).proof
+    finally:
+        world.tear_down()
+        world.close()

@@ -36,7 +36,7 @@ def start_airflow(state: Path) -> Stack:
     try:
         stack.start_postgres()
         stack.start_airflow()
-        stack.wait_for_dags(["writes"])
+        stack.wait_for_dags(["writes", "writes_in_two"])
     except BaseException:
         stack.close()
         raise
@@ -48,6 +48,7 @@ class AirflowDagWorld(WriterWorld):
     fixture = "airflow"
     write_marker = b"PATCH"
     dag_id = "writes"
+    asked = ""
 
     @property
     def against(self) -> str:
@@ -67,20 +68,20 @@ class AirflowDagWorld(WriterWorld):
         return Path(self.server.state) / BUSY
 
     def set_up(self) -> None:
-        self.api.patch("dags/writes", {"is_paused": False})
+        self.api.patch(f"dags/{self.dag_id}", {"is_paused": False})
 
     def tear_down(self) -> None:
         self.end()
-        self.api.patch("dags/writes", {"is_paused": False})
+        self.api.patch(f"dags/{self.dag_id}", {"is_paused": False})
         while self.states({"queued", "running"}):
             time.sleep(0.1)
 
     def states(self, wanted: set[str]) -> int:
-        path = "dags/writes/dagRuns/~/taskInstances"
+        path = f"dags/{self.dag_id}/dagRuns/~/taskInstances"
         return int(self.api.get(path, state=sorted(wanted), limit=1)["total_entries"])
 
     def spec(self) -> dict[str, Any]:
-        return {"dag_id": self.dag_id, "drain_s": 2}
+        return {"dag_id": self.asked or self.dag_id, "drain_s": 2}
 
     def connection(self, address: tuple[str, int] | str, login: str = LOGIN) -> Connection:
         passwords = json.loads((self.server.airflow.home / "passwords.json").read_text())
@@ -90,17 +91,17 @@ class AirflowDagWorld(WriterWorld):
         )
 
     def state(self) -> bool:
-        return bool(self.api.get("dags/writes")["is_paused"])
+        return bool(self.api.get(f"dags/{self.dag_id}")["is_paused"])
 
     def disturb(self) -> None:
-        self.api.patch("dags/writes", {"is_paused": False})
+        self.api.patch(f"dags/{self.dag_id}", {"is_paused": False})
 
     def halt(self) -> None:
-        self.api.patch("dags/writes", {"is_paused": True})
+        self.api.patch(f"dags/{self.dag_id}", {"is_paused": True})
 
     def begin(self) -> None:
         self.busy.touch()
-        self.api.post("dags/writes/dagRuns", {"logical_date": None, "conf": {}})
+        self.api.post(f"dags/{self.dag_id}/dagRuns", {"logical_date": None, "conf": {}})
         deadline = time.monotonic() + 60
         while not self.states({"running"}):
             assert time.monotonic() < deadline, "Airflow did not start the task"
@@ -111,7 +112,7 @@ class AirflowDagWorld(WriterWorld):
 
     def remove(self) -> None:
         """A DAG that is deleted comes back when its file is parsed again: another one is asked for."""
-        self.dag_id = "absent"
+        self.asked = "absent"
 
     @contextmanager
     def stranger(self) -> Iterator[Edge]:

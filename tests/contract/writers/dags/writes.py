@@ -1,4 +1,4 @@
-"""A DAG whose one task works for as long as a file is there."""
+"""A DAG whose one task works for as long as a file is there, and one that has a second task after it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ from pathlib import Path
 
 from airflow.sdk import dag, task
 
+BEGIN = datetime(2025, 1, 1, tzinfo=timezone.utc)
 
-@dag(dag_id="writes", schedule=None, start_date=datetime(2025, 1, 1, tzinfo=timezone.utc), catchup=False)
+
+@task
+def write() -> None:
+    busy = Path(os.environ["WRITES_BUSY"])
+    while busy.exists():
+        time.sleep(0.05)
+
+
+@dag(dag_id="writes", schedule=None, start_date=BEGIN, catchup=False)
 def writes() -> None:
-    @task
-    def write() -> None:
-        busy = Path(os.environ["WRITES_BUSY"])
-        while busy.exists():
-            time.sleep(0.05)
-
     write()
 
 
+@dag(dag_id="writes_in_two", schedule=None, start_date=BEGIN, catchup=False, max_active_runs=1)
+def writes_in_two() -> None:
+    @task
+    def load() -> None:
+        pass
+
+    write() >> load()
+
+
 writes()
+writes_in_two()
