@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 COUNT = int(os.environ.get("FUZZ", "300"))
 PATIENCE_S = 5.0
 TEXTS = [path.read_text() for path in sorted((ROOT / "include" / "plans").glob("*.yaml"))]
+DATA = [yaml.safe_load(text) for text in TEXTS]
 EVIL: list[Any] = [
     *(None, True, 0, -1, 2**31, 2**63, 10**40, -(10**40), 1.5, math.nan, math.inf, -math.inf, 1e308, 5e-324),
     *(
@@ -67,10 +68,10 @@ def mutilated(rng: random.Random) -> bytes:
     """A plan with some of its values, its lines or its bytes changed."""
     text, how = rng.choice(TEXTS), rng.random()
     if how < 0.5:
-        data = yaml.safe_load(text)
+        data = copy.deepcopy(rng.choice(DATA))
         for _ in range(rng.choice([1, 1, 1, 2, 5])):
             _change(rng, data)
-        found = yaml.dump(data, allow_unicode=rng.random() < 0.5, sort_keys=False)
+        found: str = yaml.dump(data, allow_unicode=rng.random() < 0.5, sort_keys=False)
         return found.encode("utf-8", "surrogatepass")
     if how < 0.75:
         lines = text.splitlines(keepends=True)
@@ -96,7 +97,7 @@ def _change(rng: random.Random, data: Any) -> None:
         place[rng.choice(["zz", "kind", "", None, 1, "Service", 2.5, True])] = copy.deepcopy(rng.choice(EVIL))
     else:
         deep: Any = "x"
-        for _ in range(rng.choice([10, 50, 200])):
+        for _ in range(rng.choice([10, 30, 60])):
             deep = [deep] if rng.random() < 0.5 else {"k": deep}
         place[name] = deep
 
