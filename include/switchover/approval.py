@@ -49,7 +49,7 @@ class Person:
 
 
 def person_id(row: Mapping[str, Any]) -> str:
-    """Which login answered a question; empty when nobody did. Rows of before 0.1's end have it in the shown name."""
+    """Which login answered a question; empty when nobody did. Rows of earlier versions have it in the shown name."""
     if row.get("answered_by_id"):
         return str(row["answered_by_id"])
     shown = str(row["answered_by"] or "")

@@ -50,7 +50,9 @@ def test_it_tells_channels_of_its_own(receiver: Receiver) -> None:
     notifier(channels=[CHANNEL], detail="asked by {{ who }}")({"number": 1, "who": "a <test>"})
     ((_, _, body),) = receiver.got
     text = json.loads(body)["text"]
-    assert text.startswith("*Switchover docs: STUCK, a person must look*")
+    assert text.startswith("*Switchover docs: not ended: which arm serves users could not be read*"), (
+        "what is so, not what was"
+    )
     assert "asked by a &lt;test&gt;" in text
 
 
