@@ -58,7 +58,8 @@ def test_it_tells_every_read_and_every_intended_change(world: World) -> None:
         "read    build of docs_v2: INDEX_HASH ",
         "read    Green INDEX_HASH: ",
         "read    Green encoder: lowest cosine 1.0000",
-        "read    reader ",
+        "read    readers: ",
+        "read    arm 'docs_v2': says what it is, encoder wordllama",
         "read    question to Blue: 5 hits in ",
         "read    question to Green: 5 hits in ",
         "read    judge encoder: wordllama-l2-supercat, 256 dimensions",
@@ -79,10 +80,10 @@ def test_it_tells_every_read_and_every_intended_change(world: World) -> None:
         (lambda plan: plan["index"].update(connection="no_db"), "Green index docs_v2"),
         (lambda plan: plan["signals"].update(connection="no_db"), "signals answer"),
         (lambda plan: plan["gold"].update(corpus="no_db"), "gold set"),
-        (lambda plan: plan["readers"][0].update(connection="nowhere"), "reader "),
+        (lambda plan: plan["readers"][0].update(connection="nowhere"), "readers: "),
         (lambda plan: plan["arms"]["docs_v2"].update(connection="nowhere"), "question to Green"),
         (lambda plan: plan["writers"][0].update(connection="no_db"), "writer 'ingest process'"),
-        (lambda plan: plan["readers"][0].update(path="/healthz"), "reader "),
+        (lambda plan: plan["readers"][0].update(path="/healthz"), "readers: "),
         (lambda plan: plan["arms"]["docs_v2"].update(ask="/none"), "question to Green: HTTP 404"),
         (lambda plan: plan["arms"]["docs_v2"].update(version="/none"), "both arms"),
         (lambda plan: plan["signals"].update(table="no_such_table"), "signals answer"),
@@ -105,8 +106,8 @@ def test_every_failed_read_is_named_and_the_log_has_all_lines(world: World, capl
 
     with caplog.at_level("INFO", logger="switchover"), pytest.raises(InvariantBroken) as raised:
         dry(world, changed(world.plan, two))
-    assert "3 of " in str(raised.value)
-    assert caplog.text.count("FAILED  ") == 3
+    assert "4 of " in str(raised.value)
+    assert caplog.text.count("FAILED  ") == 4
     assert "read    question to Blue: 5 hits" in caplog.text
     assert "would   hold and watch" in caplog.text
 

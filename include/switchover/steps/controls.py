@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 import httpx
 
@@ -20,21 +21,16 @@ from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch
 
 QUESTION = "switchover preflight"
+CANNOT = (SwitchoverError, ValueError, KeyError)
 
 
 def require_controls(switch: Switch, *, blue: str, green: str) -> None:
     """Raise ``InvariantBroken`` with everything that would be needed later and does not answer now. Reads only."""
-    checks: dict[str, Callable[[], object]] = {
-        f"pointer {switch.pointer.key}": lambda: prove_pointer(switch, blue, seconds=switch.plan.converge_s),
-        "readers": lambda: _readers(switch, blue),
-        "judge encoder": lambda: switch.encoder,
-        **{f"arm {arm!r}": lambda arm=arm: asyncio.run(_arm(switch, arm)) for arm in (blue, green)},  # type: ignore[misc]
-    }
     wrong: list[str] = []
-    for what, check in checks.items():
+    for what, check in controls(switch, blue=blue, green=green, seconds=switch.plan.converge_s, canaries=True).items():
         try:
             check()
-        except (SwitchoverError, ValueError, KeyError) as error:
+        except CANNOT as error:
             wrong.append(f"{what}: {str(error).splitlines()[0]}")
     if wrong:
         raise InvariantBroken(
@@ -43,13 +39,43 @@ def require_controls(switch: Switch, *, blue: str, green: str) -> None:
         )
 
 
-def _readers(switch: Switch, blue: str) -> None:
+def controls(switch: Switch, *, blue: str, green: str, seconds: float, canaries: bool) -> dict[str, Callable[[], str]]:
+    """What is asked, by name; each says what came, or raises one of ``CANNOT``.
+
+    ``seconds``: how long pointer and readers are waited for. ``canaries``: also through the arms' caches, which leaves
+    one entry in each; a dry run leaves none.
+    """
+    arms = {f"arm {arm!r}": partial(_arm_answers, switch, arm, canaries) for arm in (blue, green)}
+    return {
+        f"pointer {switch.pointer.key}": partial(_pointer, switch, blue, seconds),
+        "readers": partial(_readers, switch, blue, seconds),
+        "judge encoder": partial(_judge, switch),
+        **arms,
+    }
+
+
+def _pointer(switch: Switch, blue: str, seconds: float) -> str:
+    prove_pointer(switch, blue, seconds=seconds)
+    return f"{blue!r} is live"
+
+
+def _readers(switch: Switch, blue: str, seconds: float) -> str:
     health = switch.index.health(blue)
-    if health.stored_hash is not None:  # without a manifest, verify says what is missing
-        prove_readers(switch, blue, index_hash=health.stored_hash, seconds=switch.plan.converge_s)
+    if health.stored_hash is None:
+        return "not asked: Blue has no manifest"  # verify says what is missing
+    followed = prove_readers(switch, blue, index_hash=health.stored_hash, seconds=seconds)
+    return f"{', '.join(followed)}: on {blue!r} with INDEX_HASH {health.stored_hash[:12]}"
 
 
-async def _arm(switch: Switch, arm: str) -> None:
+def _judge(switch: Switch) -> str:
+    return f"{switch.encoder.name}, {switch.encoder.dimension} dimensions"
+
+
+def _arm_answers(switch: Switch, arm: str, canaries: bool) -> str:
+    return asyncio.run(_arm(switch, arm, canaries))
+
+
+async def _arm(switch: Switch, arm: str, canaries: bool) -> str:
     """An arm reports itself, and its paths for questions, and for canaries where the plan has a cache, are there."""
     plan = switch.plan
     async with contextlib.AsyncExitStack() as stack:
@@ -58,11 +84,12 @@ async def _arm(switch: Switch, arm: str) -> None:
         report: Report = await client.report_async()
         encoder_from(report.encoder)
         _require_path(await client.ask(QUESTION, seed=0, k=plan.probes.k))
-        if plan.cache is not None:
+        if plan.cache is not None and canaries:
             reply = await client.ask(QUESTION, seed=0, k=plan.probes.k, through_cache=True)
             _require_path(reply)
             if reply.ok and reply.cache is None:
                 raise InvariantBroken("the plan has a cache, but answers do not say `cache`: hit, miss or off")
+        return f"says what it is, encoder {report.encoder.get('name')}"
 
 
 def _require_path(reply: Reply) -> None:

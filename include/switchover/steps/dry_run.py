@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from switchover import web
-from switchover.arms import read_report
 from switchover.errors import InvariantBroken, LeaseLost, SwitchoverError
-from switchover.plan import Reader
 from switchover.pointers import Change
 from switchover.steps.asked import ask_again
 from switchover.steps.caches import questions_to_prime
+from switchover.steps.controls import CANNOT, controls
 from switchover.steps.flip import require_watchdog
 from switchover.steps.resume import pins_differ
 from switchover.steps.switch import Arms, Switch
@@ -70,7 +68,7 @@ def _answers(name: str, read: Callable[[], str]) -> Check:
 def _checked(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
-    except SwitchoverError as error:
+    except CANNOT as error:
         return Check(name=name, ok=False, found=str(error), expected=ANSWER)
 
 
@@ -100,7 +98,8 @@ def _ledger(switch: Switch, refuse_others: Callable[[], None]) -> Iterator[Check
 
 def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
     plan, key = switch.plan, switch.pointer.key
-    yield _checked(f"pointer {key}", partial(_serves, switch, arms.blue))
+    for what, read in controls(switch, blue=arms.blue, green=arms.green, seconds=0, canaries=False).items():
+        yield _answers(what, read)
     yield _answers(f"change of {key}", partial(_change, switch, arms))
     for role, target in (("Blue", arms.blue), ("Green", arms.green)):
         yield _checked(f"{role} index {target}", partial(index_there, switch, role, target))
@@ -109,9 +108,6 @@ def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
         yield from about_arms(switch, read_facts(switch, arms))
     except SwitchoverError as error:
         yield Check(name="both arms", ok=False, found=str(error), expected="each says what it is")
-    for reader in plan.readers:
-        yield _checked(f"reader {reader.name}", partial(_reader, switch, reader, arms.blue))
-    yield _answers("judge encoder", partial(_judge, switch))
     gold = _checked("gold set", partial(gold_valid, switch))
     yield gold
     if gold.ok:
@@ -122,12 +118,6 @@ def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
     yield _answers(f"signals of {arms.blue}", partial(_signals, switch, arms.blue))
     for spec, writer in zip(plan.writers, switch.writers, strict=True):
         yield _answers(f"writer {writer.name!r}", partial(_writer, switch, spec, writer, arms.blue))
-
-
-def _serves(switch: Switch, blue: str) -> Check:
-    there = switch.pointer.verify(blue)
-    found = f"{blue!r} is live" if there else f"its store does not serve {blue!r} everywhere"
-    return Check(name=f"pointer {switch.pointer.key}", ok=there, found=found, expected=f"{blue!r} everywhere")
 
 
 def _change(switch: Switch, arms: Arms) -> str:
@@ -142,24 +132,6 @@ def _build(switch: Switch, green: str, word: str) -> str:
     build = switch.index.health(green).stored_hash
     again = ask_again(switch.ledger, plan=switch.plan, pointer=switch.pointer.key, green=green, build=build, word=word)
     return again or f"INDEX_HASH {build}, never taken back"
-
-
-def _reader(switch: Switch, reader: Reader, blue: str) -> Check:
-    async def ask() -> tuple[str, str]:
-        async with web.async_client(**switch.edge.http_options(reader.connection)) as client:
-            report = await read_report(client, reader.path, name=reader.name)
-            return report.arm, report.index_hash
-
-    arm, index_hash = asyncio.run(ask())
-    build = switch.index.health(blue).stored_hash
-    ok = (arm, index_hash) == (blue, build)
-    found = f"serves {arm!r} with INDEX_HASH {index_hash[:12] or 'none'}"
-    return Check(name=f"reader {reader.name}", ok=ok, found=found, expected=f"{blue!r} with {(build or 'none')[:12]}")
-
-
-def _judge(switch: Switch) -> str:
-    encoder = switch.encoder
-    return f"{encoder.name}, {encoder.encode(['a question']).shape[1]} dimensions"
 
 
 def _to_prime(switch: Switch) -> str:
