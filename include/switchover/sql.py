@@ -16,6 +16,13 @@ REFUSALS = (
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedColumn,
     psycopg.errors.InsufficientPrivilege,
+    # A column of a type that a statement cannot compare, cast, sort or sum.
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.DatatypeMismatch,
+    psycopg.errors.CannotCoerce,
+    psycopg.errors.CollationMismatch,
+    psycopg.errors.WrongObjectType,
 )
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from switchover import sql
+from switchover.errors import BadInput
 
 SORTING_S = 600.0  # a large table is sorted before its first row comes
-_AFTER = '(revision, doc COLLATE "C") > (:revision, :doc)'
+# `doc::text` is the column itself where it is text, so that an index on it is still used.
+_AFTER = '(revision, doc::text COLLATE "C") > (:revision, :doc)'
+_COLUMNS = "doc::text AS doc, coalesce(text, '') AS text, revision"
 _HINT = "the table needs doc, text and revision; see docs/build.md"
 
 
@@ -37,7 +40,9 @@ class Document:
 
 
 class SqlDocuments:
-    """A table or view with ``doc``, ``text`` and ``revision``. A later write of a document has a higher revision.
+    """A table or view with ``doc`` (of any type), ``text`` and ``revision``, a whole number.
+
+    A later write of a document has a higher revision; one without a text has no chunk.
 
     Raises ``Unreachable`` without an answer, ``BadInput`` for an absent table, column or right.
     """
@@ -47,21 +52,30 @@ class SqlDocuments:
         self._table = table
         self._what = f"documents {table} in {sql.place(engine)}"
 
+    def check(self) -> None:
+        """``BadInput`` for documents that no order of revisions has a place for."""
+        found = self._all(f"SELECT count(*) AS n FROM {self._table} WHERE doc IS NULL OR revision IS NULL")
+        if found[0].n:
+            raise BadInput(f"{self._what}: {found[0].n:,} rows have no doc or no revision (NULL); give each both")
+
     def after(self, position: Position) -> Iterator[Document]:
         """Documents after ``position`` in its order, from one snapshot, a hundred in memory at a time."""
-        query = f'SELECT doc, text, revision FROM {self._table} WHERE {_AFTER} ORDER BY revision, doc COLLATE "C"'
+        query = f'SELECT {_COLUMNS} FROM {self._table} WHERE {_AFTER} ORDER BY revision, doc::text COLLATE "C"'
         for row in self._stream(query, vars(position)):
             yield Document(doc=row.doc, text=row.text, revision=row.revision)
 
     def named(self, docs: Sequence[str]) -> list[Document]:
         """These documents, as far as they are there."""
-        query = f"SELECT doc, text, revision FROM {self._table} WHERE doc = ANY(:docs)"
+        query = f"SELECT {_COLUMNS} FROM {self._table} WHERE doc::text = ANY(:docs)"
         return [Document(doc=row.doc, text=row.text, revision=row.revision) for row in self._all(query, docs=docs)]
 
     def revisions(self, *, in_order: bool = True) -> Iterator[tuple[str, int]]:
         """Name and revision of every document, by name in code-point order unless that does not matter."""
-        query = f"SELECT doc, revision FROM {self._table}" + (' ORDER BY doc COLLATE "C"' if in_order else "")
+        query = f"SELECT doc::text AS doc, revision FROM {self._table}"
+        query += ' ORDER BY doc::text COLLATE "C"' if in_order else ""
         for row in self._stream(query, {}, size=5_000):
+            if row.doc is None or row.revision is None:
+                self.check()
             yield row.doc, row.revision
 
     def count_after(self, position: Position) -> int:

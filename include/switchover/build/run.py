@@ -125,6 +125,7 @@ class Builder:
             return
         self._refuse_live()
         self._pins()
+        self._documents.check()
         self._target.start(self._recipe, dimension=self._build.encoder.dimension)
         self._say(f"{self._target.target}: started")
 

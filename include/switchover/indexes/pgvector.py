@@ -1,8 +1,8 @@
 """Indexes that are PostgreSQL tables with a pgvector column.
 
-A target is a table (or view) with ``id``, ``text``, ``revision`` and ``embedding``; its manifest is a row
-of ``switchover_manifest``. Rows with a later revision than the manifest's are live writes and do not
-belong to the build.
+A target is a table (or view) with ``id`` (of any type), ``text``, ``revision`` and ``embedding`` (vector, halfvec, or
+an array of real or double precision); its manifest is a row of ``switchover_manifest``. Rows with a later revision than
+the manifest's are live writes and do not belong to the build.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import sqlalchemy as sa
@@ -22,8 +22,11 @@ from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
 from switchover.names import table_name
 from switchover.pins import Manifest, pairs_digest
 
-PAIRS = """SELECT id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest
-           FROM {table} WHERE revision <= :revision ORDER BY id COLLATE "C" """
+# `id::text` is the column itself where it is text, so that its index still gives the order.
+PAIRS = """SELECT id::text AS id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest,
+                  revision IS NULL AS undated
+           FROM {table} WHERE revision <= :revision OR revision IS NULL ORDER BY id::text COLLATE "C" """
+HINT = "an index has id, text, revision (a whole number) and embedding; its manifest is in switchover_manifest"
 WHOLE_INDEX_S = 600.0  # a large index is sorted before its first row comes
 SHARED = sa.text(
     """WITH RECURSIVE whole AS (
@@ -33,7 +36,13 @@ SHARED = sa.text(
        WHERE to_regclass(name)::oid IN (SELECT oid FROM whole)"""
 )
 SAMPLE = """SELECT text, embedding::text AS vector FROM {table} WHERE revision <= :revision
-            ORDER BY md5(id) LIMIT :size"""
+            ORDER BY md5(id::text) LIMIT :size"""
+BARE = "SELECT count(*) AS rows, min(id::text) AS first FROM {table} WHERE revision <= :revision AND embedding IS NULL"
+KIND = sa.text(
+    """SELECT format_type(atttypid, NULL) FROM pg_attribute
+       WHERE attrelid = to_regclass(:table) AND attname = 'embedding' AND NOT attisdropped"""
+)
+KINDS = ("vector", "halfvec", "real[]", "double precision[]")
 
 
 class PgvectorIndexSpec(IndexSpec):
@@ -83,7 +92,10 @@ class PgvectorIndex:
 
             def pairs() -> Iterator[tuple[str, str]]:
                 nonlocal count
+                before = None
                 for count, row in enumerate(rows, start=1):  # noqa: B007 - the count outlives the loop
+                    self._check(target, row, before)
+                    before = row.id
                     yield row.id, row.digest
 
             digest = pairs_digest(pairs(), in_order=True)
@@ -92,11 +104,20 @@ class PgvectorIndex:
 
     def sample(self, target: str, *, size: int) -> Sample:
         """See :class:`Index`."""
-        revision = self.manifest(target).facts.corpus_revision
-        statement = sa.text(SAMPLE.format(table=quoted(target)))
+        table = quoted(target)
+        given = {"revision": self.manifest(target).facts.corpus_revision}
         with self._transaction(target) as connection:
-            rows = connection.execute(statement, {"revision": revision, "size": size}).all()
-        vectors = [np.fromstring(row.vector.strip("[]"), sep=",") for row in rows]
+            kind = connection.execute(KIND, {"table": table}).scalar_one_or_none()
+            if kind is not None and kind.rpartition(".")[2] not in KINDS:
+                raise self._refused(target, f"its column embedding is of type {kind}; allowed: {', '.join(KINDS)}")
+            bare = connection.execute(sa.text(BARE.format(table=table)), given).one()
+            rows = connection.execute(sa.text(SAMPLE.format(table=table)), {**given, "size": size}).all()
+        if bare.rows:
+            raise self._refused(target, f"{bare.rows:,} rows have no embedding (NULL), id {bare.first!r} among them")
+        vectors = [[float(value) for value in row.vector.strip("[]{}").split(",")] for row in rows]
+        sizes = sorted({len(vector) for vector in vectors})
+        if len(sizes) > 1:
+            raise self._refused(target, f"its embeddings have {' and '.join(map(str, sizes))} dimensions; allowed: one")
         return Sample(texts=[row.text for row in rows], vectors=np.array(vectors, dtype=np.float64))
 
     def shared(self, target: str, others: Collection[str]) -> list[str]:
@@ -123,9 +144,22 @@ class PgvectorIndex:
         except (KeyError, TypeError) as error:
             raise TargetRefused(f"index {target!r} in {self._place}: its manifest lacks {error}") from error
 
+    def _check(self, target: str, row: sa.Row[Any], before: str | None) -> None:
+        """A row that cannot be told from another one, or has nothing to be told by, makes no INDEX_HASH."""
+        if row.id is None:
+            raise self._refused(target, "a row has no id (NULL)")
+        if row.digest is None or row.undated:
+            lacking = "text" if row.digest is None else "revision"
+            raise self._refused(target, f"the row with id {row.id!r} has no {lacking} (NULL)")
+        if row.id == before:
+            raise self._refused(target, f"two rows have the id {row.id!r}")
+
+    def _refused(self, target: str, problem: str) -> TargetRefused:
+        return TargetRefused(f"index {target!r} in {self._place}: {problem}")
+
     def _transaction(self, target: str) -> AbstractContextManager[sa.Connection]:
         what = f"index {target!r} in {self._place}"
-        return sql.transaction(self._engine, what, answer_s=WHOLE_INDEX_S)
+        return sql.transaction(self._engine, what, hint=HINT, answer_s=WHOLE_INDEX_S)
 
 
 def shared_tables(connection: sa.Connection, target: str, others: Collection[str]) -> list[str]:

@@ -99,6 +99,8 @@ class SearchIndex:
         body = {"query": {"function_score": random}, "size": size, "_source": ["text", self._vector]}
         hits = self._ask(target, "POST", f"/{self._path(target)}/_search", body)["hits"]["hits"]
         vectors = [self._field(target, hit, self._vector) for hit in hits]
+        if not all(isinstance(vector, list) and all(isinstance(n, (int, float)) for n in vector) for vector in vectors):
+            raise TargetRefused(f"{self._what(target)}: {self._vector!r} is no list of numbers in every document")
         if len({len(vector) for vector in vectors}) > 1:
             raise TargetRefused(f"{self._what(target)}: its vectors in {self._vector!r} are not of one dimension")
         texts = [self._field(target, hit, "text") for hit in hits]
