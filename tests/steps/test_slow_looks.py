@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from switchover.edge import Edge, environment_connections
+from switchover.errors import LeaseLost, NotConverged
 from switchover.protocol import Decision
 from switchover.steps import finish, hold
 from switchover.steps.flip import flip
@@ -128,3 +129,34 @@ def test_a_look_that_does_not_end_keeps_no_lease(world: World, monkeypatch: pyte
     monkeypatch.setattr(hold, "judge", stuck)
     ticks(switch, nothing)
     assert lost, "a look that never ended kept its lease for 30 s"
+
+
+def dripping_reader(world: World, server: Hostile) -> tuple[Switch, Edge]:
+    """A warmed run whose one reader is the dripping server, opened by another process."""
+    switch = short(world, cache=None, converge_s=1.0, handover_s=2.0).warmed()
+    switch.hand_over()
+    edge = Edge(connections=environment_connections({**world.environ, "AIRFLOW_CONN_DRIPS": server.url}))
+    reader = switch.plan.readers[0].model_copy(update={"connection": "drips", "path": "/drip/0.2"})
+    plan = switch.plan.model_copy(update={"readers": [reader]})
+    return Switch(edge=edge, ledger=world.ledger, id=switch.id, actor="test", plan=plan), edge
+
+
+def test_a_reader_that_drips_ends_the_flip(world: World, dripping: Hostile) -> None:
+    switch, edge = dripping_reader(world, dripping)
+    with pytest.raises(NotConverged, match=r"did not answer: ReadTimeout: no whole answer within 5 s"):
+        flip(switch)
+    edge.close()
+
+
+def test_a_step_that_does_not_come_on_loses_its_lease(world: World) -> None:
+    """Whatever it hangs in: nothing of the run is read and nothing is said any more."""
+    switch = short(world).open()
+
+    def hangs() -> None:
+        with switch.leading(idle_s=0.5):
+            until = time.monotonic() + 30
+            while switch.run_lease_alive() and time.monotonic() < until:
+                time.sleep(0.2)
+
+    with pytest.raises(LeaseLost):
+        hangs()

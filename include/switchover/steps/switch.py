@@ -35,6 +35,9 @@ from switchover.signals import Signals, build_signals
 from switchover.writers import Writer
 
 LEASE_PAUSE_S = 0.2
+STALLED_S = 3600.0  # a proof of a large index reads for minutes and says nothing meanwhile
+MOVING = ("flip", "rollback", "abort")  # steps that move the pointer and then only wait for readers
+READER_S = 5.0  # that one reader may take to answer
 log = logging.getLogger("switchover")
 
 #: Reaching one of these is told to people.
@@ -78,6 +81,7 @@ class Switch:
         self._plan = plan
         self._lease: Lease | None = None
         self._fenced = 0
+        self._beat: Heartbeat | None = None
 
     @classmethod
     def open(cls, *, edge: Edge, ledger: str, id: str, actor: str, holder: str | None = None) -> Switch:
@@ -87,6 +91,7 @@ class Switch:
     @property
     def row(self) -> RunRow:
         """The run as the ledger holds it now; read again at each use."""
+        self._came_on()
         return self.ledger.runs.get(self.id)
 
     @cached_property
@@ -199,6 +204,7 @@ class Switch:
 
     def say(self, text: str) -> None:
         """One line for the task log and the audit trail."""
+        self._came_on()
         log.info("%s: %s", self.id, text)
         self.ledger.journal.say(self.id, text, actor=self.actor)
 
@@ -228,7 +234,7 @@ class Switch:
         self.ledger.journal.step_started(self.id, name, actor=self.actor)
         note = Note()
         try:
-            with self.leading(wait=wait):
+            with self.leading(wait=wait, idle_s=self._moving_s if name in MOVING else STALLED_S):
                 yield note
         except BaseException as error:
             first = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -237,18 +243,31 @@ class Switch:
         self.ledger.journal.step_ended(self.id, name, ok=True, note=note.text)
 
     @contextlib.contextmanager
-    def leading(self, *, wait: bool = False, seize: bool = False) -> Iterator[Lease]:
+    def leading(self, *, wait: bool = False, seize: bool = False, idle_s: float = STALLED_S) -> Iterator[Lease]:
         """Lead for the block, however slow it is; when it ends well the lease lasts until the next step takes it.
 
-        A run that has ended needs no next step.
+        A block that neither reads its run nor says a thing for ``idle_s`` has stalled, and its lease runs out. A run
+        that has ended needs no next step.
         """
         lease = self.lead(wait=wait, seize=seize)
-        with Heartbeat(self.renew_lease, lease_s=self.plan.lease_s):
+        beat = Heartbeat(self.renew_lease, lease_s=self.plan.lease_s, going_on=lambda: beat.idle_s <= idle_s)
+        self._beat = beat
+        with beat:
             yield lease
         if self.row.state.ended:
             self.release_lease()
         elif self.leads:
             self.hand_over()
+
+    @property
+    def _moving_s(self) -> float:
+        """Seconds in which a step that moves the pointer must come on: two waits for convergence, and the rest."""
+        plan = self.plan
+        return 2 * (plan.converge_s + READER_S * len(plan.readers)) + plan.handover_s
+
+    def _came_on(self) -> None:
+        if self._beat is not None:
+            self._beat.stamp()
 
     def lead(self, *, wait: bool = False, seize: bool = False) -> Lease:
         """Take the pointer's lease under the next epoch: no older process of the holder may write from now on.
