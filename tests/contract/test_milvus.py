@@ -10,6 +10,7 @@ from typing import Any
 import grpc  # type: ignore[import-untyped]
 import pytest
 from pydantic import ValidationError
+from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from sandbox.servers import Server
 from switchover.edge import Connection, Edge
@@ -33,6 +34,8 @@ def world(milvus: Server) -> Iterator[MilvusWorld]:
 class Between(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Forwards every call to a real server, but answers some by itself; ``calls`` are the names of all."""
 
+    answers: Mapping[str, Callable[[bytes], bytes | None]] = {}
+
     def __init__(self, upstream: str, refused: Mapping[str, grpc.StatusCode]) -> None:
         self._channel = grpc.insecure_channel(upstream)
         self._refused = refused
@@ -47,7 +50,8 @@ class Between(grpc.GenericRpcHandler):  # type: ignore[misc]
             self.calls.append(name)
             if name in self._refused:
                 context.abort(self._refused[name], "some\nreason")
-            return forward(request, timeout=10)
+            own = self.answers[name](request) if name in self.answers else None
+            return own if own is not None else forward(request, timeout=10)
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
@@ -139,6 +143,26 @@ def test_an_unloaded_collection_is_named_with_the_way_out(world: MilvusWorld) ->
     with pytest.raises(TargetRefused, match=r"not loaded \(load_collection loads it\); nothing was changed"):
         pointer.apply(back())
     assert world.serve() == {GREEN}
+
+
+def test_a_collection_with_some_partitions_loaded_is_refused(world: MilvusWorld) -> None:
+    """A query gives rows of those that are loaded. Milvus Lite loads all or none, so its answer is put in between."""
+    world.client.create_partition(world.collections[GREEN], "older")
+
+    def half(request: bytes) -> bytes | None:
+        asked = milvus_pb2.GetLoadStateRequest.FromString(request)
+        if list(asked.partition_names) != ["older"]:
+            return None
+        said: bytes = milvus_pb2.GetLoadStateResponse(state=common_pb2.LoadStateNotLoad).SerializeToString()
+        return said
+
+    told = "is unhealthy: 1 partitions are not loaded .older; load_collection loads all.; nothing was changed"
+    with between(world) as (handler, address):
+        handler.answers = {"GetLoadState": half}
+        with pytest.raises(TargetRefused, match=told):
+            world.pointer(address).apply(change())
+        handler.answers = {}
+        assert world.pointer(address).apply(change()).changed
 
 
 def test_an_alias_that_is_a_collection_is_said(world: MilvusWorld) -> None:

@@ -10,6 +10,7 @@ import pytest
 from sandbox.servers import Server
 from switchover.errors import BadInput, WriterChanged
 from switchover.pointers.k8s import Cluster, Object
+from switchover.writers.ecs_service import running
 from tests.contract.writers.aws import EcsServiceWorld, EventBridgeRuleWorld, SqsLambdaWorld
 from tests.contract.writers.kubernetes import AUTOSCALERS, DEPLOYMENTS, WRITER, DeploymentWorld
 
@@ -116,3 +117,18 @@ def test_a_rule_that_enable_rule_cannot_restore_is_refused(moto_server: Server) 
         world.writer().find()
     world.tear_down()
     world.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ({"tasks": [{"taskArn": "a", "lastStatus": "STOPPED"}, {"taskArn": "b", "lastStatus": "RUNNING"}]}, ["b"]),
+        ({"tasks": [{"taskArn": "a", "lastStatus": "STOPPED"}]}, ["b"]),
+        ({"tasks": [], "failures": [{"arn": "a", "reason": "MISSING"}, {"arn": "b", "reason": "MISSING"}]}, []),
+        ({"tasks": [], "failures": [{"arn": "a", "reason": "MISSING"}, {"arn": "b", "reason": "INTERNAL"}]}, ["b"]),
+        ({"tasks": []}, ["a", "b"]),
+    ],
+    ids=["told of", "not told of", "forgotten", "could not be told", "nothing told"],
+)
+def test_a_task_that_ecs_does_not_tell_of_may_run(told: dict[str, Any], left: list[str]) -> None:
+    assert running(["a", "b"], told) == left

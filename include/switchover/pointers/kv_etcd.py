@@ -78,9 +78,10 @@ class EtcdStore:
         with reaching(where):
             response = self._client.post(path, json=body)
         answer = _json(response)
-        if response.is_success and isinstance(answer, dict):
+        if response.is_success and isinstance(answer, dict) and "header" in answer:  # without it, no answer of etcd's
             return answer
         said = str(answer.get("message") or answer.get("error") or "") if isinstance(answer, dict) else "no JSON"
+        said = said or ("is not etcd's" if response.is_success else "")
         text = f"{where}: answered {response.status_code}: {said or response.reason_phrase}"
         if response.is_server_error or response.is_success or response.status_code in BUSY:  # it may have acted
             raise Unreachable(text)

@@ -32,7 +32,7 @@ NOT_LOADED = frozenset([101, 103])
 MISSING = frozenset([100, 1600])
 EXISTS = frozenset([1602])
 DENIED = frozenset(["PERMISSION_DENIED", "UNAUTHENTICATED"])
-NEEDS = "CreateAlias, DropAlias, DescribeAlias, ListAliases, DescribeCollection, Query"
+NEEDS = "CreateAlias, DropAlias, DescribeAlias, ListAliases, DescribeCollection, Query, ShowPartitions, GetLoadState"
 
 
 class MilvusSpec(AliasSpec):
@@ -104,7 +104,10 @@ class MilvusStore:
             self._write(alias, "drop_alias", alias)
 
     def problem(self, collection: str, *, approved_hash: str | None) -> str | None:
-        """See :class:`AliasStore`. Asked for a row, as a reader would: only a loaded collection gives one."""
+        """See :class:`AliasStore`. Asked for a row, as a reader would: only a loaded collection gives one.
+
+        One of whose partitions only some are loaded gives one too, and readers would find a part of it.
+        """
         what = f"collection {collection}"
         try:
             rows = self._call(
@@ -114,6 +117,9 @@ class MilvusStore:
             return "does not exist" if answer.code in MISSING else "is unhealthy: not loaded (load_collection loads it)"
         if not rows:
             return "is empty"
+        if unloaded := self._call(what, lambda client: _unloaded(client, collection), expect=MISSING | NOT_LOADED):
+            shown = f"{', '.join(unloaded[:3])}{', …' if len(unloaded) > 3 else ''}"
+            return f"is unhealthy: {len(unloaded)} partitions are not loaded ({shown}; load_collection loads all)"
         if approved_hash is None:
             return None
         asked = self._call(what, lambda client: client.describe_collection(collection, timeout=TIMEOUT_S))
@@ -148,6 +154,17 @@ class MilvusStore:
             if error.code().name in DENIED:
                 raise BadInput(f"{where}: {said}; needed: {NEEDS}; this request changed nothing") from error
             raise Unreachable(f"{where}: did not answer: {said}") from error
+
+
+def _unloaded(client: Any, collection: str) -> list[str]:
+    """The partitions that no search finds anything in."""
+    from pymilvus.client.types import LoadState
+
+    def state(partition: str) -> Any:
+        return client.get_load_state(collection, partition_name=partition, timeout=TIMEOUT_S)["state"]
+
+    names = client.list_partitions(collection, timeout=TIMEOUT_S)
+    return [name for name in names if state(name) != LoadState.Loaded]
 
 
 def _code(error: Any) -> int:

@@ -6,7 +6,7 @@ A service with Application Auto Scaling would be scaled up again: its scaling is
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -114,7 +114,7 @@ class EcsServiceWriter(Writer):
             for start in range(0, len(listed), AT_ONCE):
                 batch = listed[start : start + AT_ONCE]
                 told = self._ecs.call("describe_tasks", cluster=self._cluster, tasks=batch)
-                left += [each["taskArn"] for each in told["tasks"] if each["lastStatus"] != "STOPPED"]
+                left += running(batch, told)
         return left
 
     def _listed(self, status: str) -> list[str]:
@@ -142,3 +142,13 @@ class EcsServiceWriter(Writer):
 
     def _suspend(self, state: Mapping[str, bool]) -> None:
         self._scaling.call("register_scalable_target", **self._target, SuspendedState=dict(state))
+
+
+def running(asked: Sequence[str], told: Mapping[str, Any]) -> list[str]:
+    """The tasks, of those asked for, that are not stopped. One that is not told of may run, unless it is forgotten.
+
+    ECS says MISSING of a task that it has forgotten, about an hour after its end.
+    """
+    gone = {each["arn"] for each in told.get("failures", ()) if each.get("reason") == "MISSING"}
+    gone |= {each["taskArn"] for each in told["tasks"] if each["lastStatus"] == "STOPPED"}
+    return [arn for arn in asked if arn not in gone]

@@ -115,7 +115,10 @@ class SqsLambdaWriter(Writer):
             )
         except Declined:
             raise BadInput(f"{self._what}: there is no queue {name!r} in account {account}") from None
-        return {key: int(told["Attributes"][key]) for key in (IN_FLIGHT, WAITING)}
+        counts = {key: told.get("Attributes", {}).get(key) for key in (IN_FLIGHT, WAITING)}
+        if lacking := [key for key, count in counts.items() if count is None]:
+            raise Unreachable(f"{self._what}: SQS does not tell {', '.join(lacking)} of queue {name!r}; ask again")
+        return {key: int(str(count)) for key, count in counts.items()}
 
     def _enable(self, enabled: bool) -> None:
         """Lambda refuses a change while it makes another one."""
