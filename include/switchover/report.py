@@ -123,16 +123,20 @@ def deciding(
 ) -> list[Mapping[str, Any]]:
     """The verdicts that decide about Green where the run is: of the newest looks of each gate, those of one.
 
-    A stop rule that fired decides. Else what was judged at the end of the hold decides from when people are asked
-    about it or the run is decided, however many looks of the watch follow. Else it is what was judged last.
+    While people are asked whether to flip, those of acceptance decide. Else a stop rule that fired does. Else what was
+    judged at the end of the hold decides from when people are asked about it or the run is decided, however many looks
+    of the watch follow. Else it is what was judged last.
 
     ``verdicts``: the newest look of each gate, oldest first; ``decided``: whether the run is; ``asked``: its questions.
     """
     gates = {verdict["gate"] for verdict in verdicts}
     stopped = any(verdict["gate"] == "stop" and verdict["outcome"] == "FAIL" for verdict in verdicts)
     after = decided or any(question["gate"] != "before_flip" for question in asked)
+    asks_to_flip = any(each["gate"] == "before_flip" and each.get("answered_at") is None for each in asked)
     gate = verdicts[-1]["gate"] if verdicts else None
-    if stopped:
+    if asks_to_flip and "acceptance" in gates:
+        gate = "acceptance"
+    elif stopped:
         gate = "stop"
     elif after and "hold" in gates:
         gate = "hold"

@@ -42,7 +42,7 @@ def look(gate: str, outcome: str = "PASS") -> dict[str, Any]:
 
 
 ASKED = [{"gate": "before_unfreeze"}]
-FLIP_ASKED = [{"gate": "before_flip"}]
+FLIP_ASKED = [{"gate": "before_flip", "answered_at": "2026-11-30T00:00:00+00:00"}]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,7 @@ FLIP_ASKED = [{"gate": "before_flip"}]
         ([look("acceptance")], False, FLIP_ASKED, "acceptance"),
         ([look("acceptance", "FAIL")], True, FLIP_ASKED, "acceptance"),
         ([look("acceptance"), look("stop")], False, FLIP_ASKED, "stop"),
+        ([look("acceptance"), look("stop")], False, [{"gate": "before_flip", "answered_at": None}], "acceptance"),
         ([look("acceptance"), look("hold", "FAIL"), look("stop")], False, ASKED, "hold"),
         ([look("acceptance"), look("hold", "FAIL"), look("stop")], True, [], "hold"),
         ([look("acceptance"), look("hold"), look("stop", "FAIL")], False, ASKED, "stop"),
@@ -81,6 +82,14 @@ def test_a_page_that_asks_shows_what_is_approved_and_not_the_looks_that_follow(l
     assert "acceptance rules, after the hold" in html
     assert "all 2 stop rules pass" not in html
     assert ("coverage FAIL" in found.facts["status"]) == (gate == "on_unaccepted")
+
+
+def test_a_page_that_asks_whether_to_flip_shows_acceptance(ledger: Ledger) -> None:
+    record(ledger, "docs:2", state=State.WARMED)
+    ledger.approvals.ask("docs:2", "before_flip", seat=2, subject="b" * 64, until=ledger.now() + timedelta(minutes=30))
+    found = review(ledger, "docs:2")
+    assert {verdict["gate"] for verdict in found.facts["gate"]} == {"acceptance"}
+    assert "acceptance rules, before the flip" in render_run(found, base="/switchover")
 
 
 def test_after_a_rejection_the_page_still_shows_what_was_rejected(ledger: Ledger) -> None:
