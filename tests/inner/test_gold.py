@@ -131,7 +131,8 @@ def test_bad_lines_name_file_and_line(tmp_path: Path, line: Any, message: str) -
 
 def test_an_error_says_where_and_never_what_stands_there(tmp_path: Path) -> None:
     path = tmp_path / "passwd"
-    for text in ("root:hunter2:0:0::/root:/bin/sh", '["hunter2"]', json.dumps({"id": "q", "question": ["hunter2"]})):
+    objects = [["hunter2"], {"id": ["hunter2"]}, item(1, answers="hunter2"), item(1, password="hunter2")]
+    for text in ("root:hunter2:0:0::/root:/bin/sh", *map(json.dumps, objects)):
         path.write_text(text)
         (told,) = check_gold(path).problems
         assert told.startswith(f"{path}:1: ")
