@@ -103,8 +103,8 @@ def title_of(event: Event, now: Now) -> str | None:
     row = now.row
     if row.state.ended:
         return _ended(now) if event in ENDS else None
-    if row.state is State.STUCK:
-        return f"STUCK, a person must look: {now.serves}"
+    if row.state is State.STUCK:  # told once, as that; whatever led to it is in its reason
+        return f"STUCK, a person must look: {now.serves}" if event in (Event.STUCK, *ENDS) else None
     if now.elsewhere:
         return f"a person must look: {now.serves}"
     if event in ENDS or event is Event.STUCK:
