@@ -73,7 +73,8 @@ class LinedYaml:
     def told(self, location: Location, problem: str) -> str:
         """One line: file, line, key, problem."""
         key = ".".join(str(step) for step in location)
-        return ": ".join(part for part in (f"{shown(self.path)}:{self.line(location)}", key, problem) if part)
+        parts = (f"{shown(self.path)}:{self.line(location)}", key, problem)
+        return " ".join(": ".join(part for part in parts if part).splitlines())
 
     def refuse(self, problems: Iterator[tuple[Location, str]]) -> None:
         """``PlanError`` when there is any problem, a line for each."""
@@ -177,7 +178,8 @@ def _refuse_keys(path: Path, node: yaml.Node | None) -> None:
             if not isinstance(key, yaml.ScalarNode) or NOT_TEXT.search(key.value) or len(key.value) > MAX_TEXT:
                 raise PlanError(f"{shown(path)}:{line}: not YAML: a key that is no text; allowed: names of keys")
             if key.value in seen:
-                raise PlanError(f"{shown(path)}:{line}: {key.value}: given twice; first on line {seen[key.value]}")
+                name = " ".join(key.value.splitlines())
+                raise PlanError(f"{shown(path)}:{line}: {name}: given twice; first on line {seen[key.value]}")
             seen[key.value] = line
             _refuse_keys(path, value)
     elif isinstance(node, yaml.SequenceNode):

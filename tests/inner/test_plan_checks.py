@@ -169,6 +169,7 @@ def test_files_of_a_plan_lie_below_it_or_in_the_folders_for_them(
         assert "S3CRET" not in message
     assert ": gold.path: " in refusal(written(plans, gold__path="circle"))
     assert "gold.path: no such file: none" in refusal(written(plans, gold__path="none"))
+    assert len(refusal(written(plans, gold__path="no\n\nne")).splitlines()) == 1
     channel = {"kind": "slack", "connection": "chat", "template": str(secret)}
     assert "notify.0.template: leads out" in refusal(written(plans, notify=[channel]))
     assert "cache.popular: leads out" in refusal(written(plans, cache={"popular": str(secret)}))
