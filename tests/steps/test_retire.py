@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from switchover.steps import finish
 from switchover.steps.flip import flip
 from switchover.steps.retire import retire
 from switchover.steps.switch import Switch
+from switchover.steps.verify import about_arms, read_facts
 from tests.steps.conftest import World
 
 MANIFESTS = "SELECT target FROM switchover_manifest ORDER BY target"
@@ -176,3 +178,17 @@ def test_no_message_says_that_nothing_happened_once_the_removal_was_sent(
         gone(world)
     monkeypatch.undo()
     assert "is gone already; nothing was removed" in gone(world)
+
+
+def test_two_arms_on_one_index_need_a_change_that_the_plan_names(world: World) -> None:
+    """By where the names lead: a flip between two names of one table would move nothing."""
+    switch = world.warmed()
+    facts = read_facts(switch, switch.row)
+    one = SimpleNamespace(blue="docs_v1", green="public.docs_v1")
+    named = [check for check in about_arms(switch, facts, one) if check.name == "the arms differ"]  # type: ignore[arg-type]
+    assert [check.ok for check in named] == [bool(switch.plan.changes)]
+    assert not [check for check in about_arms(switch, facts, switch.row) if check.name == "the arms differ"]
+    switch.plan = switch.plan.model_copy(update={"changes": []})
+    named = [check for check in about_arms(switch, facts, one) if check.name == "the arms differ"]  # type: ignore[arg-type]
+    assert [(check.ok, check.found) for check in named] == [(False, "one index; `changes` names no pin")]
+    finish.abort(switch)

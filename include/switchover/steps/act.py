@@ -109,13 +109,13 @@ def check_target(switch: Switch, target: str, *, index_hash: str) -> None:
     """A pointer never points at nothing: the target exists, is not empty and is the approved build."""
     health = switch.index.health(target)
     if not health.exists:
-        raise TargetRefused(f"index {target!r}: does not exist; nothing was changed")
+        raise TargetRefused(f"index {target!r}: does not exist; the pointer was not moved")
     if health.empty:
-        raise TargetRefused(f"index {target!r}: is empty; nothing was changed")
+        raise TargetRefused(f"index {target!r}: is empty; the pointer was not moved")
     if health.stored_hash != index_hash:
         raise TargetRefused(
             f"index {target!r}: carries INDEX_HASH {health.stored_hash or 'none'}, approved is {index_hash};"
-            " nothing was changed"
+            " the pointer was not moved"
         )
 
 
@@ -135,7 +135,7 @@ def _roll_back(switch: Switch, action: Action) -> None:
 
 def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | None) -> None:
     if approved is None:
-        raise TargetRefused(f"index {after!r}: verify has approved no build of it; nothing was changed")
+        raise TargetRefused(f"index {after!r}: verify has approved no build of it; the pointer was not moved")
     check_target(switch, after, index_hash=approved)
     epoch = switch.lease.epoch
     back = after == switch.row.blue
@@ -206,7 +206,7 @@ def _abort(switch: Switch, action: Action) -> None:
 
 def _stop(switch: Switch, action: Action) -> None:
     stuck(switch, action)
-    raise PointerConflict(f"{switch.pointer.key}: {action.why}; nothing was changed. A person must look")
+    raise PointerConflict(f"{switch.pointer.key}: {action.why}; the pointer was not moved. A person must look")
 
 
 def stuck(switch: Switch, action: Action) -> None:
@@ -214,7 +214,7 @@ def stuck(switch: Switch, action: Action) -> None:
     if switch.row.state is State.STUCK:
         return
     switch.move(State.STUCK, reason=action.why)
-    switch.say(f"STUCK: {action.why}; nothing was changed")
+    switch.say(f"STUCK: {action.why}; the pointer was not moved")
 
 
 def _unproven(switch: Switch, error: NotConverged) -> None:

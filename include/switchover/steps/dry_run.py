@@ -105,7 +105,7 @@ def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
         yield _checked(f"{role} index {target}", partial(index_there, switch, role, target))
     yield _answers(f"build of {arms.green}", partial(_build, switch, arms.green, word))
     try:
-        yield from about_arms(switch, read_facts(switch, arms))
+        yield from about_arms(switch, read_facts(switch, arms), arms)
     except SwitchoverError as error:
         yield Check(name="both arms", ok=False, found=str(error), expected="each says what it is")
     gold = _checked("gold set", partial(gold_valid, switch))

@@ -55,7 +55,7 @@ def verify(switch: Switch) -> list[Check]:
         if all(check.ok for check in checks):
             facts = read_facts(switch, row)
             _remember_arms(switch, facts)
-            checks += about_arms(switch, facts)
+            checks += about_arms(switch, facts, row)
             checks.append(_not_taken_back(switch, facts.contents["green"].index_hash))
         checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
         checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
@@ -111,7 +111,7 @@ def _remember_arms(switch: Switch, facts: Facts) -> None:
         switch.ledger.subjects.found_arm(switch.id, role, target=target, pins=pins, reported=reported)
 
 
-def about_arms(switch: Switch, facts: Facts) -> list[Check]:
+def about_arms(switch: Switch, facts: Facts, arms: Arms) -> list[Check]:
     """What both arms are: their counts, pins, secrets, encoders, and what differs between them."""
     checks = []
     for role in ("blue", "green"):
@@ -127,6 +127,12 @@ def about_arms(switch: Switch, facts: Facts) -> list[Check]:
             expected=f"changes within {', '.join(switch.plan.changes) or 'INDEX_HASH, BUILD_ID'}",
         )
     )
+    if switch.index.shared(arms.green, [arms.blue]):
+        named = ", ".join(switch.plan.changes)
+        found = f"one index; `changes` names {named or 'no pin'}"
+        checks.append(
+            Check(name="the arms differ", ok=bool(named), found=found, expected="two indexes, or a pin in `changes`")
+        )
     if switch.plan.cache is not None:
         checks.append(_cache_namespaces(facts))
     return checks
