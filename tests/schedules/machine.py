@@ -20,6 +20,7 @@ from switchover.steps import finish
 from switchover.steps.attend import attend
 from switchover.steps.flip import flip, flip_or_abort
 from switchover.steps.freeze import freeze
+from switchover.steps.hold_lease import rejoin
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
 from tests.schedules.actors import Actor, Fault, How
@@ -48,8 +49,8 @@ def verdict(switch: Switch, gate: str, *, passes: bool) -> None:
 
 
 def beat(switch: Switch) -> None:
-    """The hold keeps the lease."""
-    switch.join()
+    """The hold keeps the lease, or a new one goes on after an outage."""
+    rejoin(switch)
     switch.renew_lease()
 
 
@@ -154,13 +155,14 @@ class Schedules(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([-1, 1]))
     def the_clock_jumps(self, hours: int) -> None:
         shift = f"- interval '{hours} hours'"
-        self.sql(f"UPDATE switchover_lease SET expires_at = expires_at {shift} WHERE pointer = :key")
+        times = ", ".join(f"{name} = {name} {shift}" for name in ("expires_at", "released_at"))
+        self.sql(f"UPDATE switchover_lease SET {times} WHERE pointer = :key")
         self.sql(f"UPDATE switchover_run SET hold_until = hold_until {shift} WHERE pointer = :key")
 
     @rule(to=st.sampled_from([V1, V2, "elsewhere"]))
     def somebody_else_moves_the_pointer(self, to: str) -> None:
         store = self.world.store
-        store.target, store.revision = to, store.revision + 1
+        store.target, store.revision, store.version = to, store.revision + 1, store.version + 1
         store.moved_by_others += 1
 
     @rule(away=st.booleans())
@@ -173,6 +175,17 @@ class Schedules(RuleBasedStateMachine):
     def nothing_wrong_was_done(self) -> None:
         if self.world is not None:
             assert self.world.store.wrongs == []
+
+    @invariant()
+    def nobody_else_s_move_is_taken_for_a_run_s_own(self) -> None:
+        for row in self.rows():
+            if row.state in (State.HOLDING, State.PROMOTED):
+                assert row.intended, f"{row.id} is {row.state.value} without an intent of its own"
+
+    @invariant()
+    def a_lease_that_was_let_go_is_dead(self) -> None:
+        lease = self.world.plain.leases.get(self.world.key) if self.world is not None else None
+        assert lease is None or lease.released_at is None or not lease.alive
 
     @invariant()
     def the_pointer_is_on_an_arm(self) -> None:
@@ -220,6 +233,9 @@ class Schedules(RuleBasedStateMachine):
         moves = len(store.moves)
         self.heal()
         assert len(store.moves) == moves, "what has ended stays as it is"
+        self.the_clock_jumps(-1)  # it stepped back: what is written down is later than it is now
+        if all(row.state.ended for row in self.rows()) and not store.frozen:
+            assert self.world.plain.leases.take(self.world.key, holder="the next run", seconds=1.0)
 
     def heal(self) -> None:
         """The watchdog, then each run's teardown, one after another."""
@@ -234,6 +250,8 @@ class Schedules(RuleBasedStateMachine):
     def check(self) -> None:
         """Every invariant, outside of Hypothesis' own rounds."""
         self.nothing_wrong_was_done()
+        self.nobody_else_s_move_is_taken_for_a_run_s_own()
+        self.a_lease_that_was_let_go_is_dead()
         self.the_pointer_is_on_an_arm()
         self.decisions_and_ends_stand()
         self.writers_stand_still_while_a_pointer_may_move()

@@ -48,6 +48,7 @@ class Store:
     target: str = V1
     epoch: int = 0
     revision: int = 0
+    version: int = 0  # moves, by whomever: a fence is none
     frozen: bool = False
     writer_epoch: int = 0
     away: bool = False
@@ -86,7 +87,12 @@ class ModelPointer(Pointer):
         store = self._world.store
         if store.away:
             raise Unreachable("the store is away")
-        return Reading(target=store.target, epoch=store.epoch if store.fenced else None, token=store.revision)
+        return Reading(
+            target=store.target,
+            version=store.version if store.fenced else None,  # a store without epochs counts nothing
+            epoch=store.epoch if store.fenced else None,
+            token=store.revision,
+        )
 
     def check_target(self, target: str, *, approved_hash: str | None = None) -> None:
         """See :class:`Pointer`. Both arms can always serve."""
@@ -100,7 +106,7 @@ class ModelPointer(Pointer):
             if store.revision != now.token:
                 return False
             self._world.note_move(change)
-            store.target, store.revision = change.after, store.revision + 1
+            store.target, store.revision, store.version = change.after, store.revision + 1, store.version + 1
             store.epoch = max(store.epoch, change.epoch) if not store.fenced else change.epoch
         return True
 
