@@ -121,6 +121,8 @@ def _swap(options: argparse.Namespace, edge: Edge) -> Result:
 
 def _verify(options: argparse.Namespace, edge: Edge) -> Result:
     pointer, _ = _open(options, edge)
-    there = pointer.verify(options.arm)
-    line = f"{pointer.key}: {'serves' if there else 'does not serve'} {options.arm!r}{' everywhere' if there else ''}"
-    return line, {"pointer": pointer.key, "arm": options.arm, "verified": there}, 0 if there else 1
+    why = pointer.behind(options.arm)
+    line = (
+        f"{pointer.key}: {'does not serve' if why else 'serves'} {options.arm!r}{f': {why}' if why else ' everywhere'}"
+    )
+    return line, {"pointer": pointer.key, "arm": options.arm, "verified": not why, "why": why}, 1 if why else 0

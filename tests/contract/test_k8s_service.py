@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from switchover.errors import BadInput, TargetRefused
+from switchover.errors import BadInput, PointerConflict, TargetRefused
 from switchover.pointers import Change, Pointer, Reading
 from switchover.pointers import k8s_pointer as shared
 from switchover.pointers.k8s_service import ServiceSpec
@@ -97,6 +97,15 @@ def test_a_move_changes_the_selector_and_two_annotations_and_nothing_else(world:
         "switchover/actor": "test",
     }
     assert {**after["spec"], "selector": None} == {**before["spec"], "selector": None}
+
+
+def test_one_more_label_is_no_arm_and_both_places_are_shown(world: ServiceWorld) -> None:
+    world.merge(SERVICES, "docs", {"spec": {"selector": {"track": "new"}}})
+    pointer = world.pointer()
+    found, places = "app=docs,arm=docs-v1,track=new", "docs_v1 is app=docs,arm=docs-v1, docs_v2 is app=docs,arm=docs-v2"
+    with pytest.raises(PointerConflict, match=rf"found '{found}'; nothing was changed \({places}"):
+        pointer.apply(change())
+    assert pointer.behind(BLUE).startswith(f"it reads '{found}' ({places}")
 
 
 def test_another_selector_is_shown_and_left(world: ServiceWorld) -> None:
