@@ -12,7 +12,7 @@ import httpx
 from switchover.answers import Reply, Report, reply_of, report_of, storable
 from switchover.errors import Unreachable
 from switchover.plan import Arm
-from switchover.web import BadAnswer, read_json
+from switchover.web import BadAnswer, bounded, read_json
 
 PROBE = "X-Switchover-Probe"
 
@@ -21,7 +21,7 @@ class ArmClient:
     """One arm behind an httpx client."""
 
     def __init__(self, *, client: httpx.AsyncClient, name: str, spec: Arm, timeout_s: float) -> None:
-        self._client = client
+        self._client = bounded(client)
         self._spec = spec
         self._timeout = timeout_s
         self.name = name
@@ -71,7 +71,7 @@ async def read_report(
     """Ask ``path`` what is served there. Raises ``Unreachable`` with the place and the reason."""
     what = f"{name}: GET {client.base_url.host}:{client.base_url.port or ''}{path}"
     try:
-        response = await client.get(path, headers=dict(headers or {}))
+        response = await bounded(client).get(path, headers=dict(headers or {}))
         response.raise_for_status()
         return report_of(read_json(response))
     except httpx.HTTPStatusError as error:

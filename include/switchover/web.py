@@ -49,6 +49,13 @@ def async_client(*, verify: Any = True, timeout: float = ANSWER_S, **options: An
     return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False, **options)
 
 
+def bounded(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The client, bounded also where somebody else has made it."""
+    if not isinstance(client._transport, AsyncBounded):
+        client._transport = AsyncBounded(client._transport)
+    return client
+
+
 def read_json(response: httpx.Response) -> Any:
     """The JSON of an answer; ``BadAnswer`` for what is none, is nested too deeply, or holds no finite number."""
     return parse_json(response.content)
@@ -170,6 +177,8 @@ class AsyncBounded(httpx.AsyncBaseTransport):
 
     async def _whole(self, request: httpx.Request) -> httpx.Response:
         response = await self._inner.handle_async_request(request)
+        if response.is_stream_consumed:  # made in this process
+            return response
         try:
             body = _Body(request, response)
             async for chunk in response.aiter_raw():
