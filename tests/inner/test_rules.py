@@ -8,10 +8,12 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from switchover.cache.canary import RULE as CACHE_POISON
+from switchover.live import RULE as LIVE_TRAFFIC
 from switchover.rules import RULE_NAMES, Rules
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 HEADINGS = ("## Definition", "## Formula", "## Worked example", "## Default and why", "## When it fires")
+NOTHING_TO_SET = (CACHE_POISON, LIVE_TRAFFIC)
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:

@@ -19,8 +19,9 @@ from switchover.steps.caches import questions_to_prime
 from switchover.steps.controls import CANNOT, controls
 from switchover.steps.flip import require_watchdog
 from switchover.steps.resume import pins_differ
-from switchover.steps.switch import Arms, Switch
+from switchover.steps.switch import Switch
 from switchover.steps.verify import Check, about_arms, gold_valid, index_there, read_facts, signals_answer
+from switchover.steps.world import Arms
 from switchover.writers import Writer, WriterSpec
 
 RECENT = timedelta(seconds=60)

@@ -5,34 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from functools import cached_property
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-import httpx
-
-from switchover import web
 from switchover.approval import Gate
-from switchover.arms import ArmClient
-from switchover.corpus import sql_corpus
 from switchover.edge import Edge
-from switchover.encoder import WordLlamaEncoder
-from switchover.errors import BadInput, GoldError, LeaseLost, Unstorable
+from switchover.errors import BadInput, LeaseLost, Unstorable
 from switchover.evidence import Evidence
-from switchover.gold import GoldSet, load_gold
 from switchover.heartbeat import Heartbeat
-from switchover.indexes import Index
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.notify import Event
 from switchover.notify.tell import tell
-from switchover.plan import Plan
-from switchover.pointers import Pointer
 from switchover.probe import Asked, Round, evidence_rows
 from switchover.protocol import Decision, State
-from switchover.signals import Signals, build_signals
-from switchover.writers import Writer
+from switchover.steps.world import World
 
 LEASE_PAUSE_S = 0.2
 STALLED_S = 3600.0  # a proof of a large index reads for minutes and says nothing meanwhile
@@ -49,125 +35,13 @@ TOLD = {
 }
 
 
-class Arms(Protocol):
-    """The targets of both arms, as a run has them."""
-
-    @property
-    def blue(self) -> str:
-        """The arm that is live when the run begins."""
-        ...
-
-    @property
-    def green(self) -> str:
-        """The candidate."""
-        ...
-
-
-class Switch:
-    """One open switchover and its world. Clients are built when first used and closed with it.
-
-    ``holder`` is under which name it takes the pointer's lease: the run's id for the run's own processes; another
-    name for whoever acts in their stead (``watchdog:...``, ``person:...``).
-    """
-
-    def __init__(
-        self, *, edge: Edge, ledger: Ledger, id: str, actor: str, holder: str | None = None, plan: Plan | None = None
-    ) -> None:
-        self.edge = edge
-        self.ledger = ledger.under(lambda: self._lease)
-        self.id = id
-        self.actor = actor
-        self.holder = holder or id
-        self._plan = plan
-        self._lease: Lease | None = None
-        self._fenced = 0
-        self._beat: Heartbeat | None = None
+class Switch(World):
+    """One open switchover, its world, and the lease that it leads under."""
 
     @classmethod
     def open(cls, *, edge: Edge, ledger: str, id: str, actor: str, holder: str | None = None) -> Switch:
         """Open by id; the plan is the one that the run started with."""
         return cls(edge=edge, ledger=Ledger(engine=edge.sql(ledger)), id=id, actor=actor, holder=holder)
-
-    @property
-    def row(self) -> RunRow:
-        """The run as the ledger holds it now; read again at each use."""
-        self._came_on()
-        return self.ledger.runs.get(self.id)
-
-    @cached_property
-    def plan(self) -> Plan:
-        """The plan of this run."""
-        return self._plan or self.row.read_plan()
-
-    @cached_property
-    def pointer(self) -> Pointer:
-        """The knob."""
-        return self.plan.pointer.build(self.edge)
-
-    @cached_property
-    def index(self) -> Index:
-        """The store of both indexes."""
-        return self.plan.index.build(self.edge)
-
-    @cached_property
-    def writers(self) -> list[Writer]:
-        """What is frozen while the pointer moves."""
-        return [spec.build(self.edge) for spec in self.plan.writers]
-
-    @cached_property
-    def signals(self) -> Signals:
-        """Figures of live traffic."""
-        return build_signals(self.plan, self.edge)
-
-    @cached_property
-    def encoder(self) -> WordLlamaEncoder:
-        """The judge encoder."""
-        return WordLlamaEncoder(dimension=self.plan.judge.dimension, revision=self.plan.judge.revision)
-
-    @cached_property
-    def gold(self) -> GoldSet:
-        """The gold set, resolved against the corpus: one a run.
-
-        ``GoldError`` when the file, or where its answers stand, is not any more what verify has found.
-        """
-        spec = self.plan.gold
-        corpus = sql_corpus(self.edge.sql(spec.corpus), spec.table)
-        found = load_gold(Path(spec.path), corpus=corpus, encoder=self.encoder, minimum=spec.minimum)
-        row = self.ledger.runs.find(self.id)
-        if row is not None and row.gold_digest is not None:
-            self._require_same(found, row.gold_digest)
-        return found
-
-    def _require_same(self, found: GoldSet, digest: str) -> None:
-        what = f"switchover {self.id!r}: gold set {self.plan.gold.path}"
-        ask = "put back what the run began with, or start a new run"
-        if found.digest != digest:
-            raise GoldError(
-                f"{what}: changed since verify (SHA-256 {digest[:12]} then, {found.digest[:12]} now); {ask}"
-            )
-        then = {row["id"]: row["spans"] for row in self.ledger.subjects.questions(self.id)}
-        now = {item.id: [asdict(s) for s in spans] for item, spans in zip(found.items, found.spans, strict=True)}
-        moved = sorted(id for id in then.keys() | now.keys() if then.get(id) != now.get(id))
-        if then and moved:
-            raise GoldError(
-                f"{what}: the corpus changed since verify: the answers of {len(moved)} questions stand elsewhere,"
-                f" {moved[0]!r} first; {ask}"
-            )
-
-    def arm_client(self, target: str, client: httpx.AsyncClient) -> ArmClient:
-        """The client of one arm on an open httpx client of its connection."""
-        spec = self.plan.arms[target]
-        return ArmClient(client=client, name=target, spec=spec, timeout_s=self.plan.probes.timeout_s)
-
-    @contextlib.asynccontextmanager
-    async def asking(self, row: Arms) -> AsyncIterator[dict[str, ArmClient]]:
-        """Clients of both arms by role, open for the block."""
-        async with contextlib.AsyncExitStack() as stack:
-            arms: dict[str, ArmClient] = {}
-            for role, target in (("blue", row.blue), ("green", row.green)):
-                options = self.edge.http_options(self.plan.arms[target].connection)
-                arms[role] = self.arm_client(target, await stack.enter_async_context(web.async_client(**options)))
-            yield arms
 
     def record(self, round: Round, asked: Sequence[Asked]) -> list[Mapping[str, Any]]:
         """Measure a round and write it down: its evidence rows, which it returns, and each retrieved text once."""
@@ -264,10 +138,6 @@ class Switch:
         """Seconds in which a step that moves the pointer must come on: two waits for convergence, and the rest."""
         plan = self.plan
         return 2 * (plan.converge_s + READER_S * len(plan.readers)) + plan.handover_s
-
-    def _came_on(self) -> None:
-        if self._beat is not None:
-            self._beat.stamp()
 
     def lead(self, *, wait: bool = False, seize: bool = False) -> Lease:
         """Take the pointer's lease under the next epoch: no older process of the holder may write from now on.

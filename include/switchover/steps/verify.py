@@ -19,7 +19,8 @@ from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.asked import SHORTEST, took_back
 from switchover.steps.rehearse import rehearse
-from switchover.steps.switch import Arms, Switch
+from switchover.steps.switch import Switch
+from switchover.steps.world import Arms
 from switchover.writers import WriterSpec
 from switchover.writers.proving import EXPECTED, prove
 
