@@ -82,7 +82,8 @@ def test_a_zombie_of_the_run_itself_cannot_flip_after_the_run_rolled_back(world:
 def test_a_zombie_cannot_roll_back_what_a_later_run_promoted(world: World) -> None:
     def meanwhile() -> None:
         finish.restore(world.again(zombie))
-        later = world.warmed("docs:2")
+        later = world.open("docs:2", retry_build=zombie.row.approved_hash)  # that build was taken back
+        world.warm(later)
         flip(later)
         later.lead()
         later.decide(Decision.PROMOTE, reason="test")
