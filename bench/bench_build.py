@@ -41,13 +41,13 @@ sys.path.insert(0, str(ROOT))
 from tests.servers import throwaway_postgres  # noqa: E402
 
 from sandbox import build, editions  # noqa: E402
-from switchover.build import rows  # noqa: E402
-from switchover.build.copying import COLUMNS, COPY_TYPES, copy_rows  # noqa: E402
-from switchover.build.documents import Document, Position, SqlDocuments  # noqa: E402
-from switchover.build.pgvector import PgvectorTarget  # noqa: E402
-from switchover.build.rows import Batch, batches  # noqa: E402
-from switchover.build.run import Builder, Place  # noqa: E402
-from switchover.build.spec import Build, BuildDocuments  # noqa: E402
+from switchover.indexing import rows  # noqa: E402
+from switchover.indexing.copying import COLUMNS, COPY_TYPES, copy_rows  # noqa: E402
+from switchover.indexing.documents import Document, Position, SqlDocuments  # noqa: E402
+from switchover.indexing.pgvector import PgvectorTarget  # noqa: E402
+from switchover.indexing.rows import Batch, batches  # noqa: E402
+from switchover.indexing.run import Builder, Place  # noqa: E402
+from switchover.indexing.spec import Build, BuildDocuments  # noqa: E402
 
 CHUNKING = "sentences-420-overlap-120/1"
 TARGET = "bench_v1"

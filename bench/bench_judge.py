@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from switchover.evidence import BLUE, GREEN, Evidence, SignalSample
-from switchover.judge import Verdict, judge_acceptance, judge_stop
-from switchover.measure import delta_s
-from switchover.rules import RULE_NAMES, Rules
-from switchover.sequential import bets
+from switchover.judge.evidence import BLUE, GREEN, Evidence, SignalSample
+from switchover.judge.gates import Verdict, judge_acceptance, judge_stop
+from switchover.judge.measure import delta_s
+from switchover.judge.sequential import bets
+from switchover.judge.settings import RULE_NAMES, Rules
 
 TICKS, SEEDS = 80, 2
 FLIP = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -25,9 +25,9 @@ from tests.inner.recorded import TICKS, record
 from tests.servers import throwaway_postgres
 
 from switchover import page
-from switchover.evidence import Evidence
+from switchover.judge.evidence import Evidence
 from switchover.ledger import Ledger
-from switchover.review import Reviews
+from switchover.report.review import Reviews
 
 RUNS, ROWS = 10_000, 200_000
 TIMES = 5

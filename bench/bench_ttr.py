@@ -28,7 +28,7 @@ import numpy as np
 from sandbox.rig import Rig, write_plan
 from sandbox.stack import Stack
 from switchover.protocol import State
-from switchover.report import summarise
+from switchover.report.summary import summarise
 
 PARTS = ("detect", "decide", "hand_over", "flip", "converge", "total")
 P95_S, OVERHEAD = 2.0, 1.3

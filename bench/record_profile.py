@@ -25,12 +25,13 @@ import sqlalchemy as sa
 
 from sandbox.airflow_home import DOCS_DB
 from sandbox.stack import Stack, answers, python
-from switchover.arms import ArmClient
-from switchover.corpus import sql_corpus
-from switchover.encoder import WordLlamaEncoder
-from switchover.gold import GoldSet, load_gold
-from switchover.plan import Arm, Judge, Probes
-from switchover.probe import Round, ask_round, evidence_rows
+from switchover.arms.client import ArmClient
+from switchover.arms.probe import Round, ask_round, evidence_rows
+from switchover.arms.spec import Arm, Probes
+from switchover.encoders.spec import Judge
+from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.gold.corpus import sql_corpus
+from switchover.gold.goldset import GoldSet, load_gold
 
 GOLD = Path(__file__).parents[1] / "include" / "gold" / "python_reference.jsonl"
 TARGET, RATE = "docs_v2", 20.0

@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
-from switchover.evidence import BLUE, GREEN, Evidence, SignalSample
-from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop
-from switchover.readings import Readings
-from switchover.rules import Rules
-from switchover.stopping import ALPHA, Watch, false_stops, sign_of
-from switchover.traffic import Traffic
+from switchover.judge.evidence import BLUE, GREEN, Evidence, SignalSample
+from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
+from switchover.judge.readings import Readings
+from switchover.judge.settings import Rules
+from switchover.judge.stop import ALPHA, Watch, false_stops, sign_of
+from switchover.judge.traffic import Traffic
 
 TICKS, TICK_S, WITHIN, LATE = 80, 15, 3, 10
 FLIP = datetime(2026, 1, 1, tzinfo=timezone.utc)

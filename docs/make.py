@@ -18,9 +18,9 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from switchover.cli import build_parser
+from switchover.cli.entry import build_parser
+from switchover.judge.playbook import PLAYBOOK
 from switchover.plan import Plan, plan_schema
-from switchover.playbook import PLAYBOOK
 from switchover.protocol import TRANSITIONS, Decision, Observation, Record, State, decide
 
 ROOT = Path(__file__).parents[1]

@@ -25,8 +25,8 @@ class Preload:
         """Load what its forks will need."""
         for name in MODULES:
             importlib.import_module(f"switchover_airflow.{name}")
-        importlib.import_module("switchover.edge").trusted()
-        importlib.import_module("switchover.encoder").load_weights()
+        importlib.import_module("switchover.edge.edge").trusted()
+        importlib.import_module("switchover.encoders.wordllama").load_weights()
 
 
 class PreloadPlugin(AirflowPlugin):

@@ -19,11 +19,11 @@ import psycopg
 import pytest
 
 from sandbox import build
-from switchover.edge import Edge, environment_connections
+from switchover.edge.edge import Edge, environment_connections
 from switchover.ledger import Ledger
-from switchover.plan import Plan, load_plan
+from switchover.plan import Plan
+from switchover.planfile.load import load_plan
 from switchover.protocol import State
-from switchover.signals import build_signals
 from switchover.signals.base import Signals
 from switchover.steps.freeze import freeze
 from switchover.steps.preflight import preflight
@@ -144,7 +144,7 @@ def session_world(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         processes.append(subprocess.Popen([sys.executable, "-m", "sandbox.load", *arguments], env=environ))
         edge = Edge(connections=environment_connections(environ))
         plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
-        wait_for_traffic(build_signals(plan, edge))
+        wait_for_traffic(plan.signals.build(edge, arms=plan.arms))
         fence_only = [writer for writer in plan.writers if writer.kind == "sql_fence"]
         ledger = Ledger(engine=edge.sql(plan.ledger))
         ledger.create_tables()

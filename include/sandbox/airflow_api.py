@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from sandbox.errors import SandboxError
-from switchover.airflow_login import AirflowToken
+from switchover.edge.airflow_login import AirflowToken
 
 # The name of each component in /monitor/health, and of the time at which it was last alive.
 HEALTH = {

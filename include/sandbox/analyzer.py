@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from switchover.build.chunking import SENTENCE_END
+from switchover.indexing.chunking import SENTENCE_END
 from switchover.pins import digest
 
 _WORD = re.compile(r"__\w+?__|[a-z0-9]+(?:_[a-z0-9]+)*")

@@ -23,14 +23,14 @@ import psycopg
 import sqlalchemy as sa
 
 from sandbox import analyzer, corpus, ranking, tables
-from switchover.build import rows
-from switchover.build.documents import Document, SqlDocuments
-from switchover.build.pgvector import PgvectorTarget
-from switchover.build.rows import Chunk
-from switchover.build.run import Builder, Place
-from switchover.build.spec import Build, BuildDocuments, BuildEncoder, Hnsw, manifest_of
-from switchover.encoder import Vectors, WordLlamaEncoder
+from switchover.encoders.wordllama import Vectors, WordLlamaEncoder
 from switchover.errors import BadInput, SwitchoverError
+from switchover.indexing import rows
+from switchover.indexing.documents import Document, SqlDocuments
+from switchover.indexing.pgvector import PgvectorTarget
+from switchover.indexing.rows import Chunk
+from switchover.indexing.run import Builder, Place
+from switchover.indexing.spec import Build, BuildDocuments, BuildEncoder, Hnsw, manifest_of
 from switchover.pins import Manifest, pairs_digest
 
 CONSUMER_VER = "docs_ingest/1"

@@ -19,10 +19,10 @@ from typing import Any
 import psycopg
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from switchover.edge.kafka_groups import ControlTopic
 from switchover.errors import Unreachable
 from switchover.fence import Fence, fence_key
 from switchover.fence.postgres import PostgresStore
-from switchover.pointers.kafka_control import ControlTopic
 
 BATCH = 500
 LOOK_S = 0.2

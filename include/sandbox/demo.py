@@ -34,9 +34,9 @@ from switchover.approval import Gate
 from switchover.errors import SwitchoverError
 from switchover.ledger import Ledger
 from switchover.page import render_run
-from switchover.plan import load_plan
-from switchover.report import rule_table
-from switchover.review import review
+from switchover.planfile.load import load_plan
+from switchover.report.review import review
+from switchover.report.summary import rule_table
 
 ROOT = Path(__file__).parents[2]
 GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"

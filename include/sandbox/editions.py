@@ -12,7 +12,7 @@ import numpy as np
 import psycopg
 
 from sandbox import corpus, tables
-from switchover.encoder import Vectors, WordLlamaEncoder
+from switchover.encoders.wordllama import Vectors, WordLlamaEncoder
 
 TABLE = "editions"
 

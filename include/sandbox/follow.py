@@ -8,11 +8,11 @@ from typing import Any
 
 from sandbox.stack import Stack
 from switchover.approval import Gate, open_question
-from switchover.approval_text import subject_text
 from switchover.ledger import Ledger, RunRow
 from switchover.page.words import at
 from switchover.protocol import State
-from switchover.report import summarise
+from switchover.report.approval_text import subject_text
+from switchover.report.summary import summarise
 
 POLL_S = 0.5
 DONE = ("success", "failed")

@@ -29,9 +29,9 @@ from sandbox import tables
 from sandbox.live import Live, live_from
 from sandbox.notify import ONCE, notify, source_key
 from sandbox.rows import NewRow, Rows, rows_of
-from switchover.build.rows import Chunk
-from switchover.encoder import WordLlamaEncoder, encoder_from
+from switchover.encoders.wordllama import WordLlamaEncoder, encoder_from
 from switchover.errors import BadInput, SwitchoverError
+from switchover.indexing.rows import Chunk
 from switchover.pins import Manifest, content_digest
 
 Stream = Literal["process", "dag", "http"]

@@ -15,8 +15,9 @@ from typing import Any
 
 import psycopg
 
-from switchover.edge import Edge, environment_connections
-from switchover.plan import Plan, load_plan
+from switchover.edge.edge import Edge, environment_connections
+from switchover.plan import Plan
+from switchover.planfile.load import load_plan
 from switchover.pointers.pgvector import PgvectorSpec
 from switchover.pointers.search_alias import OpenSearchSpec
 

@@ -21,10 +21,10 @@ import psycopg
 
 from sandbox import analyzer, build, corpus, ranking, tables
 from sandbox.store import NoIndex, Stored
-from switchover.build.rows import Chunk
-from switchover.edge import Edge, environment_connections
-from switchover.encoder import Vectors
+from switchover.edge.edge import Edge, environment_connections
+from switchover.encoders.wordllama import Vectors
 from switchover.errors import SwitchoverError, TargetRefused, Unreachable
+from switchover.indexing.rows import Chunk
 from switchover.pins import Manifest
 
 CONNECTION = "docs_opensearch"

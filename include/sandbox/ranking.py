@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox import analyzer
-from switchover.build import chunking
+from switchover.indexing import chunking
 from switchover.pins import digest
 
 CANDIDATES = 24

@@ -13,7 +13,7 @@ from sandbox import analyzer, ranking
 from sandbox.live import Live
 from sandbox.store import NoIndex, Store, Stored
 from switchover.cache import CacheNamespace
-from switchover.encoder import WordLlamaEncoder, encoder_from
+from switchover.encoders.wordllama import WordLlamaEncoder, encoder_from
 from switchover.errors import SwitchoverError
 from switchover.pins import Manifest
 

@@ -26,7 +26,7 @@ from sandbox.postgres import DOCS_DB, LEDGER_DB
 from sandbox.scenarios import BLUE, GREEN, SCENARIOS
 from sandbox.stack import Stack, python
 from switchover.ledger import Ledger, RunRow
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover.protocol import State
 
 T = TypeVar("T")

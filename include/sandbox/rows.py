@@ -12,8 +12,8 @@ from psycopg import sql
 from sandbox import opensearch
 from sandbox.live import Live
 from sandbox.vectors import Vector
-from switchover.build.rows import Chunk
-from switchover.encoder import Vectors
+from switchover.encoders.wordllama import Vectors
+from switchover.indexing.rows import Chunk
 from switchover.pins import Manifest
 
 Conn = psycopg.Connection[Any]

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 
-from switchover import intents
-from switchover.build import pgvector as build
 from switchover.fence import postgres as effects
+from switchover.indexing import pgvector as build
 from switchover.pointers import pgvector
+from switchover.writers import queue as intents
 from switchover.writers import sql_fence
 
 FENCE = "docs_ingest"

@@ -29,7 +29,7 @@ from sandbox.live import Live, live_from
 from switchover.errors import BadInput, FenceConflict, PayloadTooLarge, QueueFull, SwitchoverError
 from switchover.fence import Fence
 from switchover.fence.postgres import PostgresStore
-from switchover.intents import How, Intents
+from switchover.writers.queue import How, Intents
 
 STREAM: ingest.Stream = "http"
 BOUND = 1000

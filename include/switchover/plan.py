@@ -6,88 +6,25 @@ and every error names file, line, key, what was found and what is allowed (see `
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from switchover.approval import Gate
-from switchover.build.spec import Build
+from switchover.arms.spec import Arm, Probes, Reader
+from switchover.encoders.spec import Judge
+from switchover.gold.spec import Gold
 from switchover.indexes import AnyIndex
+from switchover.indexing.spec import Build
+from switchover.judge.settings import Rules
 from switchover.notify.parts import Channel
 from switchover.part import ConnectionId, Identifier, Part, at_most, at_most_characters
 from switchover.pins import PIN_NAMES, canonical_json, digest
 from switchover.pointers import AnyPointer
-from switchover.rules import Rules
+from switchover.signals import AnySignals
 from switchover.writers import AnyWriter
 
 Path_ = Annotated[str, Field(pattern=r"^/")]
-
-
-class Reader(Part):
-    """Something that follows the pointer and can be asked which arm it would serve now."""
-
-    name: str = Field(description="How the reader is called in tables and errors.")
-    connection: ConnectionId = Field(description="HTTP connection of the reader.")
-    path: Path_ = Field("/version", description="Answers JSON with `arm` and `pins.INDEX_HASH`.")
-
-
-class Arm(Part):
-    """How one complete stack is asked, whether it is live or not."""
-
-    connection: ConnectionId = Field(description="HTTP connection of the retrieval service.")
-    headers: dict[str, str] = Field(
-        default_factory=dict, description="Headers that address this arm instead of the live one."
-    )
-    ask: Path_ = Field("/ask", description="Path that answers one question.")
-    version: Path_ = Field("/version", description="Path that reports the arm's own pins.")
-
-
-class SqlSignals(Part):
-    """Figures of live traffic, counted from a request log table."""
-
-    kind: Literal["sql"]
-    connection: ConnectionId = Field(description="PostgreSQL connection with the request log.")
-    table: Identifier = Field("request_log", description="The request log; its columns are in docs/signals.md.")
-    stale_s: float = Field(
-        30, gt=0, json_schema_extra=at_most(600), description="A log without any row this young counts as dead."
-    )
-
-
-class Gold(Part):
-    """The gold set and the corpus its quotes point into."""
-
-    path: str = Field(description="JSON lines file, relative to the plan.")
-    corpus: ConnectionId = Field(description="PostgreSQL connection with the source texts.")
-    table: Identifier = Field("documents", description="Table with `doc` and `text` columns.")
-    minimum: int = Field(
-        20, ge=1, json_schema_extra=at_most(100_000), description="Fewer valid questions than this fail the run."
-    )
-
-
-class Judge(Part):
-    """The one encoder that measures both arms."""
-
-    name: Literal["wordllama-l2-supercat"] = Field("wordllama-l2-supercat", description="Encoder name.")
-    revision: Literal["256.1"] = Field("256.1", description="Encoder revision.")
-    dimension: int = Field(256, ge=1, le=256, description="Leading dimensions that are used.")
-    context: Literal["joined", "top1", "mean"] = Field(
-        "joined", description="How the vectors of the hits become one context vector."
-    )
-
-
-class Probes(Part):
-    """How the arms are asked."""
-
-    k: int = Field(5, ge=1, le=100, description="Hits per question, as production uses.")
-    seeds: int = Field(2, ge=1, le=8, description="Seeds per paraphrase in the warm phase.")
-    concurrency: int = Field(4, ge=1, le=64, description="Questions in flight; each is asked of both arms.")
-    timeout_s: float = Field(
-        10, gt=0, json_schema_extra=at_most(300), description="A probe without an answer by then has failed."
-    )
-    max_tool_depth: int = Field(
-        4, ge=1, json_schema_extra=at_most(1000), description="More tool calls than this in one request are a loop."
-    )
 
 
 class Warm(Part):
@@ -191,7 +128,7 @@ class Plan(Part):
     changes: list[str] = Field(default_factory=list, description="Pins that may differ between the arms.")
     secrets: list[str] = Field(default_factory=list, description="Secrets that each arm must report present.")
     writers: list[AnyWriter] = Field(default_factory=list, description="What is frozen while the pointer moves.")
-    signals: SqlSignals
+    signals: AnySignals
     gold: Gold
     judge: Judge = Field(default_factory=Judge)
     probes: Probes = Field(default_factory=Probes)
@@ -285,16 +222,6 @@ class Plan(Part):
     def channels(self) -> list[str]:
         """Every connection id that only telling people needs, sorted; a run does not fail for want of one."""
         return sorted({channel.connection for channel in self.notify} - set(self.connections))
-
-
-def load_plan(path: Path) -> Plan:
-    """Read and check one plan file; the paths in it are made absolute.
-
-    Raises ``PlanError`` with one line per problem, and nothing else.
-    """
-    from switchover.plan_load import load_lined  # needs the model above
-
-    return load_lined(path)[0]
 
 
 def plan_schema() -> dict[str, Any]:

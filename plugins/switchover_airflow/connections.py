@@ -11,8 +11,8 @@ from airflow.sdk import BaseHook
 from airflow.sdk import Connection as AirflowConnection
 from airflow.sdk.exceptions import AirflowException
 
-from switchover.clients import aws_config
-from switchover.edge import Connection, Edge
+from switchover.edge.clients import aws_config
+from switchover.edge.edge import Connection, Edge
 from switchover.errors import ConnectionMissing
 from switchover_airflow.links import page_of
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference  # type: ignore[attr-defined] # not in its stub
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.steps import alarm

@@ -11,7 +11,7 @@ from airflow.sdk.observability import stats
 from opentelemetry import trace
 
 from switchover.ledger import Ledger
-from switchover.metrics import figures
+from switchover.report.metrics import figures
 
 log = logging.getLogger("switchover")
 Gauge = Callable[..., None]

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from switchover.ledger import Ledger
 from switchover.notify import Channel, Event
-from switchover.notify.tell import tell
+from switchover.report.tell import tell
 from switchover_airflow.connections import airflow_edge
 
 

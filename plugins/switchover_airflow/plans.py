@@ -20,8 +20,8 @@ from airflow.sdk import DAG, get_parsing_context
 
 from switchover.errors import PlanError
 from switchover.plan import Plan
-from switchover.plans import load_plans, plan_files
-from switchover.yaml_lines import NOT_TEXT, shown
+from switchover.planfile.folder import load_plans, plan_files
+from switchover.planfile.lines import NOT_TEXT, shown
 
 
 def plan_paths() -> list[Path]:

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from switchover.ledger import Ledger
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 
 ROOT = Path(__file__).parents[2]
 RUN = "docs:manual__1"

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from switchover.approval import Gate
 from switchover.ledger import Ledger
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover_airflow.operators.approve import ApproveOperator
 from tests.airflow.conftest import ROOT
 

@@ -20,7 +20,7 @@ from structlog import get_logger
 
 from sandbox import build
 from switchover.ledger import Ledger
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover_airflow.plans import plan_paths
 from tests.airflow.conftest import ROOT
 from tests.airflow.test_dag import dags_of, plans_in

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from airflow.sdk import BaseNotifier
 
 from switchover.ledger import Ledger
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover_airflow.notifier import SwitchoverNotifier
 from tests.airflow.conftest import ROOT
 from tests.inner.test_notify import Receiver

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from sandbox.postgres import Postgres
 from switchover.ledger import Ledger
-from switchover.metrics import figures
+from switchover.report.metrics import figures
 from tests.airflow.conftest import ROOT
 from tests.inner.recorded import record
 from tests.inner.test_notify import Receiver

@@ -19,7 +19,7 @@ from airflow.dag_processing.processor import _serialize_dags
 from structlog import get_logger
 
 from switchover.errors import PlanError
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover_airflow.review import ledgers
 from tests.airflow.conftest import ROOT
 from tests.airflow.test_dag import as_service, bag_of, dags_of, plans_in

@@ -50,9 +50,9 @@ def test_only_airflow_s_own_processes_load_what_tasks_need(migrated_home: Path) 
 import sys
 from airflow.listeners.listener import get_listener_manager
 hook = get_listener_manager().hook
-before = "switchover.encoder" in sys.modules
+before = "switchover.encoders.wordllama" in sys.modules
 hook.on_starting(component=None)
-from switchover.encoder import _model
+from switchover.encoders.wordllama import _model
 print(before, "switchover.steps.verify" in sys.modules, _model.cache_info().currsize)
 """
     environment = {

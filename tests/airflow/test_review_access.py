@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from sandbox.postgres import Postgres
-from switchover.edge import engine_for, parse_connection
+from switchover.edge.edge import engine_for, parse_connection
 from switchover.ledger import Ledger
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from tests.airflow.conftest import ROOT
 
 RUN = "docs:manual__2026-11-26T10:00:00+00:00"

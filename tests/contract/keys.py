@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from switchover.edge import Connection, Edge
+from switchover.edge.edge import Connection, Edge
 from switchover.pointers import AnyPointer, Pointer, PointerSpec
 from tests.contract.worlds.base import CONNECTION
 

@@ -11,7 +11,7 @@ from sandbox.servers import Server
 from switchover.errors import BadInput, PointerConflict, TargetRefused
 from switchover.pointers import Pointer
 from switchover.pointers.alb import unfit
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from tests.contract.worlds.alb import AlbWorld
 from tests.contract.worlds.aws import ELSEWHERE
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, back, change

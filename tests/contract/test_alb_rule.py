@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.servers import Server
 from switchover.errors import BadInput
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from tests.contract.worlds.alb import AlbWorld
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, back, change
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from switchover.edge import Connection, Edge
+from switchover.edge.edge import Connection, Edge
 from switchover.errors import BadInput, SwitchoverError, Unreachable
 from switchover.pointers import Pointer
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from tests.contract.answering import answering
 from tests.contract.worlds.aws import ACCOUNT, REGION, aws_connection
 from tests.contract.worlds.base import CONNECTION

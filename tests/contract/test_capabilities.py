@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from switchover.pointers.move import kinds
+from switchover.steps.move import kinds
 from switchover.writers import AnyWriter
 from tests.contract.worlds import WORLDS
 from tests.contract.writers import WRITERS

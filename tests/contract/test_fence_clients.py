@@ -9,8 +9,8 @@ import redis as client_library
 from redis.sentinel import Sentinel
 
 from sandbox.servers import Server
-from switchover import clients
-from switchover.edge import Connection
+from switchover.edge import clients
+from switchover.edge.edge import Connection
 from switchover.errors import BadInput, Unreachable
 from switchover.fence import Fence, Store
 from switchover.fence.dynamodb import DynamoDbStore

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from switchover import clients
-from switchover.edge import Connection, Edge
+from switchover.edge import clients
+from switchover.edge.edge import Connection, Edge
+from switchover.edge.kubernetes import SERVICES, Cluster
 from switchover.errors import BadInput, Unreachable
-from switchover.pointers.k8s import SERVICES, Cluster
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from tests.contract.worlds.base import CONNECTION
 from tests.contract.worlds.kubernetes import ServiceWorld
 

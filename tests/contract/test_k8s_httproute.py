@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from switchover.edge.kubernetes import Cluster, Resource
 from switchover.errors import BadInput, PointerConflict
 from switchover.pointers import k8s_pointer as shared
-from switchover.pointers.k8s import Cluster, Resource
 from switchover.pointers.k8s_gateway import _not_accepted
 from tests.contract.worlds.base import BLUE, GREEN, back, change
 from tests.contract.worlds.kubernetes import ROUTES, HttpRouteWorld, pod_of

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from switchover import clients
-from switchover.edge import Edge
+from switchover.edge import clients
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput
 from switchover.pointers import Pointer
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, back, change
 from tests.contract.worlds.kubernetes import HttpRouteWorld, IngressWorld, KubernetesWorld, ServiceWorld
 

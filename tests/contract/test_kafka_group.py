@@ -14,7 +14,7 @@ from confluent_kafka.admin import NewPartitions
 
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers import Change
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from switchover.writers.kafka_group import KafkaGroupWriter, KafkaGroupWriterSpec
 from tests.contract.worlds.base import BLUE, GREEN, back, change
 from tests.contract.worlds.kafka import KafkaWorld

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sandbox.servers import Server
-from switchover.edge import Connection, Edge
+from switchover.edge.edge import Connection, Edge
 from switchover.errors import BadInput, PointerConflict, TargetRefused
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from tests.contract.answering import answering
 from tests.contract.worlds.aws import TABLE, Call, DynamoDbWorld, pointer_of
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, back, change

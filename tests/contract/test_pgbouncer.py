@@ -19,15 +19,15 @@ import sqlalchemy as sa
 from sandbox import tables
 from sandbox.postgres import Postgres
 from sandbox.servers import Server
-from switchover.edge import Connection, Edge
+from switchover.edge.edge import Connection, Edge
 from switchover.fence import Fence, fence_key
 from switchover.fence.postgres import PostgresStore
 from switchover.indexes.pgvector import PgvectorIndex
-from switchover.intents import How, Intents
 from switchover.ledger import Ledger
 from switchover.pointers.base import Change
 from switchover.pointers.pgvector import PgvectorPointer, create_tables
 from switchover.writers import sql_fence
+from switchover.writers.queue import How, Intents
 from tests.sandbox.index_world import World
 
 DIRECT = {"prepare_threshold": None}

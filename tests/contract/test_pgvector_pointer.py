@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers import Pointer
-from switchover.pointers.move import pointer_spec
 from switchover.pointers.pgvector import PgvectorPointer
+from switchover.steps.move import pointer_spec
 from tests.contract.worlds.base import BLUE, CONNECTION, back, change
 from tests.contract.worlds.sql import PgvectorWorld
 

@@ -10,7 +10,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from sandbox.servers import Server
-from switchover.edge import Connection, Edge
+from switchover.edge.edge import Connection, Edge
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.pointers import Pointer
 from switchover.pointers.qdrant import QdrantSpec

@@ -13,10 +13,10 @@ import pytest
 
 from sandbox.servers import Server
 from sandbox.servers.elasticsearch import hashed
-from switchover import clients
-from switchover.edge import Connection, Edge
+from switchover.edge import clients
+from switchover.edge.edge import Connection, Edge
+from switchover.edge.search_api import SearchApi, search_api
 from switchover.errors import BadInput, SwitchoverError, Unreachable
-from switchover.search_api import SearchApi, search_api
 from tests.contract.answering import answering
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, back, change
 from tests.contract.worlds.opensearch import SEARCH_WORLDS, ElasticsearchWorld

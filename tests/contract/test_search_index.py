@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.indexes import AnyIndex, Index, IndexSpec, search
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.servers import Server
 from switchover.errors import BadInput, PointerConflict
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from tests.contract.worlds.aws import ACCOUNT, SsmWorld
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, change
 

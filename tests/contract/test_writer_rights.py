@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from sandbox.servers import Server
-from switchover import clients
-from switchover.clients import aws
-from switchover.edge import Connection, Edge
+from switchover.edge import clients
+from switchover.edge.clients import aws
+from switchover.edge.edge import Connection, Edge
 from switchover.errors import BadInput
 from switchover.writers import Writer
 from tests.contract.worlds.aws import Guard

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox.servers import Server
+from switchover.edge.kubernetes import Cluster, Object
 from switchover.errors import BadInput, WriterChanged
-from switchover.pointers.k8s import Cluster, Object
 from switchover.writers.ecs_service import running
 from tests.contract.writers.aws import EcsServiceWorld, EventBridgeRuleWorld, SqsLambdaWorld
 from tests.contract.writers.kubernetes import AUTOSCALERS, DEPLOYMENTS, WRITER, DeploymentWorld

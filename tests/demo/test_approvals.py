@@ -23,9 +23,9 @@ from sandbox.postgres import LEDGER_DB
 from sandbox.scenarios import SCENARIOS
 from sandbox.stack import Stack
 from switchover.ledger import Ledger
-from switchover.metrics import METRICS
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover.protocol import State
+from switchover.report.metrics import METRICS
 from tests.inner.test_notify import Receiver
 
 pytestmark = pytest.mark.approvals

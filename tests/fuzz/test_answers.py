@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from switchover.answers import UNSTORABLE, Reply, reply_of, report_of
-from switchover.encoder import WordLlamaEncoder
-from switchover.gold import GoldSet, load_gold
-from switchover.plan import Judge
-from switchover.probe import Asked, Round, evidence_rows
-from switchover.web import BadAnswer, parse_json
+from switchover.arms.probe import Asked, Round, evidence_rows
+from switchover.edge.answers import UNSTORABLE, Reply, reply_of, report_of
+from switchover.edge.web import BadAnswer, parse_json
+from switchover.encoders.spec import Judge
+from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.gold.goldset import GoldSet, load_gold
 from tests.hostile import GOOD, REPORT
 
 COUNT = int(os.environ.get("FUZZ", "2000"))

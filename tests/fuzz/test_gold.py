@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from switchover.encoder import WordLlamaEncoder
+from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import SwitchoverError
-from switchover.exchange import corpus_lengths, import_gold
-from switchover.export import export_gold, write_gold
-from switchover.gold import check_gold, load_gold
-from switchover.jsonl import storable
+from switchover.gold.exchange import corpus_lengths, import_gold
+from switchover.gold.export import export_gold, write_gold
+from switchover.gold.goldset import check_gold, load_gold
+from switchover.gold.jsonl import storable
 
 COUNT = int(os.environ.get("FUZZ", "1000"))
 SECRET = "hunter2"

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from switchover.errors import PlanError
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 
 ROOT = Path(__file__).parents[2]
 COUNT = int(os.environ.get("FUZZ", "300"))

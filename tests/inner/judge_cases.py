@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from switchover.evidence import Evidence, SignalSample
-from switchover.judge import Outcome, Verdict, judge_acceptance
-from switchover.rules import Rules
+from switchover.judge.evidence import Evidence, SignalSample
+from switchover.judge.gates import Outcome, Verdict, judge_acceptance
+from switchover.judge.settings import Rules
 
 Row = dict[str, Any]
 FLIP = datetime(2026, 11, 24, tzinfo=timezone.utc)

@@ -10,15 +10,15 @@ import sqlalchemy as sa
 from tests.inner.judge_cases import Row, probes, sample
 
 from switchover.approval import Person
-from switchover.evidence import Evidence
-from switchover.gold import GoldSet, Item, Span
-from switchover.judge import judge_acceptance, judge_stop
+from switchover.gold.goldset import GoldSet, Item, Span
+from switchover.judge.evidence import Evidence
+from switchover.judge.gates import judge_acceptance, judge_stop
+from switchover.judge.outcome import Verdict
 from switchover.ledger import Ledger, tables
 from switchover.ledger.tables import run as runs
 from switchover.pins import PIN_NAMES
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover.protocol import Decision, State
-from switchover.verdict import Verdict
 
 PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"
 QUESTIONS = 24

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from tests.hostile import GOOD, HIT, REPORT, Hostile, hostile
 
-from switchover import web
-from switchover.answers import Reply, Report
-from switchover.arms import ArmClient, read_report
-from switchover.encoder import WordLlamaEncoder
+from switchover.arms.client import ArmClient, read_report
+from switchover.arms.probe import Asked, Round, evidence_rows
+from switchover.arms.spec import Arm
+from switchover.edge import web
+from switchover.edge.answers import Reply, Report
+from switchover.encoders.spec import Judge
+from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError, Unreachable
-from switchover.gold import GoldSet, load_gold
+from switchover.gold.goldset import GoldSet, load_gold
 from switchover.ledger import Ledger
-from switchover.plan import Arm, Judge
-from switchover.probe import Asked, Round, evidence_rows
 from switchover.writers.proving import prove
 
 NAN, INF = float("nan"), float("inf")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from switchover.approval import Answer, Gate, Person, person_id, standing
-from switchover.approval_text import body_text
+from switchover.report.approval_text import body_text
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from judge_cases import Row, failed, number, on_green, probes
 
-from switchover.arms_compared import ArmsCompared, Measure, compare_arms, of_probes
-from switchover.arms_text import compared_text
-from switchover.gold import Item
-from switchover.rules import Rules
+from switchover.compare.arms import ArmsCompared, Measure, compare_arms, of_probes
+from switchover.compare.text import compared_text
+from switchover.gold.goldset import Item
+from switchover.judge.settings import Rules
 
 RULES = Rules()
 

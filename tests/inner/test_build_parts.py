@@ -9,14 +9,14 @@ from collections.abc import Generator, Sequence
 import numpy as np
 import pytest
 
-from switchover.build.ahead import ahead
-from switchover.build.chunking import CHUNKINGS
-from switchover.build.documents import Document, Position
-from switchover.build.merge import differences, marks
-from switchover.build.progress import Progress
-from switchover.build.rows import batches, chunk_ids
-from switchover.build.spec import Build
-from switchover.encoder import Vectors
+from switchover.encoders.wordllama import Vectors
+from switchover.indexing.ahead import ahead
+from switchover.indexing.chunking import CHUNKINGS
+from switchover.indexing.documents import Document, Position
+from switchover.indexing.merge import differences, marks
+from switchover.indexing.progress import Progress
+from switchover.indexing.rows import batches, chunk_ids
+from switchover.indexing.spec import Build
 from switchover.pins import content_digest
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from switchover.arms import ArmClient
-from switchover.cache.canary import ask_canaries, judge_canaries
-from switchover.plan import Arm
-from switchover.verdict import Outcome
+from switchover.arms.cache_canary import ask_canaries, judge_canaries
+from switchover.arms.client import ArmClient
+from switchover.arms.spec import Arm
+from switchover.judge.outcome import Outcome
 
 HASHES = {"v1": "hash-1", "v2": "hash-2"}
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from switchover.judge.settings import Rules
 from switchover.page.charts import MOST, Axis, Scale, Series, chart, sparkline, stacked
 from switchover.page.plots import MOST_ROWS, plots_of
 from switchover.page.words import FILTERS
-from switchover.review import Traffic
-from switchover.rules import Rules
+from switchover.report.review import Traffic
 
 LAST_BIT = [0.904437248420645, 0.904437248420645, 0.9044372484206449]
 HARD = [

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from switchover.doctor import advise
 from switchover.ledger import Lease, Ledger, RunRow
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover.protocol import Decision, Observation, State, decide
+from switchover.steps.doctor import advise
 
 PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=timezone.utc)

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from tests.hostile import GOOD, HIT, Hostile, hostile
 
-from switchover.edge import Edge, environment_connections
-from switchover.encoder import WordLlamaEncoder
+from switchover.edge.edge import Edge, environment_connections
+from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import Unreachable
-from switchover.evaluate import GIVE_UP, Failures, evaluate
-from switchover.gold import GoldSet, load_gold
-from switchover.plan import Plan, load_plan
+from switchover.gold.goldset import GoldSet, load_gold
+from switchover.plan import Plan
+from switchover.planfile.load import load_plan
+from switchover.steps.smoke import GIVE_UP, Failures, evaluate
 
 PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"
 TARGETS = {"green": "a"}

@@ -9,7 +9,7 @@ import pytest
 from judge_cases import FLIP, QUESTIONS, evidence, failed, on_green, probes, row, sample
 
 from switchover.errors import BadInput
-from switchover.evidence import BLUE, BLUE_FAILED, COLUMNS, GREEN, Evidence, SignalSample, increments
+from switchover.judge.evidence import BLUE, BLUE_FAILED, COLUMNS, GREEN, Evidence, SignalSample, increments
 
 NAN, INF = float("nan"), float("inf")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from switchover.cli import main
+from switchover.cli.entry import main
 from switchover.errors import BadInput, GoldError
-from switchover.exchange import corpus_lengths, import_gold, read_judgments, read_paraphrases, read_queries
-from switchover.export import export_gold, spaced_id, write_gold
-from switchover.gold import check_gold, read_items
-from switchover.jsonl import read_lines
+from switchover.gold.exchange import corpus_lengths, import_gold, read_judgments, read_paraphrases, read_queries
+from switchover.gold.export import export_gold, spaced_id, write_gold
+from switchover.gold.goldset import check_gold, read_items
+from switchover.gold.jsonl import read_lines
 
 ROOT = Path(__file__).parents[2]
 GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"

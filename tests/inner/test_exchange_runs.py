@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from switchover.errors import BadInput
-from switchover.export import export_run, newest_probes
+from switchover.gold.export import export_run, newest_probes
 from switchover.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from switchover.encoder import WordLlamaEncoder
+from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import GoldError
-from switchover.gold import Corpus, GoldSet, check_gold, load_gold
+from switchover.gold.goldset import Corpus, GoldSet, check_gold, load_gold
 
 TEXT = "A lambda expression yields a function object. It cannot contain statements."
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from switchover.errors import LeaseLost, LedgerUnreachable
-from switchover.heartbeat import Heartbeat, Turning
+from switchover.ledger.heartbeat import Heartbeat, Turning
 
 LEASE_S = 0.09
 

@@ -19,11 +19,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from switchover.clients import CLIENTS
-from switchover.connection import Connection
-from switchover.edge import Edge
+from switchover.edge.clients import CLIENTS
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
+from switchover.edge.http_connection import base_url, http_options
 from switchover.errors import BadInput
-from switchover.http_connection import base_url, http_options
 
 SECRET = "pa55/word"
 FAR = "search.example"

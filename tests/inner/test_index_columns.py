@@ -10,10 +10,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from switchover.build.documents import Position, SqlDocuments
-from switchover.corpus import sql_corpus, sql_documents
 from switchover.errors import BadInput, TargetRefused
+from switchover.gold.corpus import sql_corpus, sql_documents
 from switchover.indexes.pgvector import PgvectorIndex
+from switchover.indexing.documents import Position, SqlDocuments
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest
 from switchover.pointers.pgvector import create_tables
 

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from scipy.stats import binom, binomtest, norm
 from scipy.stats.mstats import mquantiles
 
-from switchover.intervals import (
+from switchover.judge.intervals import (
     binomial_cdf,
     binomial_lower,
     binomial_upper,

@@ -19,9 +19,9 @@ from judge_cases import (
     warm,
 )
 
-from switchover.evidence import Expected
-from switchover.judge import Outcome, Verdict, decisive, worst
-from switchover.rules import RULE_NAMES
+from switchover.judge.evidence import Expected
+from switchover.judge.gates import Outcome, Verdict, decisive, worst
+from switchover.judge.settings import RULE_NAMES
 
 
 def test_a_good_green_passes_every_rule_at_the_warm_gate() -> None:

@@ -16,9 +16,9 @@ from judge_cases import (
     warm,
 )
 
-from switchover.evidence import Expected
-from switchover.judge import Outcome, judge_acceptance
-from switchover.rules import RULE_NAMES
+from switchover.judge.evidence import Expected
+from switchover.judge.gates import Outcome, judge_acceptance
+from switchover.judge.settings import RULE_NAMES
 
 PROBE_RULES = [name for name in RULE_NAMES if name not in ("http_5xx", "rollback_path")]
 

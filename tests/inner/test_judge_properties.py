@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judge_cases import FLIP, Row, failed, row, sample
 
-from switchover.evidence import Evidence, Expected
-from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop
-from switchover.rules import Rules
+from switchover.judge.evidence import Evidence, Expected
+from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
+from switchover.judge.settings import Rules
 
 QUESTIONS, TICKS = 8, 3
 IDS = [f"q{i}" for i in range(QUESTIONS)]

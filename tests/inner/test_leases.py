@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from switchover.errors import LeaseLost
 from switchover.ledger import Lease, Ledger
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 from switchover.protocol import Decision, State
 
 PLAN = load_plan(Path(__file__).parents[2] / "include" / "plans" / "docs.yaml")

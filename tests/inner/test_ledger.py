@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from switchover.errors import BadInput, LeaseLost, LedgerUnreachable, StateConflict
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.ledger.leases import require
-from switchover.plan import Plan, load_plan
+from switchover.plan import Plan
+from switchover.planfile.load import load_plan
 from switchover.protocol import Decision, State
 
 PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from switchover.ledger import Ledger
 from switchover.ledger.listing import PAGE
 from switchover.ledger.tables import run as runs
-from switchover.plan import Plan, load_plan
+from switchover.plan import Plan
+from switchover.planfile.load import load_plan
 
 PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"
 

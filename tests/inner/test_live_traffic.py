@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from tests.inner.judge_cases import RULES, by_rule, evidence, hold_end, hold_rows, not_passing
 
-from switchover.judge import Outcome, judge_stop
-from switchover.live import judge_live
+from switchover.judge.gates import Outcome, judge_stop
+from switchover.judge.live import judge_live
+from switchover.judge.traffic import SignalSample
 from switchover.signals.sql import SqlSignals
-from switchover.traffic import SignalSample
 
 ROW = """INSERT INTO request_log
     SELECT clock_timestamp() - make_interval(secs => :ago), :arm, :kind, :status, 1, 1, 1, 10, false

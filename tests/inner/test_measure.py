@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cosine
 from scipy.stats.mstats import mquantiles
 
-from switchover import measure
-from switchover.codes import FICKLE, NOT_ASKED, agreed, distinct, places, together
+from switchover.judge import measure
+from switchover.judge.groups import FICKLE, NOT_ASKED, agreed, distinct, places, together
 
 NAN, INF = float("nan"), float("inf")
 

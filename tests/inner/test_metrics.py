@@ -8,8 +8,8 @@ import pytest
 
 from switchover.approval import Person
 from switchover.ledger import Ledger
-from switchover.metrics import METRICS, Figure, figures
 from switchover.protocol import Decision, State
+from switchover.report.metrics import METRICS, Figure, figures
 
 ROOT = Path(__file__).parents[2]
 RUN = "docs:1"

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tests.inner.test_plan import GOOD
 
-from switchover import names
-from switchover.build.pgvector import PgvectorTarget
+from switchover.edge import names
 from switchover.errors import BadInput, PlanError, TargetRefused
 from switchover.indexes import AnyIndex, IndexSpec
 from switchover.indexes.pgvector import PgvectorIndex, quoted
-from switchover.plan import load_plan
+from switchover.indexing.pgvector import PgvectorTarget
+from switchover.planfile.load import load_plan
 from switchover.pointers import AnyPointer
 from switchover.pointers.base import PointerSpec
 from switchover.pointers.pgvector import create_tables

@@ -17,16 +17,16 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import TypeAdapter
 
-from switchover.edge import CLOSE_S, Connection, Edge
+from switchover.edge.edge import CLOSE_S, Connection, Edge
 from switchover.errors import BadInput, ConnectionMissing
 from switchover.ledger import Ledger
 from switchover.notify import Channel, Event, channels
 from switchover.notify.channels import SENDERS
 from switchover.notify.now import READ_S, Now
 from switchover.notify.sandbox import slack_escape
-from switchover.notify.tell import tell
 from switchover.notify.texts import Message, compose, render
 from switchover.protocol import Decision, State
+from switchover.report.tell import tell
 
 ROOT = Path(__file__).parents[2]
 RUN = "docs:1"

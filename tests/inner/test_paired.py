@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from switchover.intervals import mean_interval
-from switchover.paired import compare
+from switchover.judge.intervals import mean_interval
+from switchover.judge.paired import compare
 
 NAN = float("nan")
 NAMES = ["a", "b", "c", "d", "e"]

@@ -12,14 +12,14 @@ import httpx
 import numpy as np
 import pytest
 
-from switchover.arms import ArmClient, Reply
-from switchover.cli import main
-from switchover.edge import Edge, environment_connections, parse_connection
-from switchover.encoder import WordLlamaEncoder, encoder_from
+from switchover.arms.client import ArmClient, Reply
+from switchover.arms.probe import is_tool_loop
+from switchover.arms.spec import Arm
+from switchover.cli.entry import main
+from switchover.edge.edge import Edge, environment_connections, parse_connection
+from switchover.encoders.wordllama import WordLlamaEncoder, encoder_from
 from switchover.errors import BadInput, ConnectionMissing, Unreachable
 from switchover.pins import IndexFacts, Manifest, changed_pins, pairs_digest
-from switchover.plan import Arm
-from switchover.probe import is_tool_loop
 from switchover.writers.airflow_dag import AirflowDagSpec, AirflowDagWriter
 
 FACTS = IndexFacts(

@@ -12,7 +12,8 @@ import yaml
 from switchover.approval import Gate
 from switchover.errors import PlanError
 from switchover.notify import Event
-from switchover.plan import load_plan, plan_schema
+from switchover.plan import plan_schema
+from switchover.planfile.load import load_plan
 
 ROOT = Path(__file__).parents[2]
 PLANS = sorted([*(ROOT / "include" / "plans").glob("*.yaml"), *(ROOT / "docs" / "examples").glob("*.yaml")])

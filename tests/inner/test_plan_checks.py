@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from switchover.cli import main
+from switchover.cli.entry import main
 from switchover.errors import PlanError
-from switchover.plan import Plan, load_plan
-from switchover.plans import Found, load_plans, plan_files
+from switchover.plan import Plan
+from switchover.planfile.folder import Found, load_plans, plan_files
+from switchover.planfile.load import load_plan
 
 GOOD: dict[str, Any] = {
     "service": "docs",

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from switchover.edge import Edge, environment_connections, parse_connection
+from switchover.edge.edge import Edge, environment_connections, parse_connection
+from switchover.edge.postgres import engine_for, libpq
 from switchover.errors import BadInput
-from switchover.postgres import engine_for, libpq
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = [path for part in ("include/switchover", "plugins", "dags") for path in sorted((ROOT / part).rglob("*.py"))]

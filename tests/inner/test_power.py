@@ -11,9 +11,9 @@ import pytest
 from judge_cases import by_rule, evidence, number, on_green, probes, sample
 from scipy.stats import binom
 
-from switchover.judge import Outcome, judge_acceptance, judge_stop
-from switchover.power import Setup, Sufficiency, sufficiency
-from switchover.rules import Rules
+from switchover.judge.gates import Outcome, judge_acceptance, judge_stop
+from switchover.judge.power import Setup, Sufficiency, sufficiency
+from switchover.judge.settings import Rules
 
 RULES = Rules()
 SETUP = Setup(questions=40, answerable=40, rounds=3, seeds=2, tick_s=15, hold_s=1200, requests_per_s=20)

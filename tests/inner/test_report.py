@@ -14,8 +14,8 @@ from tests.inner.recorded import record
 from switchover.ledger import Ledger, RunRow
 from switchover.page import render_run
 from switchover.protocol import State
-from switchover.report import deciding, ttr
-from switchover.review import review
+from switchover.report.review import review
+from switchover.report.summary import deciding, ttr
 
 AT = datetime(2026, 11, 30, tzinfo=timezone.utc)
 SECONDS = st.none() | st.floats(-100, 100)

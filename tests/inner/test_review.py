@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from tests.inner.judge_cases import on_green
 from tests.inner.recorded import TICKS, record
 
-from switchover.bundle import bundle
 from switchover.ledger import Ledger
 from switchover.ledger.tables import metadata, run
 from switchover.notify import Event
@@ -25,10 +24,11 @@ from switchover.notify.now import Now
 from switchover.notify.texts import compose, mail_text, render
 from switchover.page import render_run
 from switchover.page.actions import actions
+from switchover.page.bundle import bundle
 from switchover.page.rows import Piece, pieces
 from switchover.protocol import State
-from switchover.report import markdown
-from switchover.review import Reviews, review
+from switchover.report.review import Reviews, review
+from switchover.report.summary import markdown
 from switchover.text import shown
 
 MARKUP = "<b>bold</b>"

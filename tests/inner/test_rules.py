@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from switchover.cache.canary import RULE as CACHE_POISON
-from switchover.live import RULE as LIVE_TRAFFIC
-from switchover.rules import RULE_NAMES, Rules
+from switchover.arms.cache_canary import RULE as CACHE_POISON
+from switchover.judge.live import RULE as LIVE_TRAFFIC
+from switchover.judge.settings import RULE_NAMES, Rules
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 HEADINGS = ("## Definition", "## Formula", "## Worked example", "## Default and why", "## When it fires")

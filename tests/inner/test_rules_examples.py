@@ -11,12 +11,12 @@ import pytest
 from judge_cases import Row, by_rule, evidence, number, on_green, probes, sample
 from scipy.stats import binom
 
-from switchover import measure
-from switchover.judge import Outcome, Verdict, judge_acceptance, judge_stop
-from switchover.probe import is_tool_loop
-from switchover.rules import RULE_NAMES, Rules
-from switchover.stopping import BURST, PROVABLE, false_stops
-from switchover.verdict import figure
+from switchover.arms.probe import is_tool_loop
+from switchover.judge import measure
+from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
+from switchover.judge.outcome import figure
+from switchover.judge.settings import RULE_NAMES, Rules
+from switchover.judge.stop import BURST, PROVABLE, false_stops
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 # The examples have few questions, so that they can be done by hand.

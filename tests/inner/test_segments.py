@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from judge_cases import Row, evidence, failed, number, on_green, probes
 
-from switchover.judge import Outcome
-from switchover.rules import Rules
-from switchover.segments import Segment, judge_segments
+from switchover.compare.segments import Segment, judge_segments
+from switchover.judge.gates import Outcome
+from switchover.judge.settings import Rules
 
 RULES = Rules()
 TAGS = [{"language": "de" if i < 30 else "fr", "tenant": f"t{i % 2}"} for i in range(40)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from switchover.sequential import (
+from switchover.judge.sequential import (
     AT_THE_FLIP,
     LOG_ODDS,
     SHARES,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from switchover.answers import Reply
-from switchover.encoder import WordLlamaEncoder
-from switchover.gold import load_gold
-from switchover.plan import Judge
-from switchover.probe import Asked, Round, evidence_rows
-from switchover.spans import span_fault
+from switchover.arms.probe import Asked, Round, evidence_rows
+from switchover.edge.answers import Reply
+from switchover.encoders.spec import Judge
+from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.gold.goldset import load_gold
+from switchover.gold.spans import span_fault
 
 TEXTS = {
     "emoji": "\U0001f600\U0001f4a1 Release notes \U0001f680\U0001f680\U0001f680. " * 3

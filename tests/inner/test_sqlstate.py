@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import pytest
 import sqlalchemy as sa
 
-from switchover import sql
+from switchover.edge import sql
 from switchover.errors import BadInput, LedgerUnreachable, LockBusy, SwitchoverError, Unreachable, Unstorable
 from switchover.ledger import Ledger
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from judge_cases import Row, by_rule, evidence, failed, number, on_green, probes, sample
 
-from switchover.evidence import Expected, SignalSample
-from switchover.judge import Outcome, Verdict, judge_stop
-from switchover.rules import Rules
+from switchover.judge.evidence import Expected, SignalSample
+from switchover.judge.gates import Outcome, Verdict, judge_stop
+from switchover.judge.settings import Rules
 
 RULES = Rules()
 STOPS = {"ds_p95_drift", "coverage", "flip_rate", "http_5xx", "tool_loops"}

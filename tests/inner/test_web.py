@@ -11,8 +11,8 @@ import httpx
 import pytest
 from tests.hostile import GOOD, Hostile, hostile
 
-from switchover import web
-from switchover.web import BadAnswer, parse_json
+from switchover.edge import web
+from switchover.edge.web import BadAnswer, parse_json
 
 SECONDS = 0.3
 

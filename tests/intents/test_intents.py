@@ -15,8 +15,8 @@ import pytest
 from switchover.errors import BadInput, FenceConflict, PayloadTooLarge, QueueFull, Unreachable
 from switchover.fence import Fence
 from switchover.fence.postgres import PostgresStore
-from switchover.intents import How, Intents
 from switchover.writers import sql_fence
+from switchover.writers.queue import How, Intents
 
 Conn = psycopg.Connection[Any]
 

@@ -10,11 +10,11 @@ import psycopg
 import sqlalchemy as sa
 
 from sandbox import build as sandbox_build
-from switchover.build.documents import SqlDocuments
-from switchover.build.pgvector import PgvectorTarget
-from switchover.build.run import Builder, Place
-from switchover.build.spec import Build, BuildDocuments
-from switchover.encoder import WordLlamaEncoder
+from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.indexing.documents import SqlDocuments
+from switchover.indexing.pgvector import PgvectorTarget
+from switchover.indexing.run import Builder, Place
+from switchover.indexing.spec import Build, BuildDocuments
 
 Conn = psycopg.Connection[Any]
 TEXT = "One sentence about {0}. Another one about {0}, which is longer. " * 8

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from sandbox import build, corpus, ranking
-from switchover.build.pgvector import PgvectorTarget
-from switchover.encoder import encoder_from
+from switchover.encoders.wordllama import encoder_from
 from switchover.errors import BadInput, TargetRefused
+from switchover.indexing.pgvector import PgvectorTarget
 from switchover.pins import PIN_NAMES, Manifest, changed_pins, content_digest, pairs_digest
 
 Conn = psycopg.Connection[Any]

@@ -8,7 +8,7 @@ from pydoc_data import topics
 import pytest
 
 from sandbox import analyzer, corpus
-from switchover.build import chunking
+from switchover.indexing import chunking
 
 
 def test_every_distinct_topic_is_a_document() -> None:

@@ -16,15 +16,15 @@ import pytest
 
 from sandbox import build, corpus
 from sandbox.retrieval import Offline
-from switchover.answers import Reply
-from switchover.encoder import WordLlamaEncoder
-from switchover.evidence import Evidence
-from switchover.gold import GoldSet, Item, load_gold, read_items
-from switchover.judge import judge_acceptance
-from switchover.plan import Judge
-from switchover.probe import PARAPHRASES, Asked, Round, evidence_rows
-from switchover.rules import Rules
-from switchover.verdict import Outcome, Verdict
+from switchover.arms.probe import PARAPHRASES, Asked, Round, evidence_rows
+from switchover.edge.answers import Reply
+from switchover.encoders.spec import Judge
+from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.gold.goldset import GoldSet, Item, load_gold, read_items
+from switchover.judge.evidence import Evidence
+from switchover.judge.gates import judge_acceptance
+from switchover.judge.outcome import Outcome, Verdict
+from switchover.judge.settings import Rules
 
 GOLD = Path(__file__).parents[2] / "include" / "gold" / "python_reference.jsonl"
 TOPICS = {"statements", "expressions", "data-model", "types", "debugger-or-misc"}

@@ -20,10 +20,10 @@ from tests.sandbox.index_world import TEXT, World
 
 from sandbox import build as sandbox_build
 from sandbox import corpus
-from switchover.build.documents import Position
-from switchover.build.pgvector import PgvectorTarget
 from switchover.errors import LockBusy, StateConflict, TargetRefused
 from switchover.indexes.pgvector import PgvectorIndex
+from switchover.indexing.documents import Position
+from switchover.indexing.pgvector import PgvectorTarget
 from switchover.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
@@ -221,7 +221,7 @@ def test_the_live_arm_is_never_replaced(world: World) -> None:
 
 
 def test_a_table_that_somebody_reads_is_waited_for_and_then_left(world: World, monkeypatch: Any) -> None:
-    monkeypatch.setattr("switchover.build.pgvector.LOCK_S", "100ms")
+    monkeypatch.setattr("switchover.indexing.pgvector.LOCK_S", "100ms")
     world.builder().run()
     world.write("doc-20", 2)
     builder = world.builder()

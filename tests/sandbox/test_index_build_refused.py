@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from tests.sandbox.index_world import World
 
-from switchover.build.copying import copy_rows
-from switchover.encoder import WordLlamaEncoder
+from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.indexes.pgvector import PgvectorIndex
+from switchover.indexing.copying import copy_rows
 
 
 def test_bad_input_is_one_clear_line(world: World) -> None:
@@ -100,7 +100,7 @@ def test_a_connection_that_is_lost_in_a_batch_is_said_and_it_goes_on_afterwards(
             world.conn.execute(others)
 
     with monkeypatch.context() as patched:
-        patched.setattr("switchover.build.pgvector.copy_rows", cut_off)
+        patched.setattr("switchover.indexing.pgvector.copy_rows", cut_off)
         with pytest.raises(Unreachable, match="build of 'arm' in .*: did not answer: ") as raised:
             builder.load()
     assert len(str(raised.value).splitlines()) == 1

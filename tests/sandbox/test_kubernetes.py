@@ -15,8 +15,8 @@ from tests.servers import short_lived_keeper
 from sandbox import leftovers, ports, servers
 from sandbox.errors import NotHere
 from sandbox.servers import kubernetes
-from switchover import clients
-from switchover.edge import Connection
+from switchover.edge import clients
+from switchover.edge.edge import Connection
 
 
 def call(server: Any, method: str, path: str, body: Any = None) -> Any:

@@ -13,7 +13,7 @@ import yaml
 from sandbox.airflow_home import REPOSITORY
 from sandbox.errors import NotHere
 from sandbox.servers import prometheus
-from switchover.metrics import METRICS
+from switchover.report.metrics import METRICS
 
 FOLDER = REPOSITORY / "observability"
 WATCHDOG = {"switchover_watchdog_last_look_timestamp_seconds", "switchover_undriven_runs"}

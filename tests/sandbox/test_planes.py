@@ -10,7 +10,7 @@ from sandbox.airflow_home import AirflowHome, Secrets
 from sandbox.planes import PLANES, PLANS, DataPlane
 from sandbox.postgres import Postgres
 from sandbox.scenarios import BLUE, GREEN
-from switchover.plan import load_plan
+from switchover.planfile.load import load_plan
 
 
 def test_every_plan_has_a_data_plane_and_every_data_plane_a_plan() -> None:

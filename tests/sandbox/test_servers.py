@@ -28,8 +28,8 @@ from sandbox import leftovers, ports, servers
 from sandbox.keeper_client import KeeperClient
 from sandbox.servers import NotHere, Server, envoy
 from sandbox.servers.base import lasting_port
-from switchover.edge import Connection, Edge
-from switchover.search_api import SearchApi, search_api
+from switchover.edge.edge import Connection, Edge
+from switchover.edge.search_api import SearchApi, search_api
 
 VALUE = uuid.uuid4().hex
 NAME = f"docs-{VALUE[:8]}"  # other tests use these servers too

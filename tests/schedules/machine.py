@@ -17,12 +17,12 @@ from switchover.ledger import RunRow
 from switchover.plan import Plan
 from switchover.protocol import Decision, State
 from switchover.steps import finish
-from switchover.steps.attend import attend
 from switchover.steps.flip import flip, flip_or_abort
 from switchover.steps.freeze import freeze
 from switchover.steps.hold_lease import rejoin
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
+from switchover.steps.take_over import attend
 from tests.schedules.actors import Actor, Fault, How
 from tests.schedules.world import HASH, V1, V2, World
 

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from switchover.ledger import Ledger
-from switchover.plan import Plan, load_plan
+from switchover.plan import Plan
+from switchover.planfile.load import load_plan
 from tests.schedules.machine import Schedules
 from tests.schedules.world import IndexPart, PointerPart, WriterPart
 

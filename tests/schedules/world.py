@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import LeaseLost, Unreachable
 from switchover.indexes.base import Health
 from switchover.indexes.pgvector import PgvectorIndexSpec

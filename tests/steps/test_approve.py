@@ -12,7 +12,7 @@ import pytest
 
 from switchover.approval import Gate, Person
 from switchover.errors import StateConflict
-from switchover.gold import read_items
+from switchover.gold.goldset import read_items
 from switchover.plan import Plan
 from switchover.protocol import Decision, State
 from switchover.steps import approve, finish

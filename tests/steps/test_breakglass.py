@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from switchover.cli import main
+from switchover.cli.entry import main
 from switchover.errors import LeaseLost, StateConflict
 from switchover.protocol import Decision, State
 from switchover.steps import finish

@@ -11,14 +11,15 @@ import httpx
 import pytest
 
 from switchover.errors import BadInput, PlanError
-from switchover.plan import Cache, load_plan
+from switchover.judge.outcome import Outcome
+from switchover.plan import Cache
+from switchover.planfile.load import load_plan
 from switchover.steps.caches import prime_green
 from switchover.steps.flip import flip
 from switchover.steps.freeze import freeze
 from switchover.steps.hold import End, watch
 from switchover.steps.verify import verify
 from switchover.steps.warm import warm
-from switchover.verdict import Outcome
 from tests.steps.conftest import ROOT, World
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from switchover.cli import main
+from switchover.cli.entry import main
 from switchover.steps import finish
 from switchover.steps.flip import flip_or_abort
 from switchover.steps.freeze import freeze

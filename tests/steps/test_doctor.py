@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from switchover.cli import main
+from switchover.cli.entry import main
 from switchover.protocol import State
 from switchover.steps.flip import flip
 from switchover.steps.switch import Switch

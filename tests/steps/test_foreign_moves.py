@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from switchover.doctor import diagnose
 from switchover.errors import PointerConflict, SwitchoverError
 from switchover.notify import Event
 from switchover.pointers import Applied, Change
 from switchover.protocol import Decision, State
 from switchover.steps import finish
+from switchover.steps.doctor import diagnose
 from switchover.steps.flip import flip, flip_or_abort
 from switchover.steps.freeze import freeze
 from switchover.steps.hold import End, Tick, watch

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 
 from sandbox.postgres import Postgres
-from switchover import probe
-from switchover.edge import Edge, environment_connections
+from switchover.arms import probe
+from switchover.edge.edge import Edge, environment_connections
 from switchover.errors import LeaseLost
-from switchover.gold import GoldSet
+from switchover.gold.goldset import GoldSet
 from switchover.ledger import Ledger
 from switchover.protocol import State
 from switchover.steps import finish, hold

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from switchover.doctor import diagnose
-from switchover.edge import Edge, environment_connections
+from switchover.edge.edge import Edge, environment_connections
 from switchover.errors import PointerConflict
 from switchover.notify import Event
 from switchover.plan import Plan
 from switchover.protocol import Decision, State
 from switchover.steps import finish, staleness
 from switchover.steps.act import advance
+from switchover.steps.doctor import diagnose
 from switchover.steps.flip import flip
 from switchover.steps.hold import watch
 from switchover.steps.switch import Switch

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from switchover.cli import main
+from switchover.cli.entry import main
 from switchover.ledger import Ledger
 from switchover.pointers import kv_sql, pgvector
 

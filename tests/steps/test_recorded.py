@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from switchover.errors import BadInput
-from switchover.evidence import COLUMNS, Evidence
+from switchover.judge.evidence import COLUMNS, Evidence
 from switchover.pins import PIN_NAMES
 from switchover.steps import finish
 from switchover.steps.freeze import freeze

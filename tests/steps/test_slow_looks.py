@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from switchover.edge import Edge, environment_connections
+from switchover.edge.edge import Edge, environment_connections
 from switchover.errors import LeaseLost, NotConverged
 from switchover.protocol import Decision
 from switchover.steps import finish, hold
@@ -56,9 +56,9 @@ def test_live_failures_stop_a_hold_whose_probes_are_not_answered(world: World, d
 
 def test_a_round_ends_with_what_was_answered(world: World, dripping: Hostile) -> None:
     """Only Green is silent: Blue's answers are there when the round's time is over, Green's are missing."""
-    from switchover import web
-    from switchover.arms import ArmClient
-    from switchover.probe import Round, ask_round
+    from switchover.arms.client import ArmClient
+    from switchover.arms.probe import Round, ask_round
+    from switchover.edge import web
 
     switch = world.open()
     spec = world.plan.probes.model_copy(update={"timeout_s": 60.0, "concurrency": 8})

@@ -14,14 +14,14 @@ import httpx
 import pytest
 import yaml
 
-from switchover.cli import main
-from switchover.doctor import diagnose
-from switchover.edge import Edge, environment_connections
+from switchover.arms.spec import Reader
+from switchover.cli.entry import main
+from switchover.edge.edge import Edge, environment_connections
 from switchover.errors import BadInput, InvariantBroken, NotConverged, SwitchoverError
 from switchover.notify import Event
-from switchover.plan import Reader
 from switchover.protocol import State
 from switchover.steps import finish
+from switchover.steps.doctor import diagnose
 from switchover.steps.flip import flip
 from switchover.steps.switch import Switch
 from tests.world import ROOT, World

@@ -13,16 +13,16 @@ from typing import Any
 import httpx
 import pytest
 
-from switchover.edge import Edge, environment_connections
+from switchover.edge.edge import Edge, environment_connections
 from switchover.errors import InvariantBroken, StateConflict
 from switchover.ledger import Ledger
 from switchover.protocol import Decision, State
-from switchover.report import ttr
+from switchover.report.summary import ttr
 from switchover.steps.flip import flip
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
-from switchover.watchdog import Watchdog
-from switchover.watchdog_metrics import served
+from switchover.watchdog.metrics import served
+from switchover.watchdog.watch import Watchdog
 from tests.servers import throwaway_postgres
 from tests.world import World, connection, free_port
 

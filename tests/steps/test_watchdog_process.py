@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from switchover.cli import main
+from switchover.cli.entry import main
 from switchover.protocol import State
 from switchover.steps.flip import flip
 from tests.world import World, free_port

@@ -7,11 +7,11 @@ import asyncio
 import httpx
 import pytest
 
-from switchover.bundle import write_evidence
-from switchover.edge import Edge, environment_connections
+from switchover.edge.edge import Edge, environment_connections
 from switchover.errors import BadInput, LeaseLost, PointerConflict, StateConflict
+from switchover.page.bundle import write_evidence
 from switchover.protocol import Decision, State
-from switchover.report import markdown, summarise, ttr
+from switchover.report.summary import markdown, summarise, ttr
 from switchover.steps import finish
 from switchover.steps.flip import flip, flip_or_abort
 from switchover.steps.freeze import freeze

@@ -9,15 +9,15 @@ import httpx
 import psycopg
 import pytest
 
-from switchover.cli import main
-from switchover.intents import Intents
+from switchover.cli.entry import main
 from switchover.plan import Plan
 from switchover.protocol import Decision, State
-from switchover.report import markdown, summarise
+from switchover.report.summary import markdown, summarise
 from switchover.steps import finish, staleness
 from switchover.steps.flip import flip
 from switchover.steps.resume import held_lines, unresumed
 from switchover.steps.switch import Switch
+from switchover.writers.queue import Intents
 from switchover.writers.sql_fence import SqlFenceSpec
 from tests.steps.conftest import World
 

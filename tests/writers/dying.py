@@ -115,7 +115,7 @@ def service(scene: Scene, at: Boundaries, port: str) -> None:
     from sandbox import ports
     from sandbox.live import Live
     from sandbox.writes import create_app
-    from switchover.intents import How, Intents
+    from switchover.writers.queue import How, Intents
 
     write, drain, queue = Intents.write, Intents.drain, Intents._queue
     doing: ContextVar[str] = ContextVar("doing", default="")

@@ -30,8 +30,8 @@ from sandbox.servers.envoy import (
     routes,
     start_envoy,
 )
-from switchover import clients
-from switchover.edge import environment_connections
+from switchover.edge import clients
+from switchover.edge.edge import environment_connections
 from switchover.errors import SwitchoverError
 
 LOOK_S = 0.05

@@ -86,7 +86,7 @@ DELETE FROM {{table}} WHERE key = ANY(ARRAY(
 
 _REFUSED = ("42P01", "42703", "42501", "25006", "3F000")  # table, column, right, read only, schema
 _WAITED = ("55P03", "57014")  # lock_timeout, statement_timeout
-_AWAY = ("08", "53", "58", "57P")  # as in switchover.sqlstate, which the fence does without; none: the connection
+_AWAY = ("08", "53", "58", "57P")  # as in switchover.edge.sqlstate, which the fence does without; none: the connection
 _FAILED_TRANSACTION = "25P02"
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.lazy import lazy
 from switchover.part import ConnectionId, Part
 from switchover.pins import Manifest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+else:
+    np = lazy("numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,9 @@ class Index(Protocol):
 
 class IndexSpec(Part, ABC):
     """A store's part of the plan. Each has a ``kind``."""
+
+    if TYPE_CHECKING:
+        kind: str  # each says which word
 
     connection: ConnectionId = Field(description="Connection to the store of the indexes.")
 

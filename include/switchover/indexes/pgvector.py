@@ -10,17 +10,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import sqlalchemy as sa
-
-from switchover import sql
-from switchover.edge import Edge
+from switchover.edge import sql
+from switchover.edge.edge import Edge
+from switchover.edge.names import table_name
 from switchover.errors import TargetRefused
 from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
-from switchover.names import table_name
+from switchover.lazy import lazy
 from switchover.pins import Manifest, pairs_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import sqlalchemy as sa
+else:
+    np = lazy("numpy")
+    sa = lazy("sqlalchemy")
 
 # `id::text` is the column itself where it is text, so that its index still gives the order.
 PAIRS = """SELECT id::text AS id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest,

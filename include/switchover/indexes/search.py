@@ -10,17 +10,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.names import search_name
+from switchover.edge.search_api import SearchApi, quoted, search_api
 from switchover.errors import TargetRefused, Unreachable
 from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
-from switchover.names import search_name
+from switchover.lazy import lazy
 from switchover.pins import Manifest, content_digest, pairs_digest
-from switchover.search_api import SearchApi, quoted, search_api
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy("numpy")
 
 PAGE = 1_000  # documents
 KEEP = "1m"  # how long the server keeps its place between two pages

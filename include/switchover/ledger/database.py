@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from switchover import sql
-from switchover.edge import ANSWER_S
+from switchover.edge import sql
+from switchover.edge.edge import ANSWER_S
 from switchover.errors import BadInput, LedgerUnreachable
 from switchover.ledger import tables
 

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from switchover.errors import Unstorable
-from switchover.evidence import COLUMNS as EVIDENCE_COLUMNS
-from switchover.evidence import Evidence
+from switchover.judge.evidence import COLUMNS as EVIDENCE_COLUMNS
+from switchover.judge.evidence import Evidence
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
 from switchover.ledger.tables import evidence as table

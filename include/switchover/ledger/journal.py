@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from switchover.evidence import SignalSample
+from switchover.judge.evidence import SignalSample
 from switchover.ledger import tables
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from switchover.gold import GoldSet
+from switchover.gold.goldset import GoldSet
 from switchover.ledger import tables
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held

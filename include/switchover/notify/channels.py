@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from switchover.edge import Connection, Edge
+from switchover.edge.edge import Connection, Edge
+from switchover.edge.http_connection import base_url, http_options
 from switchover.errors import BadInput, Unreachable
-from switchover.http_connection import base_url, http_options
 from switchover.notify.parts import Channel, SmtpChannel
 from switchover.notify.texts import Message, mail_text, render
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import SwitchoverError
 from switchover.ledger import Ledger, RunRow
 from switchover.notify.parts import Event
 from switchover.protocol import Decision, State
-from switchover.report import clock
+from switchover.report.summary import clock
 
 T = TypeVar("T")
 READ_S = 2.0  # for the pointer, and as long again for the advice: who waits for a message waits for them too
@@ -67,7 +67,7 @@ def look(edge: Edge, ledger: Ledger, id: str, *, by: str | None = None) -> Now:
 
 
 def _advice(edge: Edge, ledger: Ledger, row: RunRow) -> list[str]:
-    from switchover.doctor import diagnose  # here, because it opens a switchover, and a switchover tells people
+    from switchover.steps.doctor import diagnose  # here, because it opens a switchover, and a switchover tells people
 
     return diagnose(edge=edge, ledger=ledger, row=row).next
 

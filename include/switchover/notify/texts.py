@@ -13,7 +13,7 @@ from switchover.ledger import Ledger
 from switchover.notify.now import Now, line_of, title_of
 from switchover.notify.parts import Event
 from switchover.notify.sandbox import MISTAKES, environment_for, in_words, render_apart
-from switchover.report import deciding, summarise
+from switchover.report.summary import deciding, summarise
 from switchover.text import shown
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -16,7 +16,7 @@ from switchover.page.actions import actions
 from switchover.page.plots import plots_of
 from switchover.page.rows import list_row, movers, rules, steps
 from switchover.protocol import State
-from switchover.review import Review
+from switchover.report.review import Review
 from switchover.text import shown
 
 MOST_EVENTS = 1000  # of the audit trail, the newest

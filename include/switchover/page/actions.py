@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 from switchover.approval import Gate, open_question
-from switchover.approval_text import otherwise, subject_text
 from switchover.page.words import at
 from switchover.protocol import State
-from switchover.review import Review
+from switchover.report.approval_text import otherwise, subject_text
+from switchover.report.review import Review
 
 UNDECIDED = (State.FLIPPING, State.HOLDING, State.STUCK)
 NOTE = "Roll back now, from the review page"

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from switchover.measure import STATE_SYMBOLS
+from switchover.judge.measure import STATE_SYMBOLS
 from switchover.page.charts import WIDE, Axis, Point, Series, chart, stacked
 from switchover.page.plot import ARMS, Plot
 from switchover.page.plots_over_time import coverage, drift, traffic
 from switchover.page.words import number, signed
-from switchover.review import Compared, Review
+from switchover.report.review import Compared, Review
 
 DRAWING_S = 5.0  # for all plots of a page; each draws at most some hundred points, in milliseconds
 MOST_ROWS = 500

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from switchover.evidence import Floats
+from switchover.judge.evidence import Floats
 from switchover.page.charts import Axis, Point, Series, chart
 from switchover.page.plot import ARMS, Plot
 from switchover.page.words import number, seconds, signed
-from switchover.review import Compared, Review
+from switchover.report.review import Compared, Review
 
 
 def drift(review: Review, compared: Compared) -> Plot | None:

@@ -9,12 +9,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from switchover.arms_compared import Mover
-from switchover.evidence import ARMS
+from switchover.compare.arms import Mover
+from switchover.judge.evidence import ARMS
 from switchover.page.charts import sparkline
 from switchover.page.words import number, signed
 from switchover.protocol import State
-from switchover.review import Review
+from switchover.report.review import Review
 
 LIVE_ON_GREEN = (State.HOLDING.value, State.PROMOTED.value)
 MOVING = (State.FLIPPING.value, State.ROLLING_BACK.value, State.STUCK.value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from switchover.report import clock
+from switchover.report.summary import clock
 
 NONE = "–"
 STATES = {

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from switchover.edge import Edge
+from switchover.edge.aws_calls import Declined, Service, distinct, epoch_in, epoch_tag, place_of, service
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers.alb_rehearsal import rehearsal_rule, rules_of
-from switchover.pointers.aws import Declined, Service, distinct, epoch_in, epoch_tag, place_of, service
 from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
 
 ARN = r"^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:"

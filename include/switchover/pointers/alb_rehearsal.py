@@ -7,8 +7,8 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from switchover.edge.aws_calls import Declined, Service
 from switchover.errors import BadInput
-from switchover.pointers.aws import Declined, Service
 
 LAST_PRIORITY = 50_000
 TRIES = 5

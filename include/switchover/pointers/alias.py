@@ -16,8 +16,8 @@ from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, Field, field_validator
 
+from switchover.edge.names import Namer
 from switchover.errors import BadInput, TargetRefused
-from switchover.names import Namer
 from switchover.pointers.base import (
     Capabilities,
     Change,

@@ -11,11 +11,11 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, PointerConflict
 from switchover.part import ConnectionId, Part
 
@@ -90,6 +90,9 @@ class Capabilities:
 
 class PointerSpec(Part, ABC):
     """A backend's part of the plan. Each has a ``kind``."""
+
+    if TYPE_CHECKING:
+        kind: str  # each says which word
 
     connection: ConnectionId = Field(description="Connection to the store.")
     shared: bool = Field(False, description="Another plan moves the same pointer, and says so too.")

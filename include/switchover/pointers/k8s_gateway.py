@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.kubernetes import HTTP_ROUTES, Cluster, Object, Operation
 from switchover.errors import BadInput
 from switchover.pointers.base import Pointer, Reading
-from switchover.pointers.k8s import HTTP_ROUTES, Cluster, Object, Operation
 from switchover.pointers.k8s_pointer import (
     KubernetesPointer,
     KubernetesSpec,

@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.kubernetes import INGRESSES, Cluster, Object, Operation
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers.base import Pointer, Reading
-from switchover.pointers.k8s import INGRESSES, Cluster, Object, Operation
 from switchover.pointers.k8s_pointer import (
     KubernetesPointer,
     KubernetesSpec,

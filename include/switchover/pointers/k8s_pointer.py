@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from switchover.edge.kubernetes import SERVICES, SLICES, Cluster, Object, Operation, Resource
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers.base import (
     Capabilities,
@@ -25,7 +26,6 @@ from switchover.pointers.base import (
     Reading,
     not_of_a_rehearsal,
 )
-from switchover.pointers.k8s import SERVICES, SLICES, Cluster, Object, Operation, Resource
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 

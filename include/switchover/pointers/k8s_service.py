@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.kubernetes import PODS, SERVICES, Cluster, Object, Operation
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers.base import Change, Pointer, Reading
-from switchover.pointers.k8s import PODS, SERVICES, Cluster, Object, Operation
 from switchover.pointers.k8s_pointer import (
     KubernetesPointer,
     KubernetesSpec,

@@ -18,8 +18,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from switchover.clients import TIMEOUT_S
-from switchover.edge import Edge
+from switchover.edge.clients import TIMEOUT_S
+from switchover.edge.edge import Edge
+from switchover.edge.kafka_groups import MOVING, ControlTopic, answering, kafka_error
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers import kafka_offsets as offsets
 from switchover.pointers.base import (
@@ -33,7 +34,6 @@ from switchover.pointers.base import (
     not_of_a_rehearsal,
     own_name,
 )
-from switchover.pointers.kafka_control import MOVING, ControlTopic, answering, kafka_error
 from switchover.pointers.kafka_offsets import Partition, Span
 
 #: Seconds for which offsets must stand still while messages wait: who consumes as no member is seen by nothing else.

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from switchover.clients import TIMEOUT_S
+from switchover.edge.clients import TIMEOUT_S
+from switchover.edge.kafka_groups import kafka_error
 from switchover.errors import BadInput
-from switchover.pointers.kafka_control import kafka_error
 
 Partition = tuple[str, int]
 

@@ -10,14 +10,15 @@ import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from urllib.parse import quote
 
-import httpx
 from pydantic import AfterValidator, Field
 
-from switchover.edge import Edge, reaching
+from switchover.edge.edge import Edge, reaching
+from switchover.edge.web import BadAnswer, read_json
 from switchover.errors import BadInput, TargetRefused, Unreachable
+from switchover.lazy import lazy
 from switchover.part import ConnectionId, Part
 from switchover.pointers.base import (
     REHEARSAL,
@@ -30,7 +31,11 @@ from switchover.pointers.base import (
     not_of_a_rehearsal,
     own_name,
 )
-from switchover.web import BadAnswer, read_json
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy("httpx")
 
 
 @dataclass(frozen=True, kw_only=True)

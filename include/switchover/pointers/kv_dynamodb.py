@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from switchover.edge import Edge
+from switchover.edge.aws_calls import Declined, Service, service
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput
-from switchover.pointers.aws import Declined, Service, service
 from switchover.pointers.base import Pointer
 from switchover.pointers.kv import Entry, KeyPointer, KeySpec
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import httpx
-
-from switchover.edge import Edge, reaching
+from switchover.edge.edge import Edge, reaching
+from switchover.edge.web import BadAnswer, read_json
 from switchover.errors import BadInput, Unreachable
+from switchover.lazy import lazy
 from switchover.pointers.base import Pointer
 from switchover.pointers.kv import Entry, KeyPointer, KeySpec
-from switchover.web import BadAnswer, read_json
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy("httpx")
 
 BUSY = frozenset([408, 429])
 REFUSED = frozenset([401, 403])

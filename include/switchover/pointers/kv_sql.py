@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import sqlalchemy as sa
-
-from switchover import sql
-from switchover.clients import TIMEOUT_S
-from switchover.edge import Edge
+from switchover.edge import sql
+from switchover.edge.clients import TIMEOUT_S
+from switchover.edge.edge import Edge
+from switchover.lazy import lazy
 from switchover.pointers.base import Pointer
 from switchover.pointers.kv import Entry, KeyPointer, KeySpec
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+else:
+    sa = lazy("sqlalchemy")
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_key (
     key text PRIMARY KEY, target text NOT NULL, epoch bigint NOT NULL DEFAULT 0,

@@ -9,10 +9,10 @@ import contextlib
 from collections.abc import Callable, Collection
 from typing import Any, Literal
 
-from switchover.clients import TIMEOUT_S
-from switchover.edge import Edge
+from switchover.edge.clients import TIMEOUT_S
+from switchover.edge.edge import Edge
+from switchover.edge.names import milvus_name
 from switchover.errors import BadInput, Unreachable
-from switchover.names import milvus_name
 from switchover.pointers.alias import (
     INDEX_HASH,
     AliasSpec,

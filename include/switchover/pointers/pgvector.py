@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import sqlalchemy as sa
 from pydantic import AfterValidator, Field
 
-from switchover import sql
-from switchover.clients import TIMEOUT_S
-from switchover.edge import Edge
+from switchover.edge import sql
+from switchover.edge.clients import TIMEOUT_S
+from switchover.edge.edge import Edge
 from switchover.errors import TargetRefused
+from switchover.lazy import lazy
 from switchover.pointers.base import (
     REHEARSAL,
     Capabilities,
@@ -30,6 +30,11 @@ from switchover.pointers.base import (
     not_of_a_rehearsal,
     own_name,
 )
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+else:
+    sa = lazy("sqlalchemy")
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS switchover_alias (

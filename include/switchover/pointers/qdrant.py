@@ -12,9 +12,9 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Literal
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.names import qdrant_name
 from switchover.errors import BadInput, PointerConflict, Unreachable
-from switchover.names import qdrant_name
 from switchover.pointers.alias import (
     INDEX_HASH,
     AliasPointer,

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from switchover.edge import Edge
+from switchover.edge.aws_calls import Declined, Service, distinct, place_of, service
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, PointerConflict
-from switchover.pointers.aws import Declined, Service, distinct, place_of, service
 from switchover.pointers.base import (
     TRIES,
     Capabilities,

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.names import search_name
+from switchover.edge.search_api import SearchApi, search_api
 from switchover.errors import BadInput, PointerConflict, TargetRefused
-from switchover.names import search_name
 from switchover.pointers import search_block as write_block
 from switchover.pointers.base import (
     Applied,
@@ -40,7 +41,6 @@ from switchover.pointers.search_marks import (
     remove,
 )
 from switchover.pointers.search_target import NARROWING, count, indexes, unseen, wrong_with
-from switchover.search_api import SearchApi, search_api
 
 REHEARSAL = "--rehearsal"
 #: What an alias can carry, in the words of an answer and of an ``add`` action alike.

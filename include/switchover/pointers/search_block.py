@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from switchover.edge.search_api import SearchApi, quoted
 from switchover.errors import Unreachable
-from switchover.search_api import SearchApi, quoted
 
 SETTING = "index.blocks.write"
 

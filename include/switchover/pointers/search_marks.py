@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from switchover.search_api import SearchApi, quoted
+from switchover.edge.search_api import SearchApi, quoted
 
 PREFIX = "--switchover-"
 _MARK = re.compile(r"(\d+)-(\d+)-[0-9a-f]{8}")

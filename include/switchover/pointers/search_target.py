@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from switchover.search_api import SearchApi, quoted
+from switchover.edge.search_api import SearchApi, quoted
 
 #: Of what an alias carries, what keeps documents from its readers.
 NARROWING = frozenset(["filter", "search_routing"])

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from switchover.edge import Edge
+from switchover.edge.aws_calls import ACCOUNT, Declined, Service, distinct, epoch_in, epoch_tag, place_of, service
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, PointerConflict
-from switchover.pointers.aws import ACCOUNT, Declined, Service, distinct, epoch_in, epoch_tag, place_of, service
 from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
 
 Value = Annotated[str, Field(min_length=1, max_length=4096)]

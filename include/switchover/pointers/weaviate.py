@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Collection
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import httpx
-
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.names import weaviate_name
 from switchover.errors import BadInput, Unreachable
-from switchover.names import weaviate_name
+from switchover.lazy import lazy
 from switchover.pointers.alias import (
     INDEX_HASH,
     AliasSpec,
@@ -25,6 +24,11 @@ from switchover.pointers.alias import (
     tokens_of,
 )
 from switchover.pointers.base import Pointer
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy("httpx")
 
 PORT = 8080
 HASH = re.compile(rf"\b{INDEX_HASH}[:=]\s*(\S+)")

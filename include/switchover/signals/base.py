@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from switchover.evidence import SignalSample
+from pydantic import Field
+
+from switchover.part import ConnectionId, Part
+
+if TYPE_CHECKING:
+    from switchover.edge.edge import Edge
+    from switchover.judge.traffic import SignalSample
 
 
 class Signals(Protocol):
@@ -25,3 +33,16 @@ class Signals(Protocol):
     def first_error(self, *, arm: str, since: datetime) -> datetime | None:
         """When arm ``arm`` first answered with a 5xx since then."""
         ...
+
+
+class SignalsSpec(Part, ABC):
+    """A metrics store's part of the plan. Each has a ``kind``."""
+
+    if TYPE_CHECKING:
+        kind: str  # each says which word
+
+    connection: ConnectionId = Field(description="Connection to the metrics store.")
+
+    @abstractmethod
+    def build(self, edge: Edge, *, arms: Collection[str]) -> Signals:
+        """The store, with clients from the edge. ``arms`` are the plan's. No I/O."""

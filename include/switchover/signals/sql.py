@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
 
-import sqlalchemy as sa
+from pydantic import Field
 
-from switchover import sql
-from switchover.evidence import SignalSample
+from switchover.edge import sql
+from switchover.lazy import lazy
+from switchover.part import ConnectionId, Identifier, at_most
+from switchover.signals.base import SignalsSpec
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from switchover.edge.edge import Edge
+    from switchover.judge import traffic
+    from switchover.judge.traffic import SignalSample
+else:
+    sa = lazy("sqlalchemy")
+    traffic = lazy("switchover.judge.traffic")
 
 STAGES = ("retrieve", "rerank", "reason", "total")
 FAILED = "(status IS NULL OR status NOT BETWEEN 200 AND 299)"
@@ -19,6 +32,21 @@ MINE = f"(arm = :arm OR ({NAMELESS} AND {FAILED}))"
 P95 = ", ".join(
     f"percentile_cont(0.95) WITHIN GROUP (ORDER BY ms_{stage}) FILTER (WHERE {MINE}) AS {stage}" for stage in STAGES
 )
+
+
+class SqlSignalsSpec(SignalsSpec):
+    """Figures of live traffic, counted from a request log table."""
+
+    kind: Literal["sql"]
+    connection: ConnectionId = Field(description="PostgreSQL connection with the request log.")
+    table: Identifier = Field("request_log", description="The request log; its columns are in docs/signals.md.")
+    stale_s: float = Field(
+        30, gt=0, json_schema_extra=at_most(600), description="A log without any row this young counts as dead."
+    )
+
+    def build(self, edge: Edge, *, arms: Collection[str]) -> SqlSignals:
+        """See :class:`SignalsSpec`."""
+        return SqlSignals(engine=edge.sql(self.connection), table=self.table, stale_s=self.stale_s, arms=list(arms))
 
 
 class SqlSignals:
@@ -51,7 +79,7 @@ class SqlSignals:
                 return None
             given = {"arm": arm, "arms": self._arms, "since": since, "until": until}
             row = connection.execute(statement, given).mappings().one()
-        return SignalSample(
+        return traffic.SignalSample(
             requests=row["requests"],
             errors_5xx=row["errors_5xx"],
             failures=row["failures"],

@@ -19,7 +19,7 @@ from switchover.errors import (
 )
 from switchover.pointers import Change
 from switchover.protocol import Action, Kind, Observation, State, decide
-from switchover.report import ttr
+from switchover.report.summary import ttr
 from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch
 

@@ -6,7 +6,7 @@ import logging
 
 from switchover.ledger import Ledger
 from switchover.protocol import Decision
-from switchover.report import status_line
+from switchover.report.summary import status_line
 
 log = logging.getLogger("switchover")
 

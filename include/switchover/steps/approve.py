@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from switchover.approval import Answer, Gate, Person, Standing, person_id, standing
-from switchover.approval_text import body_text, subject_text
 from switchover.errors import GoldError, LeaseLost, StateConflict
-from switchover.gold import read_items
-from switchover.heartbeat import Heartbeat
-from switchover.judge import Outcome
+from switchover.gold.goldset import read_items
+from switchover.judge.gates import Outcome
+from switchover.ledger.heartbeat import Heartbeat
 from switchover.pins import digest
 from switchover.plan import Plan
 from switchover.protocol import Kind, State, decide
-from switchover.report import summarise
+from switchover.report.approval_text import body_text, subject_text
+from switchover.report.summary import summarise
 from switchover.steps.act import observe, stuck
 from switchover.steps.flip import accepted
 from switchover.steps.hold import End, Tick, watch

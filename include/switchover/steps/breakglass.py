@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, StateConflict
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.protocol import Decision, State
-from switchover.report import status_line
+from switchover.report.summary import status_line
 from switchover.steps import finish
 from switchover.steps.mend import mend_readers
 from switchover.steps.switch import Switch

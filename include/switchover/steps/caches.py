@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from switchover.cache.canary import RULE, ask_canaries, judge_canaries
+from switchover.arms.cache_canary import RULE, ask_canaries, judge_canaries
+from switchover.arms.probe import PARAPHRASES
 from switchover.errors import BadInput
+from switchover.judge.outcome import Outcome, Verdict
 from switchover.ledger import RunRow
-from switchover.probe import PARAPHRASES
 from switchover.steps.switch import Switch
-from switchover.verdict import Outcome, Verdict
 
 
 async def prime_green(switch: Switch) -> str:

@@ -12,10 +12,10 @@ from functools import partial
 
 import httpx
 
-from switchover import web
-from switchover.answers import Reply, Report
-from switchover.arms import ArmClient
-from switchover.encoder import encoder_from
+from switchover.arms.client import ArmClient
+from switchover.edge import web
+from switchover.edge.answers import Reply, Report
+from switchover.encoders.wordllama import encoder_from
 from switchover.errors import InvariantBroken, SwitchoverError
 from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch

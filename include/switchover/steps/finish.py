@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from switchover.approval import Gate
 from switchover.errors import NotConverged, StateConflict
-from switchover.judge import Outcome
+from switchover.judge.gates import Outcome
 from switchover.ledger import RunRow
 from switchover.plan import Plan
 from switchover.protocol import Decision, Kind, State, decide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from switchover.approval import Gate, standing
 from switchover.errors import InvariantBroken, StateConflict
-from switchover.judge import decisive
+from switchover.judge.gates import decisive
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.protocol import Action, Decision, Kind, State, decide

@@ -14,12 +14,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 
+from switchover.arms.probe import Round, ask_round
 from switchover.errors import LeaseLost, LedgerUnreachable, SwitchoverError, Unreachable
-from switchover.heartbeat import Heartbeat
-from switchover.judge import Outcome
+from switchover.judge.gates import Outcome
 from switchover.ledger import RunRow
+from switchover.ledger.heartbeat import Heartbeat
 from switchover.notify import Event
-from switchover.probe import Round, ask_round
 from switchover.protocol import Kind, decide
 from switchover.steps.act import observe, stuck
 from switchover.steps.caches import canary_verdicts

@@ -9,12 +9,12 @@ from enum import Enum
 from typing import Any
 
 from switchover.approval import Gate
+from switchover.arms.probe import Asked, Round
 from switchover.errors import SwitchoverError
-from switchover.evidence import Evidence, SignalSample
-from switchover.judge import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
+from switchover.judge.evidence import Evidence, SignalSample
+from switchover.judge.gates import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
+from switchover.judge.live import judge_live
 from switchover.ledger import RunRow
-from switchover.live import judge_live
-from switchover.probe import Asked, Round
 from switchover.steps import staleness
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 
 from switchover.errors import LeaseLost
-from switchover.heartbeat import Heartbeat, Turning
+from switchover.ledger.heartbeat import Heartbeat, Turning
 from switchover.protocol import State
 from switchover.steps.act import observe
 from switchover.steps.switch import Switch

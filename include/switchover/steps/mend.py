@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from switchover.advice import POINTER
 from switchover.errors import BadInput
 from switchover.plan import Plan
 from switchover.protocol import Decision, State
+from switchover.report.advice import POINTER
 from switchover.steps.readers import unproven
 from switchover.steps.switch import Switch
 

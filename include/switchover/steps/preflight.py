@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import Enum
 from functools import partial
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, PointerConflict, StateConflict, SwitchoverError
-from switchover.heartbeat import Heartbeat
 from switchover.ledger import Ledger
+from switchover.ledger.heartbeat import Heartbeat
 from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.steps.asked import ask_again, too_late

@@ -6,12 +6,12 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from switchover import web
-from switchover.advice import POINTER, Unproven
-from switchover.arms import read_report
+from switchover.arms.client import read_report
+from switchover.arms.spec import Reader
+from switchover.edge import web
 from switchover.errors import NotConverged, SwitchoverError, Unreachable
-from switchover.plan import Reader
-from switchover.pointers.move import wait_until
+from switchover.report.advice import POINTER, Unproven
+from switchover.steps.move import wait_until
 from switchover.steps.switch import Switch
 
 PAUSE_S = 0.05

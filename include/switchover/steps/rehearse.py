@@ -12,12 +12,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, SwitchoverError
 from switchover.ledger import Ledger, Rehearsal, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Change, Pointer
-from switchover.pointers.move import wait_until
+from switchover.steps.move import wait_until
 from switchover.steps.switch import Switch
 
 PAUSE_S = 0.2

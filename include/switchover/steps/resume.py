@@ -10,9 +10,9 @@ import shlex
 from collections.abc import Mapping
 from enum import Enum
 
-from switchover import web
-from switchover.answers import Fields
-from switchover.edge import reaching
+from switchover.edge import web
+from switchover.edge.answers import Fields
+from switchover.edge.edge import reaching
 from switchover.errors import BadInput, StateConflict, SwitchoverError, Unreachable, WriterChanged
 from switchover.ledger.journal import Row
 from switchover.protocol import State

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from switchover import web
-from switchover.arms import read_report
-from switchover.edge import Edge
+from switchover.arms.client import read_report
+from switchover.edge import web
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, StateConflict, TargetRefused, Unreachable
 from switchover.indexes import Index
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
-from switchover.pointers.move import leased
 from switchover.protocol import State
+from switchover.steps.move import leased
 
 
 def retire(*, plan: Plan, edge: Edge, index: str, actor: str) -> str:

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from switchover import intents, sql
+from switchover.edge import sql
 from switchover.errors import SwitchoverError
 from switchover.ledger.journal import Row
 from switchover.notify import Event
 from switchover.steps.switch import Switch
 from switchover.text import counted
 from switchover.writers import Writer, WriterSpec
+from switchover.writers import queue as intents
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from switchover.approval import Gate
-from switchover.edge import Edge
+from switchover.arms.probe import Asked, Round, evidence_rows
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, Unstorable
-from switchover.evidence import Evidence
-from switchover.heartbeat import Heartbeat
+from switchover.judge.evidence import Evidence
 from switchover.ledger import Lease, Ledger, RunRow
+from switchover.ledger.heartbeat import Heartbeat
 from switchover.notify import Event
-from switchover.notify.tell import tell
-from switchover.probe import Asked, Round, evidence_rows
 from switchover.protocol import Decision, State
+from switchover.report.tell import tell
 from switchover.steps.world import World
 
 LEASE_PAUSE_S = 0.2

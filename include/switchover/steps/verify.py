@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from switchover.answers import Report
 from switchover.cache import CacheNamespace
-from switchover.encoder import encoder_from
+from switchover.edge.answers import Report
+from switchover.encoders.wordllama import encoder_from
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError
-from switchover.gold import gold_json
+from switchover.gold.goldset import gold_json
 from switchover.indexes import Content
 from switchover.pins import PIN_NAMES, changed_pins
 from switchover.protocol import State

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from switchover.arms.probe import Round, ask_round
 from switchover.errors import StateConflict
-from switchover.judge import Verdict, decisive, judge_acceptance, worst
-from switchover.probe import Round, ask_round
+from switchover.judge.gates import Verdict, decisive, judge_acceptance, worst
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.caches import canary_verdicts, prime_green

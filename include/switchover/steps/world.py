@@ -11,19 +11,19 @@ from typing import Protocol
 
 import httpx
 
-from switchover import web
-from switchover.arms import ArmClient
-from switchover.corpus import sql_corpus
-from switchover.edge import Edge
-from switchover.encoder import WordLlamaEncoder
+from switchover.arms.client import ArmClient
+from switchover.edge import web
+from switchover.edge.edge import Edge
+from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import GoldError
-from switchover.gold import GoldSet, load_gold
-from switchover.heartbeat import Heartbeat
+from switchover.gold.corpus import sql_corpus
+from switchover.gold.goldset import GoldSet, load_gold
 from switchover.indexes import Index
 from switchover.ledger import Lease, Ledger, RunRow
+from switchover.ledger.heartbeat import Heartbeat
 from switchover.plan import Plan
 from switchover.pointers import Pointer
-from switchover.signals import Signals, build_signals
+from switchover.signals import Signals
 from switchover.writers import Writer
 
 
@@ -90,7 +90,7 @@ class World:
     @cached_property
     def signals(self) -> Signals:
         """Figures of live traffic."""
-        return build_signals(self.plan, self.edge)
+        return self.plan.signals.build(self.edge, arms=self.plan.arms)
 
     @cached_property
     def encoder(self) -> WordLlamaEncoder:

@@ -8,16 +8,21 @@ task has begun just waits, and one whose tasks have all ended is over, though Ai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-import httpx
 from pydantic import Field
 
-from switchover.edge import Edge, reaching
+from switchover.edge.edge import Edge, reaching
+from switchover.edge.web import BadAnswer, read_object
 from switchover.errors import BadInput, Unreachable
-from switchover.web import BadAnswer, read_object
+from switchover.lazy import lazy
 from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy("httpx")
 
 IN_FLIGHT = ("queued", "running", "restarting", "deferred")
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")

@@ -11,11 +11,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.errors import WriterChanged
 from switchover.part import ConnectionId, Part, at_most
 from switchover.pins import PIN_NAMES
@@ -59,7 +59,7 @@ class ReportsAt(Part):
 
 
 class QueuedWrites(Part):
-    """A stream of `switchover.intents`: what waits there is shown during the hold, and in the report."""
+    """A stream of `switchover.writers.queue`: what waits there is shown during the hold, and in the report."""
 
     connection: ConnectionId = Field(description="PostgreSQL connection with the queue.")
     stream: str = Field(min_length=1, description="Name of the stream.")
@@ -67,6 +67,9 @@ class QueuedWrites(Part):
 
 class WriterSpec(Part, ABC):
     """A kind's part of the plan. Each has a ``kind``."""
+
+    if TYPE_CHECKING:
+        kind: str  # each says which word
 
     name: str = Field(min_length=1, description="How the writer is called in tables and errors.")
     connection: ConnectionId = Field(description="Connection to what runs the writer.")

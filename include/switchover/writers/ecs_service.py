@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from switchover.edge import Edge
+from switchover.edge.aws_calls import Declined, Service, service
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput
-from switchover.pointers.aws import Declined, Service, service
 from switchover.writers.base import Drain, State, Writer, WriterSpec
 
 PAGE = "docs/writers.md"

@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from switchover.edge import Edge
+from switchover.edge.aws_calls import Declined, Service, service
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput
 from switchover.part import at_most
-from switchover.pointers.aws import Declined, Service, service
 from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec
 
 ENABLED, DISABLED = "ENABLED", "DISABLED"

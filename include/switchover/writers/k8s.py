@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.kubernetes import Cluster, Object, Resource
 from switchover.errors import BadInput, WriterChanged
-from switchover.pointers.k8s import Cluster, Object, Resource
 from switchover.pointers.k8s_pointer import ObjectName
 from switchover.writers.base import Writer, WriterSpec
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from switchover.edge import Edge
-from switchover.pointers.k8s import CRON_JOBS, JOBS, Cluster
+from switchover.edge.edge import Edge
+from switchover.edge.kubernetes import CRON_JOBS, JOBS, Cluster
 from switchover.pointers.k8s_pointer import ObjectName
 from switchover.writers.base import Drain, Quiet, State, Writer
 from switchover.writers.k8s import KubernetesWriter, KubernetesWriterSpec

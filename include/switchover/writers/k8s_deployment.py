@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
+from switchover.edge.kubernetes import AUTOSCALERS, DEPLOYMENTS, PODS, SCALES, Object
 from switchover.errors import BadInput
-from switchover.pointers.k8s import AUTOSCALERS, DEPLOYMENTS, PODS, SCALES, Object
 from switchover.pointers.k8s_pointer import ObjectName
 from switchover.writers.base import Drain, State, Writer
 from switchover.writers.k8s import KubernetesWriter, KubernetesWriterSpec

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from switchover.clients import TIMEOUT_S
-from switchover.edge import Edge
+from switchover.edge.clients import TIMEOUT_S
+from switchover.edge.edge import Edge
+from switchover.edge.kafka_groups import answering, kafka_error
 from switchover.errors import BadInput
 from switchover.pointers import kafka_offsets as offsets
-from switchover.pointers.kafka_control import answering, kafka_error
 from switchover.pointers.kafka_offsets import Partition
 from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec
 

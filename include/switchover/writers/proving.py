@@ -8,17 +8,22 @@ happened; the same key with another payload gives 409. It answers also while the
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from pydantic import Field
 
-from switchover.answers import Fields
-from switchover.edge import reaching
+from switchover.edge.answers import Fields
+from switchover.edge.edge import reaching
+from switchover.edge.web import BadAnswer, read_json
 from switchover.errors import BadInput, InvariantBroken, Unreachable
 from switchover.fence import FenceKey, fence_key
+from switchover.lazy import lazy
 from switchover.part import ConnectionId, Part
-from switchover.web import BadAnswer, read_json
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy("httpx")
 
 EXPECTED = "the same key twice: one receipt, one effect; another payload: 409"
 

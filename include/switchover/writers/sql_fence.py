@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AbstractContextManager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import sqlalchemy as sa
 from pydantic import Field
 
-from switchover import sql
-from switchover.edge import Edge
+from switchover.edge import sql
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, LockBusy
+from switchover.lazy import lazy
 from switchover.part import at_most
 from switchover.writers.base import Drain, State, Writer, WriterSpec
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+else:
+    sa = lazy("sqlalchemy")
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_fence (
     fence text PRIMARY KEY, frozen boolean NOT NULL DEFAULT false, epoch bigint NOT NULL DEFAULT 0,

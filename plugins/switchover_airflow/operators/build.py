@@ -1,4 +1,4 @@
-"""One operator a step of an index build; what a step does is in ``switchover.build.run``."""
+"""One operator a step of an index build; what a step does is in ``switchover.indexing.run``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from airflow.sdk import Asset, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from switchover.build.of_plan import builder_of
-from switchover.build.run import Builder
+from switchover.indexing.run import Builder
 from switchover.plan import Plan
+from switchover.steps.build import builder_of
 from switchover_airflow.connections import airflow_edge
 from switchover_airflow.operators.base import text
 

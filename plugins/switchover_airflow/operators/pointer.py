@@ -12,7 +12,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from switchover.pointers import Change
-from switchover.pointers.move import move, pointer_spec
+from switchover.steps.move import move, pointer_spec
 from switchover_airflow.connections import airflow_edge
 from switchover_airflow.links import PointerLink
 from switchover_airflow.operators.base import RETRY_POLICY, text, yes

@@ -9,9 +9,9 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.plan import Plan
-from switchover.report import ttr
+from switchover.report.summary import ttr
 from switchover.steps.breakglass import break_glass
 from switchover.steps.rehearse import rehearse_service
 from switchover.steps.retire import retire

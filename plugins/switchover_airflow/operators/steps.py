@@ -13,10 +13,10 @@ from airflow.configuration import AIRFLOW_HOME
 from airflow.sdk import Context, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from switchover.bundle import write_evidence
 from switchover.errors import BadInput
+from switchover.page.bundle import write_evidence
 from switchover.protocol import State
-from switchover.report import status_line
+from switchover.report.summary import status_line
 from switchover.steps import finish
 from switchover.steps.flip import flip
 from switchover.steps.freeze import freeze

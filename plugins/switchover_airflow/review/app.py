@@ -12,9 +12,9 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from switchover import page
-from switchover.bundle import bundle_zip
 from switchover.errors import BadInput, SwitchoverError
-from switchover.review import Review, Reviews
+from switchover.page.bundle import bundle_zip
+from switchover.report.review import Review, Reviews
 from switchover_airflow.review import MOUNT
 from switchover_airflow.review.access import PREFIX, Dag, Run, Services
 from switchover_airflow.review.ledgers import ledger_names, ledger_of, open_ledger

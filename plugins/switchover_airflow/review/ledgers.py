@@ -9,7 +9,8 @@ from pathlib import Path
 
 from switchover.errors import PlanError
 from switchover.ledger import Ledger
-from switchover.plan import Plan, load_plan
+from switchover.plan import Plan
+from switchover.planfile.load import load_plan
 from switchover_airflow.connections import airflow_edge
 from switchover_airflow.plans import plan_paths
 

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseSensorOperator, Context, timezone
 from airflow.sdk.exceptions import AirflowFailException
 
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from switchover_airflow.connections import airflow_edge
 from switchover_airflow.links import PointerLink
 from switchover_airflow.operators.base import text

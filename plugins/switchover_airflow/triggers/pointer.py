@@ -11,7 +11,7 @@ from airflow.sdk import timezone
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from switchover.errors import SwitchoverError, Unreachable
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from switchover_airflow.connections import airflow_edge_async
 
 

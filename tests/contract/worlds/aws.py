@@ -12,11 +12,11 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from switchover.clients import aws
-from switchover.edge import Connection, Edge
+from switchover.edge.aws_calls import IAM_PREFIX
+from switchover.edge.clients import aws
+from switchover.edge.edge import Connection, Edge
 from switchover.pointers import Pointer
-from switchover.pointers.aws import IAM_PREFIX
-from switchover.pointers.move import pointer_spec
+from switchover.steps.move import pointer_spec
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, Place, World
 
 ACCOUNT = "123456789012"  # moto's

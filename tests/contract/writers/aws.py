@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from tests.contract.worlds.aws import ACCOUNT, REGION, AwsPlace, Guard
 from tests.contract.worlds.base import NotApplicable
 from tests.contract.writers.base import WriterWorld

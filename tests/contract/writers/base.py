@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from switchover.edge import Edge
+from switchover.edge.edge import Edge
 from switchover.writers import AnyWriter, Writer, WriterSpec
 from tests.contract.worlds.base import CONNECTION, NotApplicable, Place
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from switchover import clients
-from switchover.edge import Edge
+from switchover.edge import clients
+from switchover.edge.edge import Edge
 from tests.contract.worlds.kubernetes import PODS, KubernetesPlace
 from tests.contract.writers.base import WriterWorld
 

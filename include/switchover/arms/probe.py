@@ -1,0 +1,190 @@
+"""Ask both arms the same thing at the same moment, and measure what came back.
+
+Every question, paraphrase and seed is asked of both arms back to back, in an order that is shuffled per
+round, so that a slow moment of the machine hits both alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+
+from switchover.arms.client import ArmClient
+from switchover.arms.spec import Probes
+from switchover.edge.answers import STAGES, Reply
+from switchover.encoders.spec import Judge
+from switchover.encoders.wordllama import Encoder
+from switchover.gold.goldset import GoldSet
+from switchover.gold.spans import span_fault
+from switchover.judge import measure
+
+SAME_CALL_IS_A_LOOP = 3
+PARAPHRASES = (0, 1, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One probe: what was asked of which arm, and the reply. ``question`` is a position in the gold set."""
+
+    arm: str
+    question: int
+    paraphrase: int
+    seed: int
+    reply: Reply
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round over the gold set: how it is stored, and its order of asking."""
+
+    phase: str
+    tick: int
+    seeds: Sequence[int]
+
+
+async def ask_round(
+    round: Round,
+    *,
+    arms: Mapping[str, ArmClient],
+    gold: GoldSet,
+    spec: Probes,
+    began: datetime | None = None,
+    seconds: float | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_asked: Callable[[Asked], None] = lambda asked: None,
+) -> list[Asked]:
+    """Ask ``arms`` (role -> client) every question, paraphrase and seed of a round.
+
+    ``began``: the ledger's time now, from which probes are dated; a worker's own clock may be wrong. ``seconds``: the
+    round ends then with what was answered or has failed; what is missing is missing from the evidence. ``on_asked``
+    sees each probe at once; what it raises ends the round.
+    """
+    began, zero = began or datetime.now(timezone.utc), time.monotonic()
+    order = random.Random(f"{round.phase}:{round.tick}")  # noqa: S311 - an order, not a secret
+    todo = [(q, p, s) for q in range(len(gold.items)) for p in PARAPHRASES for s in round.seeds]
+    order.shuffle(todo)
+    limit = asyncio.Semaphore(spec.concurrency)
+    asked: list[Asked] = []
+
+    async def one(question: int, paraphrase: int, seed: int, roles: Sequence[str]) -> None:
+        text = gold.items[question].paraphrases[paraphrase]
+        async with limit:
+            for role in roles:
+                at = began + timedelta(seconds=time.monotonic() - zero)
+                reply = await arms[role].ask(text, seed=seed, k=spec.k)
+                probe = Asked(arm=role, question=question, paraphrase=paraphrase, seed=seed, reply=reply, at=at)
+                asked.append(probe)
+                on_asked(probe)
+            on_progress(len(asked), len(todo) * len(arms))
+
+    tasks = [asyncio.create_task(one(*probe, roles=order.sample(sorted(arms), len(arms)))) for probe in todo]
+    try:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return asked
+
+
+def evidence_rows(
+    asked: Sequence[Asked], round: Round, *, gold: GoldSet, encoder: Encoder, judge: Judge, max_tool_depth: int
+) -> list[dict[str, Any]]:
+    """Measure a round: one evidence row a probe (SPEC section 12). CPU only."""
+    context = _contexts(asked, encoder, judge)
+    texts = [gold.items[a.question].paraphrases[a.paraphrase] for a in asked]
+    questions = _encode_unique(texts, encoder)
+    anchors = encoder.encode(gold.anchors)[[a.question for a in asked]]
+    ds_question = measure.delta_s(questions, context)
+    ds_anchor = measure.delta_s(context, anchors)
+    covered = _coverage(asked, gold)
+    rows: list[dict[str, Any]] = []
+    for index, probe in enumerate(asked):
+        reply, answerable = probe.reply, gold.items[probe.question].answerable
+        error = error_of(reply, gold)
+        rows.append(
+            {
+                "phase": round.phase,
+                "tick": round.tick,
+                "arm": probe.arm,
+                "question": gold.items[probe.question].id,
+                "paraphrase": probe.paraphrase,
+                "seed": probe.seed,
+                "ds_question": float(ds_question[index]) if error is None else 1.0,
+                "ds_anchor": float(ds_anchor[index]) if error is None else 1.0,
+                "coverage": (float(covered[index]) if error is None else 0.0) if answerable else None,
+                "cited": reply.cited,
+                "status": reply.status,
+                "error": error,
+                **{f"ms_{stage}": reply.stages_ms.get(stage) if error is None else None for stage in STAGES},
+                "tool_loop": is_tool_loop(reply.tool_calls, max_depth=max_tool_depth),
+                "hits": [{k: v for k, v in hit.items() if k != "text"} for hit in reply.hits],
+                "at": probe.at,
+            }
+        )
+    return rows
+
+
+def error_of(reply: Reply, gold: GoldSet) -> str | None:
+    """Why a reply cannot be measured; ``None`` when it can."""
+    why = f"answer without {reply.lacks!r}" if reply.lacks else span_fault(reply.hits, gold.texts)
+    return reply.error or (f"not measured: {why}" if why else None)
+
+
+def is_tool_loop(calls: Sequence[Mapping[str, Any]], *, max_depth: int) -> bool:
+    """The same (tool, arguments digest) three times in one request, or more calls than ``max_depth``."""
+    counts = Counter((call.get("tool"), call["arguments_digest"]) for call in calls if "arguments_digest" in call)
+    return len(calls) > max_depth or any(count >= SAME_CALL_IS_A_LOOP for count in counts.values())
+
+
+def _contexts(asked: Sequence[Asked], encoder: Encoder, judge: Judge) -> Any:
+    hits = [(row, hit) for row, probe in enumerate(asked) for hit in probe.reply.hits]
+    vectors = _encode_unique([str(hit.get("text", "")) for _, hit in hits], encoder)
+    return measure.context_vectors(
+        vectors,
+        np.array([float(hit.get("tokens", 0)) for _, hit in hits]),
+        np.array([row for row, _ in hits], dtype=np.int64),
+        len(asked),
+        mode=judge.context,
+    )
+
+
+def _encode_unique(texts: Sequence[str], encoder: Encoder) -> Any:
+    """Encode each different text once; the same chunks come back for many probes."""
+    unique = {text: position for position, text in enumerate(dict.fromkeys(texts))}
+    return encoder.encode(list(unique))[[unique[text] for text in texts]]
+
+
+def _coverage(asked: Sequence[Asked], gold: GoldSet) -> Any:
+    position = {doc: index for index, doc in enumerate(gold.docs)}
+    spans = [
+        (row, position[hit["doc"]], int(hit["start"]), int(hit["end"]))
+        for row, probe in enumerate(asked)
+        for hit in probe.reply.hits
+        if hit.get("doc") in position and not probe.reply.lacks
+    ]
+    table = np.array(spans, dtype=np.int64).reshape(-1, 4)
+    return measure.coverage(
+        gold.token_question,
+        gold.token_doc,
+        gold.token_start,
+        gold.token_end,
+        table[:, 0],
+        table[:, 1],
+        table[:, 2],
+        table[:, 3],
+        np.array([probe.question for probe in asked], dtype=np.int64),
+        len(gold.items),
+    )

@@ -1,0 +1,207 @@
+"""The judge's commands: ``eval``, ``replay``, ``power``. Exit 0 pass, 1 fail, 3 inconclusive, 4 could not measure."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from switchover.cli.options import ledger_option
+from switchover.compare.arms import compare_arms, of_probes
+from switchover.compare.text import compared_text
+from switchover.edge.edge import Edge
+from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.errors import BadInput
+from switchover.gold.corpus import sql_corpus
+from switchover.gold.goldset import GoldSet, gold_json, load_gold
+from switchover.judge.gates import judge_acceptance
+from switchover.judge.outcome import Verdict, worst
+from switchover.judge.power import Setup, sufficiency
+from switchover.judge.settings import Rules
+from switchover.ledger import Ledger
+from switchover.plan import Plan
+from switchover.planfile.lines import LinedYaml
+from switchover.planfile.load import load_plan
+from switchover.report.summary import load_evidence, rule_table
+from switchover.steps.rehearse import rehearsed_seconds
+from switchover.steps.smoke import EXIT_CODES, Failures, arms_of, evaluate, judge_smoke
+from switchover.text import table
+
+Result = tuple[str, Any, int]
+BAR = 30
+
+
+def add_commands(commands: Any, add: Any) -> None:
+    """Add the judge's commands to the command line; ``add`` makes one with its help and example."""
+    smoke = add(
+        commands, "eval", _eval, "ask one arm or both and judge", "switchover eval --plan docs.yaml --arm green"
+    )
+    _plan_option(smoke)
+    smoke.add_argument("--arm", choices=("green", "blue", "both"), default="both", help="whom to ask (default: both)")
+    smoke.add_argument("--gold", type=Path, metavar="FILE", help="another gold set than the plan's")
+    smoke.add_argument("--min-cov", type=float, metavar="X", help="accept coverage from X on")
+    smoke.add_argument("--max-ds", type=float, metavar="X", help="accept a median ΔS up to X")
+    smoke.add_argument("--rounds", type=int, metavar="N", help="rounds over the gold set (default: warm.min_rounds)")
+
+    replay = add(
+        commands,
+        "replay",
+        _replay,
+        "judge recorded evidence again under other rules",
+        "switchover replay docs:manual__2026 --rules stricter.yaml",
+    )
+    replay.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
+    replay.add_argument("--rules", type=Path, metavar="FILE", help="YAML with the keys of `rules:` in a plan")
+    replay.add_argument("--phase", choices=("warm", "hold"), help="which evidence (default: hold if there is any)")
+    ledger_option(replay)
+
+    power = add(
+        commands,
+        "power",
+        _power,
+        "say what a gold set and its traffic can and cannot tell",
+        "switchover power --plan docs.yaml --rate 20",
+    )
+    _plan_option(power)
+    power.add_argument("--rate", type=float, default=0.0, metavar="N", help="live requests a second (default: 0)")
+
+
+def _plan_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="plan file")
+
+
+def _eval(options: argparse.Namespace, edge: Edge) -> Result:
+    plan = load_plan(options.plan)
+    rules = _changed(plan.rules, min_cov=options.min_cov, max_ds=options.max_ds)
+    rounds = plan.warm.min_rounds if options.rounds is None else options.rounds
+    if rounds < 1:
+        raise BadInput(f"--rounds: found {rounds}; allowed: at least 1")
+    encoder = WordLlamaEncoder(dimension=plan.judge.dimension, revision=plan.judge.revision)
+    gold = _gold(plan, edge, options.gold, encoder)
+    targets = arms_of(plan, edge, options.arm)
+    bar = Bar(sys.stderr.isatty())
+    failures = Failures(targets, gold=gold)
+    rows = asyncio.run(
+        evaluate(
+            plan=plan,
+            edge=edge,
+            gold=gold,
+            encoder=encoder,
+            targets=targets,
+            rounds=rounds,
+            failures=failures,
+            on_progress=bar.show,
+        )
+    )
+    verdicts = judge_smoke(rows, gold.ids, rules=rules, both=len(targets) > 1)
+    head = f"{', '.join(targets.values())}: {len(rows)} probes, {len(gold.items)} questions"
+    if failures.lines():
+        head = "\n".join([head, "not answered, the commonest first:", *(f"  {line}" for line in failures.lines())])
+    data = {"arms": targets, "gold": gold_json(gold), "probes": len(rows), "errors": failures.to_json()}
+    if len(targets) == 1:
+        return _told(verdicts, data, head=head)
+    compared = compare_arms(
+        rows,
+        gold.ids,
+        rules=rules,
+        items={item.id: item for item in gold.items},
+        hits_of=lambda probes: of_probes(rows, probes),
+    )
+    return _told(verdicts, {**data, "comparison": compared.to_json()}, head=head, more=compared_text(compared))
+
+
+def _replay(options: argparse.Namespace, edge: Edge) -> Result:
+    ledger = Ledger(engine=edge.sql(options.ledger))
+    row = ledger.runs.get(options.run)
+    plan = row.read_plan()
+    phase = options.phase or ledger.evidence.newest_phase(row.id)
+    recording = load_evidence(ledger, row.id, phase=phase)
+    if recording is None:
+        raise BadInput(f"switchover {row.id!r}: has no {phase} evidence to judge")
+    rules = LinedYaml.read(options.rules).validate(Rules) if options.rules else plan.rules
+    verdicts = judge_acceptance(
+        recording.evidence,
+        rules=rules,
+        signals=ledger.journal.samples(row.id) if phase == "hold" else None,
+        rehearsal_ttr_s=rehearsed_seconds(ledger, row, plan),
+        traffic=phase == "hold",
+    )
+    gate = "hold" if phase == "hold" else "acceptance"
+    before = {v["rule"]: v["outcome"] for v in ledger.journal.verdicts(row.id, gate=gate, latest=True)}
+    changed = [
+        f"{v.rule}: {before[v.rule]} -> {v.outcome}" for v in verdicts if before.get(v.rule, v.outcome) != v.outcome
+    ]
+    head = f"{row.id}, {phase}: {'; '.join(changed) if changed else 'no verdict changes'}"
+    return _told(verdicts, {"run": row.id, "phase": phase, "before": before, "changed": changed}, head=head)
+
+
+def _power(options: argparse.Namespace, edge: Edge) -> Result:
+    plan = load_plan(options.plan)
+    encoder = WordLlamaEncoder(dimension=plan.judge.dimension, revision=plan.judge.revision)
+    gold = _gold(plan, edge, None, encoder)
+    setup = Setup(
+        questions=len(gold.items),
+        answerable=sum(item.answerable for item in gold.items),
+        rounds=plan.warm.min_rounds,
+        seeds=plan.probes.seeds,
+        tick_s=plan.hold.tick_s,
+        hold_s=plan.hold.minutes * 60,
+        requests_per_s=options.rate,
+    )
+    found = sufficiency(setup, plan.rules)
+    rows = [[each.rule, each.side, "yes" if each.enough else "NO", each.text] for each in found]
+    head = f"{setup.questions} questions, {plan.hold.minutes:g} min hold, {options.rate:g} requests/s"
+    data = {"gold": gold_json(gold), "rules": [each.to_json() for each in found]}
+    enough = all(each.enough for each in found)
+    return f"{head}\n{table([['rule', 'side', 'enough', 'what it can tell'], *rows])}", data, 0 if enough else 3
+
+
+def _told(verdicts: Sequence[Verdict], data: Mapping[str, Any], *, head: str, more: str = "") -> Result:
+    outcome = worst(verdicts)
+    bodies = [verdict.to_json() for verdict in verdicts]
+    open_lines = [f"{v.rule}: {v.detail}" for v in verdicts if v.outcome.value != "PASS"]
+    text = "\n".join([head, rule_table(bodies), *open_lines, *([f"\n{more}\n"] if more else []), f"{outcome}"])
+    return text, {**data, "outcome": outcome.value, "verdicts": bodies}, EXIT_CODES[outcome]
+
+
+def _changed(rules: Rules, *, min_cov: float | None, max_ds: float | None) -> Rules:
+    """The plan's rules with the bounds that the command line sets."""
+    body = rules.model_dump()
+    if min_cov is not None:
+        stop = body["coverage"]["stop"]
+        body["coverage"] |= {"accept": min_cov, "stop": None if stop is None else min(stop, min_cov)}
+    if max_ds is not None:
+        body["ds_question"] |= {"accept": max_ds}
+    try:
+        return Rules.model_validate(body)
+    except ValueError as error:
+        raise BadInput(f"--min-cov {min_cov}, --max-ds {max_ds}: allowed: 0 to 1 each") from error
+
+
+def _gold(plan: Plan, edge: Edge, path: Path | None, encoder: WordLlamaEncoder) -> GoldSet:
+    corpus = sql_corpus(edge.sql(plan.gold.corpus), plan.gold.table)
+    return load_gold(path or Path(plan.gold.path), corpus=corpus, encoder=encoder, minimum=plan.gold.minimum)
+
+
+class Bar:
+    """A progress bar on a terminal, a line at each tenth elsewhere; on standard error, so that JSON stays clean."""
+
+    def __init__(self, terminal: bool) -> None:
+        self._terminal = terminal
+        self._began = time.monotonic()
+        self._tenth = -1
+
+    def show(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        line = f"{done}/{total} probes, {time.monotonic() - self._began:.1f} s"
+        if self._terminal:
+            filled = BAR * done // total
+            sys.stderr.write(f"\r[{'#' * filled}{' ' * (BAR - filled)}] {line}{chr(10) if done == total else ''}")
+        elif 10 * done // total > self._tenth:
+            sys.stderr.write(line + "\n")
+        self._tenth = 10 * done // total
+        sys.stderr.flush()

@@ -1,0 +1,162 @@
+"""``switchover rollback | restore | rehearse | retire``: what a person does when Airflow cannot, or should not."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import getpass
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from switchover.cli.options import ledger_option
+from switchover.edge.edge import Edge
+from switchover.errors import BadInput, NotConverged, SwitchoverError
+from switchover.ledger import Ledger
+from switchover.planfile.load import load_plan
+from switchover.report.advice import unproven_steps
+from switchover.report.summary import status_line, ttr, ttr_line
+from switchover.steps.breakglass import break_glass, run_to_roll_back
+from switchover.steps.finish import restore
+from switchover.steps.readers import unproven
+from switchover.steps.rehearse import rehearse_service
+from switchover.steps.retire import retire
+from switchover.steps.switch import Switch
+
+Result = tuple[str, Any, int]
+PLAN = "include/plans/docs.yaml"
+
+
+def add_commands(commands: Any, add: Any) -> None:
+    """Add the commands; ``add`` makes one with its help and example."""
+    rollback = add(
+        commands,
+        "rollback",
+        _rollback,
+        "bring a service back to Blue now, also when Airflow is down",
+        f"switchover rollback --plan {PLAN}",
+    )
+    _plan_option(rollback)
+    rollback.add_argument("--run", metavar="RUN", help="the switchover, if several are open")
+    rollback.add_argument("--yes", action="store_true", help="do not ask")
+
+    ends = add(
+        commands,
+        "restore",
+        _restore,
+        "end a run that nobody drives any more: undecided is rolled back, writers resume",
+        "switchover restore docs:manual__2026",
+    )
+    ends.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
+    ends.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="READER",
+        help="leave out a reader that cannot be read at all (`pointer`: the store's own proof); it is written down",
+    )
+    ends.add_argument("--plan", type=Path, metavar="FILE", help="take the readers of this mended plan")
+    ledger_option(ends)
+
+    rehearse = add(
+        commands,
+        "rehearse",
+        _rehearse,
+        "walk a shadow pointer to the other arm and back; exit 1 when the way back was too slow",
+        f"switchover rehearse --plan {PLAN}",
+    )
+    _plan_option(rehearse)
+
+    gone = add(
+        commands,
+        "retire",
+        _retire,
+        "remove Blue's index for good: promoted, kept long enough, used by nobody",
+        f"switchover retire --plan {PLAN} --index docs_v1",
+    )
+    _plan_option(gone)
+    gone.add_argument("--index", required=True, metavar="NAME", help="the index to remove")
+    gone.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _plan_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plan", type=Path, required=True, metavar="FILE", help="plan file")
+
+
+def _rollback(options: argparse.Namespace, edge: Edge) -> Result:
+    plan, person = load_plan(options.plan), getpass.getuser()
+    ledger = Ledger(engine=edge.sql(plan.ledger))
+    row = run_to_roll_back(plan=plan, ledger=ledger, run=options.run)
+    told = f"{row.id}: {status_line(row, ledger.now())}\nBring {plan.service!r} back to Blue {row.blue!r} now?"
+    _ask(told, "yes", sure=options.yes)
+    with _progress():
+        back = break_glass(plan=plan, edge=edge, actor=f"command line, {person}", person=person, run=row.id)
+    parts = ttr(back.row)
+    lines = [f"{back.row.id}: {status_line(back.row, ledger.now())}"]
+    lines += [f"time to restore (seconds): {ttr_line(parts)}"] if parts else []
+    lines += [f"writers resumed: {', '.join(back.writers) or 'none'}"]
+    data = {"id": back.row.id, "state": back.row.state.value, "ttr_s": parts, "writers": back.writers}
+    return "\n".join(lines), data, 0
+
+
+def _restore(options: argparse.Namespace, edge: Edge) -> Result:
+    person, plan = getpass.getuser(), load_plan(options.plan) if options.plan else None
+    switch = Switch.open(
+        edge=edge,
+        ledger=plan.ledger if plan else options.ledger,
+        id=options.run,
+        actor=f"command line, {person}",
+        holder=f"person:{person}",
+    )
+    try:
+        line = restore(switch, person=person, without=options.without, plan=plan)
+    except NotConverged as error:
+        index_hash = switch.row.should_be_live[1] or ""
+        missing = unproven(switch, switch.row.should_be_live[0], index_hash=index_hash)
+        raise NotConverged("; ".join([str(error), *unproven_steps(switch.row, missing)[1:]])) from error
+    finally:
+        with contextlib.suppress(SwitchoverError):
+            switch.release_lease()
+    return f"{options.run}: {line}", {"id": options.run, "state": switch.row.state.value, "result": line}, 0
+
+
+def _rehearse(options: argparse.Namespace, edge: Edge) -> Result:
+    found = rehearse_service(plan=load_plan(options.plan), edge=edge, actor=f"command line, {getpass.getuser()}")
+    data = {"pointer": found.pointer, "seconds": found.seconds, "budget_s": found.budget_s, "ok": found.ok}
+    return found.note, data, 0 if found.ok else 1
+
+
+def _retire(options: argparse.Namespace, edge: Edge) -> Result:
+    plan = load_plan(options.plan)
+    _ask(f"Remove index {options.index!r} of {plan.service!r} for good?", options.index, sure=options.yes)
+    line = retire(plan=plan, edge=edge, index=options.index, actor=f"command line, {getpass.getuser()}")
+    return line, {"index": options.index, "result": line}, 0
+
+
+def _ask(told: str, answer: str, *, sure: bool) -> None:
+    """Go on only if a person types ``answer``. Without a terminal nobody can be asked."""
+    if sure:
+        return
+    if not sys.stdin.isatty():
+        raise BadInput("nobody can be asked here; add --yes. Nothing was changed")
+    sys.stderr.write(f"{told} Type {answer!r}: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != answer:
+        raise BadInput("not confirmed; nothing was changed")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[None]:
+    """Every line of the audit trail on the terminal while it is written."""
+    log, handler = logging.getLogger("switchover"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)

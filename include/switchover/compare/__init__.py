@@ -1,0 +1,1 @@
+"""Blue against Green for people: arms, segments, over time, as text."""

@@ -1,0 +1,1 @@
+"""The edge: connections become clients here and nowhere else."""

@@ -1,0 +1,151 @@
+"""The edge: connection ids become clients here and nowhere else.
+
+Inside Airflow the connections come from Airflow; outside (command line, watchdog) from the same
+``AIRFLOW_CONN_<ID>`` environment variables that Airflow itself understands, so that one setting serves
+both. Passwords never appear in ``repr`` or in an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from switchover.edge.clients import CLIENTS
+from switchover.edge.connection import Connection, Connections, environment_connections, parse_connection
+from switchover.edge.http_connection import base_url, http_options, trusted
+from switchover.edge.postgres import ANSWER_S, engine_for
+from switchover.edge.sqlstate import away, named
+from switchover.errors import BadInput, Unreachable
+from switchover.lazy import lazy
+
+if TYPE_CHECKING:
+    import httpx
+    import sqlalchemy as sa
+else:
+    httpx = lazy("httpx")
+    sa = lazy("sqlalchemy")
+
+__all__ = [
+    "ANSWER_S",
+    "Connection",
+    "Connections",
+    "Edge",
+    "base_url",
+    "engine_for",
+    "environment_connections",
+    "parse_connection",
+    "reaching",
+    "trusted",
+]
+
+CLOSE_S = 10.0  # how long work that runs beside is waited for: a little longer than one message may take
+OWN_TYPES = {
+    "postgres": ("postgres", "postgresql"),
+    "http": ("http", "https"),
+    "slack": ("http", "https", "slackwebhook"),
+    "smtp": ("smtp", "email"),
+    "webhook": ("http", "https"),
+}
+
+
+class Edge:
+    """Builds clients from connections and closes what it built.
+
+    ``builders`` replaces how a kind of client is built: a function of the connection and the same words that
+    are given to :meth:`client`. ``page`` is the address of a run's page, empty where there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        builders: Mapping[str, Callable[..., Any]] | None = None,
+        page: Callable[[str], str] = lambda id: "",
+    ) -> None:
+        self.page = page
+        self._connections = connections
+        self._builders = builders or {}
+        self._engines: dict[str, sa.Engine] = {}
+        self._opened: dict[tuple[str, ...], Any] = {}
+        self._beside: list[threading.Thread] = []
+
+    def connection(self, conn_id: str, *, kind: str) -> Connection:
+        """The connection, refused unless it is of the kind that its use needs."""
+        found = self._connections(conn_id)
+        accepted = OWN_TYPES[kind] if kind in OWN_TYPES else CLIENTS[kind].conn_types
+        if found.conn_type not in accepted:
+            raise BadInput(f"connection {conn_id!r}: is of type {found.conn_type!r}; allowed: {', '.join(accepted)}")
+        return found
+
+    def client(self, kind: str, conn_id: str, *words: str) -> Any:
+        """The client of a store (a kind of ``clients.CLIENTS``); one for each connection and ``words``."""
+        asked = (kind, conn_id, *words)
+        if asked not in self._opened:
+            build = self._builders.get(kind, CLIENTS[kind].build)
+            connection = self.connection(conn_id, kind=kind)
+            try:
+                with reaching(f"connection {conn_id!r} at {connection.place}"):
+                    self._opened[asked] = build(connection, *words)
+            except ImportError as error:
+                package = CLIENTS[kind].package
+                raise BadInput(
+                    f"connection {conn_id!r}: needs the package {package}; add it to requirements.txt ({error})"
+                ) from error
+        return self._opened[asked]
+
+    def sql(self, conn_id: str) -> sa.Engine:
+        """An engine on a PostgreSQL connection; one for each id."""
+        if conn_id not in self._engines:
+            self._engines[conn_id] = engine_for(self.connection(conn_id, kind="postgres"))
+        return self._engines[conn_id]
+
+    def http_options(self, conn_id: str) -> dict[str, Any]:
+        """Keyword arguments for an httpx client on an HTTP connection, with its login and its TLS."""
+        return http_options(self.connection(conn_id, kind="http"))
+
+    def another(self) -> Edge:
+        """An edge with clients of its own on the same connections, for work beside; whoever asks for it closes it."""
+        return Edge(connections=self._connections, builders=self._builders, page=self.page)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Start work beside the caller; ``close`` waits for it, but not for long."""
+        thread = threading.Thread(target=work, daemon=True)
+        self._beside.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        """Close every client and engine, once the work beside is done or has had its seconds."""
+        deadline = time.monotonic() + CLOSE_S
+        for thread in self._beside:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._beside.clear()
+        for client in self._opened.values():
+            getattr(client, "close", lambda: None)()
+        self._opened.clear()
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
+
+@contextlib.contextmanager
+def reaching(what: str, error_type: type[Unreachable] = Unreachable) -> Iterator[None]:
+    """Turn a client's connection errors into one line that names the server.
+
+    ``error_type`` where it did not answer; ``BadInput`` where it did, and refused.
+    """
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if away(error.orig):
+            raise error_type(f"{what}: did not answer: {_first_line(error.orig)}") from error
+        raise BadInput(f"{what}: refused: {_first_line(error.orig)} ({named(error.orig)})") from error
+    except httpx.TransportError as error:
+        raise error_type(f"{what}: did not answer: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException | None) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,101 @@
+"""Transactions on PostgreSQL whose errors are one line that names the server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from switchover.edge.edge import ANSWER_S, reaching
+from switchover.edge.sqlstate import busy, named
+from switchover.errors import BadInput, LockBusy, TargetRefused, Unreachable, Unstorable
+from switchover.lazy import lazy
+
+if TYPE_CHECKING:
+    import psycopg
+    import sqlalchemy as sa
+else:
+    psycopg = lazy("psycopg")
+    sa = lazy("sqlalchemy")
+
+REFUSALS = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InsufficientPrivilege,
+    # A column of a type that a statement cannot compare, cast, sort or sum.
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.DatatypeMismatch,
+    psycopg.errors.CannotCoerce,
+    psycopg.errors.CollationMismatch,
+    psycopg.errors.WrongObjectType,
+)
+
+
+def place(engine: sa.Engine) -> str:
+    """Host, port and database for messages, without credentials."""
+    port = f":{engine.url.port}" if engine.url.port else ""
+    return f"{engine.url.host or 'localhost'}{port}/{engine.url.database}"
+
+
+@contextlib.contextmanager
+def transaction(
+    engine: sa.Engine,
+    what: str,
+    *,
+    unreachable: type[Unreachable] = Unreachable,
+    hint: str = "",
+    answer_s: float = ANSWER_S,
+    single: bool = False,
+) -> Iterator[sa.Connection]:
+    """One transaction: commits at the end, rolls back on any error.
+
+    A server that does not answer, is silent for ``answer_s`` seconds, or takes no writes for now (a standby, a
+    failover) raises ``unreachable``; an absent table or a missing right raises ``BadInput``, with ``hint`` as the
+    next step; a DROP of what something else depends on raises ``TargetRefused``; a value that the database cannot
+    hold raises ``Unstorable``, a lock or a deadlock ``LockBusy``. What an error is, its SQLSTATE says.
+    ``single``: each statement is a transaction of its own, which saves the two round trips around it.
+    """
+    with reaching(what, unreachable):
+        try:
+            with _opened(engine, single) as connection:
+                connection.connection.driver_connection.answer_s = answer_s  # type: ignore[union-attr]
+                yield connection
+        except (sa.exc.ProgrammingError, sa.exc.InternalError) as error:
+            first = str(error.orig).splitlines()[0]
+            if isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
+                raise unreachable(f"{what}: takes no writes now ({first}); this transaction changed nothing") from error
+            if isinstance(error.orig, REFUSALS):
+                raise BadInput(f"{what}: {first}{'; ' + hint if hint else ''}") from error
+            if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
+                needed_by = str(error.orig.diag.message_detail).splitlines()[0]
+                raise TargetRefused(f"{what}: {needed_by}; nothing was removed") from error
+            raise
+        except sa.exc.OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise LockBusy(f"{what}: a lock was not granted in time; this transaction changed nothing") from error
+            if busy(error.orig):
+                raise LockBusy(f"{what}: met another transaction; this one changed nothing; try again") from error
+            if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
+                raise _unstorable(what, error) from error
+            raise
+        except sa.exc.DataError as error:
+            raise _unstorable(what, error) from error
+
+
+def _unstorable(what: str, error: sa.exc.DBAPIError) -> Unstorable:
+    first = (str(error.orig).strip().splitlines() or ["a value"])[0]
+    return Unstorable(f"{what}: cannot hold this: {first} ({named(error.orig)}); nothing was written")
+
+
+@contextlib.contextmanager
+def _opened(engine: sa.Engine, single: bool) -> Iterator[sa.Connection]:
+    if single:
+        with engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+    else:
+        with engine.begin() as connection:
+            try:
+                yield connection
+            except psycopg.Error as error:  # of a cursor of the driver's own
+                raise sa.exc.DBAPIError.instance("", None, error, psycopg.Error) from error

@@ -1,0 +1,320 @@
+"""What the judge judges: evidence rows as columns (figures of live traffic are in ``traffic``).
+
+Everything that can be wrong with a row is put right here, in one direction only: what is missing, not a
+number or out of range becomes the worst value, so that no gap can improve a verdict.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from switchover.errors import BadInput
+from switchover.judge import measure
+from switchover.judge.groups import Ints, distinct, places
+from switchover.judge.traffic import SignalSample as SignalSample  # a part of the evidence, too
+from switchover.judge.traffic import increments as increments
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+BLUE, GREEN, BLUE_FAILED = 0, 1, 2  # arms 0 and 1; as sides, Blue's failed probes stand apart
+SIDES = 3
+ARMS = ("blue", "green")
+PARAPHRASES = 3
+NO_CITATION = "(no citation)"  # what an unanswerable question should cite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a run was to ask: ``runs`` probes of each (arm, question, paraphrase), that is rounds × seeds."""
+
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Evidence rows as columns (n,). Codes point into ``questions`` and ``sections``.
+
+    ``arm`` 0 Blue, 1 Green; ``cited`` -1 where a run failed or cited nothing; ``coverage`` NaN for an
+    unanswerable question; ``ms_*`` infinite for a failed probe; ``observed`` is false for a row that stands
+    in for a probe that was never made.
+    """
+
+    questions: tuple[str, ...]
+    sections: tuple[str, ...]
+    tick: Ints
+    arm: Ints
+    question: Ints
+    paraphrase: Ints
+    seed: Ints
+    ds_question: Floats
+    ds_anchor: Floats
+    coverage: Floats
+    cited: Ints
+    ms_retrieve: Floats
+    ms_rerank: Floats
+    ms_reason: Floats
+    ms_total: Floats
+    status: Ints
+    tool_loop: Bools
+    observed: Bools
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # of worked-out figures
+
+    def __post_init__(self) -> None:
+        lengths = {len(getattr(self, name)) for name in COLUMNS}
+        if len(lengths) > 1:
+            raise ValueError(f"evidence: columns of unequal lengths {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return len(self.arm)
+
+    @cached_property
+    def side(self) -> Ints:
+        """Whose probe each row (n,) is: ``BLUE`` (one that succeeded), ``GREEN`` or ``BLUE_FAILED``."""
+        side: Ints = self.arm.copy()
+        side[np.flatnonzero(self.failed & (self.arm == BLUE))] = BLUE_FAILED
+        return side
+
+    @cached_property
+    def subject(self) -> Ints:
+        """Side and question of each row (n,) as one number, below ``SIDES * len(questions)``."""
+        subject: Ints = self.side * len(self.questions)
+        subject += self.question
+        return subject
+
+    @cached_property
+    def cell(self) -> Ints:
+        """Side, question and paraphrase of each row (n,) as one number."""
+        cell: Ints = self.subject * PARAPHRASES
+        cell += self.paraphrase
+        return cell
+
+    @cached_property
+    def counts(self) -> Ints:
+        """How many rows there are of each side, question and paraphrase (SIDES, questions, PARAPHRASES)."""
+        return self._counts(self.cell)
+
+    @cached_property
+    def seen(self) -> Ints:
+        """The same of observed rows only."""
+        return self.counts if self.whole else self._counts(self.cell[self.observed])
+
+    @cached_property
+    def answered(self) -> Ints:
+        """How many probes of each arm, question and paraphrase succeeded (2, questions, PARAPHRASES)."""
+        lost = self._counts(self.cell[np.flatnonzero(self.failed)])
+        succeeded: Ints = (self.counts - lost)[: len(ARMS)]
+        return succeeded
+
+    def _counts(self, cell: Ints) -> Ints:
+        shape = (SIDES, len(self.questions), PARAPHRASES)
+        return np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
+
+    @cached_property
+    def covered(self) -> Floats:
+        """Sum of the coverages of each side and question (SIDES, questions)."""
+        total = np.bincount(self.subject, self.coverage, SIDES * len(self.questions))
+        return total.astype(np.float64).reshape(SIDES, -1)
+
+    @cached_property
+    def failed(self) -> Bools:
+        """Which rows (n,) are probes without success; one without a latency has not succeeded."""
+        return measure.failed(self.status) | ~np.isfinite(self.ms_total)
+
+    @cached_property
+    def errors_5xx(self) -> Bools:
+        """Which rows (n,) are probes that ended in a 5xx."""
+        return measure.server_errors(self.status)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every row was observed."""
+        return bool(self.observed.all())
+
+    @cached_property
+    def ticks(self) -> Ints:
+        """The ticks that have rows, in order."""
+        return distinct(self.tick)
+
+    @cached_property
+    def at(self) -> Ints:
+        """Position of each row's tick in ``ticks`` (n,)."""
+        return places(self.tick, self.ticks)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether the rows stand in the order of their ticks."""
+        return not np.any(self.tick[1:] < self.tick[:-1])
+
+    @cached_property
+    def bounds(self) -> Ints:
+        """Where each tick begins, and the number of rows (ticks + 1,); ``ValueError`` if not ``ordered``."""
+        if not self.ordered:
+            raise ValueError("evidence: the rows do not stand in the order of their ticks; see in_order")
+        return np.append(np.searchsorted(self.tick, self.ticks), len(self))
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, Any]], questions: Sequence[str]) -> Evidence:
+        """Columns from evidence rows (SPEC section 12).
+
+        ``questions`` are the ids of the gold set: every one is expected on both arms with each paraphrase.
+        A combination that no row has is filled with one failed probe. A row of any other question, arm
+        or paraphrase is ``BadInput``.
+        """
+        ids = tuple(questions)
+        where = {name: code for code, name in enumerate(ids)}
+        if len(where) < len(ids):
+            raise BadInput("evidence: a question id is given twice")
+        unknown = next((row["question"] for row in rows if row["question"] not in where), None)
+        if unknown is not None:
+            raise BadInput(f"evidence: question {unknown!r} is not in the gold set of {len(ids)} questions")
+        arms = [row["arm"] for row in rows]
+        if not set(arms) <= set(ARMS):
+            raise BadInput(f"evidence: arm {(set(arms) - set(ARMS)).pop()!r}; allowed: blue, green")
+        sections = dict.fromkeys(str(row["cited"]) for row in rows if row.get("cited") is not None)
+        code = {name: position for position, name in enumerate(sections)}
+        status = _ints(rows, "status")
+        error = np.array([bool(row.get("error")) for row in rows], dtype=np.bool_)
+        raw = cls(
+            questions=ids,
+            sections=tuple(sections),
+            tick=_ints(rows, "tick"),
+            arm=np.array([ARMS.index(arm) for arm in arms], dtype=np.int64),
+            question=np.array([where[row["question"]] for row in rows], dtype=np.int64),
+            paraphrase=_ints(rows, "paraphrase"),
+            seed=_ints(rows, "seed"),
+            ds_question=_floats(rows, "ds_question"),
+            ds_anchor=_floats(rows, "ds_anchor"),
+            coverage=_floats(rows, "coverage", none=-np.inf),
+            cited=np.array(
+                [code.get(str(row["cited"]), -1) if row.get("cited") is not None else -1 for row in rows],
+                dtype=np.int64,
+            ),
+            ms_retrieve=_floats(rows, "ms_retrieve"),
+            ms_rerank=_floats(rows, "ms_rerank"),
+            ms_reason=_floats(rows, "ms_reason"),
+            ms_total=_floats(rows, "ms_total"),
+            status=np.where(error & ~measure.failed(status), 0, status),
+            tool_loop=np.array([bool(row["tool_loop"]) for row in rows], dtype=np.bool_),
+            observed=np.ones(len(rows), dtype=np.bool_),
+        )
+        return raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)
+
+    def cleaned(self, *, unanswerable: Bools) -> Evidence:
+        """The same rows with what is not a number, out of range or failed at its worst value.
+
+        ``unanswerable`` (n,) marks rows that say they have no coverage. Only a question of which all
+        observed rows say so is unanswerable; elsewhere such a row covers nothing.
+        """
+        if len(self) and not 0 <= self.paraphrase.min() <= self.paraphrase.max() < PARAPHRASES:
+            raise BadInput(f"evidence: a paraphrase outside 0..{PARAPHRASES - 1}")
+        failed, count = self.failed, len(self.questions)
+        lost = np.flatnonzero(failed)
+        open_end = np.zeros(len(self), np.bool_)
+        if unanswerable.any():
+            says = np.bincount(self.question[self.observed & unanswerable], minlength=count)
+            rows = np.bincount(self.question[self.observed], minlength=count)
+            open_end = ((says == rows) & (rows > 0))[self.question]
+        without = np.flatnonzero(open_end)
+        abstained = np.flatnonzero(open_end & ~failed & (self.cited < 0))
+        return replace(
+            self,
+            sections=(*self.sections, NO_CITATION) if len(abstained) else self.sections,
+            ds_question=_but(_share(self.ds_question, worst=1.0), lost, 1.0),
+            ds_anchor=_but(_share(self.ds_anchor, worst=1.0), lost, 1.0),
+            coverage=_but(_but(_share(self.coverage, worst=0.0), lost, 0.0), without, np.nan),
+            cited=_but(_but(self.cited, lost, -1), abstained, len(self.sections)),
+            ms_retrieve=_but(_time(self.ms_retrieve), lost, np.inf),
+            ms_rerank=_but(_time(self.ms_rerank), lost, np.inf),
+            ms_reason=_but(_time(self.ms_reason), lost, np.inf),
+            ms_total=_but(_time(self.ms_total), lost, np.inf),
+        )
+
+    def complete(self, runs: int) -> Evidence:
+        """The same rows plus a failed, unobserved one for each that is missing to ``runs`` a combination.
+
+        A combination is (arm, question, paraphrase). The stand-ins bear the newest tick.
+        """
+        shape = (len(ARMS), len(self.questions), PARAPHRASES)
+        there = np.bincount(
+            np.ravel_multi_index((self.arm, self.question, self.paraphrase), shape), minlength=np.prod(shape)
+        )
+        lacking = np.maximum(runs - there, 0)
+        if not lacking.any():
+            return self
+        arm, question, paraphrase = (
+            codes.astype(np.int64) for codes in np.unravel_index(np.repeat(np.arange(len(there)), lacking), shape)
+        )
+        count = len(arm)
+        known = np.zeros(len(self.questions), np.bool_)
+        known[self.question[np.isnan(self.coverage)]] = True
+        stand_ins: dict[str, npt.NDArray[Any]] = {
+            "tick": np.full(count, self.tick.max(initial=0)),
+            "arm": arm,
+            "question": question,
+            "paraphrase": paraphrase,
+            "seed": np.zeros(count, np.int64),
+            "coverage": np.where(known[question], np.nan, 0.0),
+            "cited": np.full(count, -1),
+            "status": np.zeros(count, np.int64),
+            "tool_loop": np.zeros(count, np.bool_),
+            "observed": np.zeros(count, np.bool_),
+            **{name: np.ones(count) for name in ("ds_question", "ds_anchor")},
+            **{f"ms_{stage}": np.full(count, np.inf) for stage in measure.STAGES},
+        }
+        whole: dict[str, Any] = {name: np.concatenate([getattr(self, name), stand_ins[name]]) for name in COLUMNS}
+        return replace(self, **whole)
+
+    def newest(self, ticks: int) -> Evidence:
+        """The rows of the newest ``ticks`` ticks that have rows."""
+        if len(self.ticks) <= ticks:
+            return self
+        return self.take(self.tick >= self.ticks[-ticks])
+
+    def in_order(self) -> Evidence:
+        """The same rows in the order of their ticks."""
+        return self if self.ordered else self.take(np.argsort(self.tick, kind="stable"))
+
+    def take(self, rows: Bools | Ints) -> Evidence:
+        """The rows that a mask or positions name."""
+        at = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows  # a mask is slow, and there are many columns
+        taken: dict[str, Any] = {name: np.take(getattr(self, name), at) for name in COLUMNS}
+        return replace(self, **taken)
+
+
+COLUMNS = tuple(one.name for one in fields(Evidence) if one.name not in ("questions", "sections", "memo"))
+
+
+def _ints(rows: Sequence[Mapping[str, Any]], name: str) -> Ints:
+    return np.array([int(row[name]) for row in rows], dtype=np.int64)
+
+
+def _floats(rows: Sequence[Mapping[str, Any]], name: str, none: float = np.nan) -> Floats:
+    return np.array([none if row[name] is None else float(row[name]) for row in rows], dtype=np.float64)
+
+
+def _share(values: Floats, *, worst: float) -> Floats:
+    """Values in 0..1, give or take a rounding; everything else at its worst."""
+    if len(values) and values.min() >= 0 and values.max() <= 1:  # false when there is a NaN
+        return values
+    return np.where((values >= -1e-9) & (values <= 1 + 1e-9), np.clip(values, 0.0, 1.0), worst)
+
+
+def _time(values: Floats) -> Floats:
+    return values if len(values) and values.min() >= 0 else np.where(values >= 0, values, np.inf)
+
+
+def _but(values: npt.NDArray[Any], rows: Ints, instead: float) -> npt.NDArray[Any]:
+    """The values with some replaced; the same array when they stand there already."""
+    if np.array_equal(values[rows], np.full(len(rows), instead), equal_nan=True):
+        return values
+    out: npt.NDArray[Any] = values.copy()
+    out[rows] = instead
+    return out

@@ -1,0 +1,119 @@
+"""A verdict: what was measured, against what, how sure, and what would decide it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from switchover.judge.intervals import Interval
+from switchover.judge.settings import Comparison
+
+T = TypeVar("T")
+SLACK = 1e-9  # equality passes, also where a sum of thirds misses it by a rounding
+
+
+class Outcome(str, Enum):
+    """PASS, FAIL, INCONCLUSIVE (too little evidence to tell) or ERROR (could not measure)."""
+
+    PASS = "PASS"  # noqa: S105  (a verdict, no password)
+    INCONCLUSIVE = "INCONCLUSIVE"
+    ERROR = "ERROR"
+    FAIL = "FAIL"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+ORDER = tuple(Outcome)  # from best to worst
+RANKS = {outcome.value: rank for rank, outcome in enumerate(ORDER)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What one rule says.
+
+    ``margin`` is the room that is left to the bound: negative when the value is beyond it. ``interval`` is
+    the range that the evidence allows, ``n`` counts ``n_of``. ``needs`` says what would decide an open
+    verdict; ``detail`` is the whole in one line for people.
+    """
+
+    rule: str
+    outcome: Outcome
+    value: float | None
+    bound: float | None
+    comparison: Comparison = "<="
+    interval: Interval | None = None
+    n: int = 0
+    n_of: str = "questions"
+    needs: str = ""
+    note: str = ""
+
+    @property
+    def margin(self) -> float | None:
+        """Room between value and bound; ``None`` when there is no value."""
+        if self.value is None or self.bound is None or math.isnan(self.value):
+            return None
+        return self.bound - self.value if self.comparison == "<=" else self.value - self.bound
+
+    @property
+    def detail(self) -> str:
+        """One line: value, bound, interval, n, and why or what would decide it."""
+        parts = []
+        if self.value is not None and self.bound is not None:
+            parts.append(f"{figure(self.value)} {self.comparison} {figure(self.bound)}")
+            if not within(self.value, self.comparison, self.bound):
+                parts[0] = f"{figure(self.value)}, not {self.comparison} {figure(self.bound)}"
+        if self.interval is not None:
+            parts.append(f"interval {figure(self.interval[0])} to {figure(self.interval[1])}")
+        parts.append(f"n = {self.n} {self.n_of}")
+        return "; ".join([", ".join(parts), *filter(None, (self.note, self.needs))])
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form; what is not a finite number becomes null."""
+        return {
+            "rule": self.rule,
+            "outcome": self.outcome.value,
+            "value": _finite(self.value),
+            "bound": _finite(self.bound),
+            "comparison": self.comparison,
+            "margin": _finite(self.margin),
+            "interval": [_finite(end) for end in self.interval] if self.interval is not None else None,
+            "n": self.n,
+            "n_of": self.n_of,
+            "needs": self.needs,
+            "detail": self.detail,
+        }
+
+
+def worst(verdicts: Sequence[Verdict]) -> Outcome:
+    """The worst outcome: FAIL, then ERROR, INCONCLUSIVE, PASS. No verdict at all is INCONCLUSIVE, never PASS."""
+    return max((v.outcome for v in verdicts), key=ORDER.index, default=Outcome.INCONCLUSIVE)
+
+
+def decisive(verdicts: Sequence[T], outcome_of: Callable[[T], str]) -> list[T]:
+    """What a reason names: the rules that failed; only if none did, those that did not pass, worst first."""
+    bad = [verdict for verdict in verdicts if outcome_of(verdict) != Outcome.PASS.value]
+    bad.sort(key=lambda verdict: RANKS.get(outcome_of(verdict), RANKS["ERROR"]), reverse=True)
+    return [verdict for verdict in bad if outcome_of(verdict) == Outcome.FAIL.value] or bad
+
+
+def within(value: float, comparison: Comparison, bound: float) -> bool:
+    """Whether ``value comparison bound`` holds; equality does, NaN does not."""
+    return value <= bound + SLACK if comparison == "<=" else value >= bound - SLACK
+
+
+def figure(value: float) -> str:
+    """A number for people: four digits, no trailing noise."""
+    return f"{value:.4g}"
+
+
+def percent(share: float) -> str:
+    """A share for people: ``0.5 %``."""
+    return f"{100 * share:.4g} %"
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None

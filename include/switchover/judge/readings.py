@@ -1,0 +1,94 @@
+"""The evidence read twice, and what is lacking in it.
+
+Missing probes and a Blue that fails leave room for doubt, and doubt must never help Green. So the judge
+reads the evidence as it stands (Blue's failed probes left out), and strictly, with all doubt against Green
+(what is missing failed on Green, and was the best it could have been on Blue). A rule fails on the first
+reading and passes only if it passes on both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, Evidence
+from switchover.judge.figures import Figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaps:
+    """What is there and what is lacking, each as [Blue, Green].
+
+    ``runs`` probes are due of each (arm, question, paraphrase): as given, or as many as the one asked most.
+    """
+
+    runs: int
+    observed: tuple[int, ...]
+    lacking: tuple[int, ...]
+    unanswered: tuple[int, ...]
+
+    @classmethod
+    def of(cls, evidence: Evidence, runs: int | None) -> Gaps:
+        """Count the probes that were made."""
+        if ("gaps", runs) in evidence.memo:
+            known: Gaps = evidence.memo["gaps", runs]
+            return known
+        seen = evidence.seen
+        made = seen[BLUE] + seen[BLUE_FAILED], seen[GREEN]
+        due = int(seen.max(initial=0)) if runs is None else runs
+        gaps = evidence.memo["gaps", runs] = cls(
+            runs=due,
+            observed=tuple(int(arm.sum()) for arm in made),
+            lacking=tuple(int(np.maximum(due - arm, 0).sum()) for arm in made),
+            unanswered=tuple(int(np.count_nonzero(arm == 0)) for arm in evidence.answered),
+        )
+        return gaps
+
+
+class Readings:
+    """The evidence read both ways, and what is lacking in it."""
+
+    def __init__(self, evidence: Evidence, *, runs: int | None = None) -> None:
+        self._read = [evidence]  # kept as long as the figures of it
+        self.gaps = Gaps.of(evidence, runs)
+        self.plain = Figures.plain(evidence)
+        self.blue_answered = self.plain.blue.n
+        self.blue_failed = self.gaps.observed[BLUE] - self.blue_answered
+        self.strict = self.plain
+        if any(self.gaps.lacking) or self.blue_failed:
+            whole = evidence.complete(self.gaps.runs) if any(self.gaps.lacking) else evidence
+            self._read.append(whole)
+            self.strict = self.plain.strict(whole, whole_green=not self.gaps.lacking[GREEN])
+
+    @property
+    def observed(self) -> tuple[int, ...]:
+        """Probes that were made, [Blue, Green]."""
+        return self.gaps.observed
+
+    @property
+    def lacking(self) -> tuple[int, ...]:
+        """Probes that are missing, [Blue, Green]."""
+        return self.gaps.lacking
+
+    def doubts(self, *, blue: bool) -> str:
+        """What makes the strict reading differ, in words; with ``blue``, also what Blue lacks."""
+        parts = []
+        if self.lacking[GREEN]:
+            parts.append(f"{self.lacking[GREEN]} probes of Green are missing")
+        if blue and self.lacking[BLUE]:
+            parts.append(f"{self.lacking[BLUE]} probes of Blue are missing")
+        if blue and self.blue_failed:
+            parts.append(f"{self.blue_failed} probes of Blue failed")
+        return " and ".join(parts)
+
+    def gap(self, *, blue: bool) -> str:
+        """Why no rule may pass at all: a question that was never answered. Empty when there is none."""
+        arms = (("Green", GREEN), ("Blue", BLUE)) if blue else (("Green", GREEN),)
+        whole = len(self.plain.questions) * PARAPHRASES
+        lacks = [
+            f"{name} never answered {self.gaps.unanswered[arm]} of {whole} paraphrases"
+            for name, arm in arms
+            if self.gaps.unanswered[arm]
+        ]
+        return " and ".join(lacks)

@@ -1,0 +1,278 @@
+"""One switchover as a reviewer sees it, from the ledger alone: what page, file, terminal and JSON all show.
+
+Nothing here may fail because a record is missing or half-written: the part is left out and ``missing`` names it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from switchover.approval import open_question
+from switchover.cache import CacheNamespace
+from switchover.compare.arms import ArmsCompared
+from switchover.compare.over_time import Course, Where, course, where
+from switchover.errors import SwitchoverError
+from switchover.judge.gates import decisive
+from switchover.judge.playbook import PLAYBOOK
+from switchover.judge.settings import Rules
+from switchover.ledger import Ledger, RunRow
+from switchover.pins import PIN_NAMES, changed_pins
+from switchover.plan import Plan
+from switchover.protocol import State
+from switchover.report.headline import headline
+from switchover.report.missing import missing_records
+from switchover.report.summary import Summary, compare_recorded, deciding, load_evidence, summarise
+from switchover.steps.rehearse import counting
+
+T = TypeVar("T")
+HALF_WRITTEN = (SwitchoverError, ValidationError, ValueError, TypeError, KeyError, IndexError, AttributeError)
+KEPT = 8  # comparisons of other runs that are remembered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One look of the hold: seconds since the flip, value and outcome of one rule."""
+
+    seconds: float
+    value: float | None
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Live traffic on Green between two looks; ``seconds`` since the flip, ``span_s`` since the look before."""
+
+    seconds: float
+    requests: int
+    errors_5xx: int
+    failures: int
+    span_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What is worked out from evidence rows: both arms, how they went, where they stand, the retrieved texts."""
+
+    phase: str
+    arms: ArmsCompared
+    course: Course
+    seconds: Sequence[float]  # of the course's ticks: since the flip, or since the first probe
+    where: Where
+    names: Sequence[str]  # of the questions, as the measures have them
+    texts: Mapping[tuple[str, str], str]  # (arm, snippet id) -> text
+    questions: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """Everything about one run. ``facts`` is the JSON-able part; ``missing`` says what is not in the ledger."""
+
+    facts: Summary
+    row: RunRow
+    rules: Rules
+    now: datetime
+    trends: Mapping[str, Sequence[Look]]
+    traffic: Sequence[Traffic]
+    compared: Compared | None
+    missing: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form: the facts, the comparison, what is missing."""
+        compared = self.compared.arms.to_json() if self.compared is not None else None
+        return {**self.facts, "comparison": compared, "missing": list(self.missing)}
+
+
+class Reviews:
+    """Makes reviews; remembers the comparisons, which cost most, until there is new evidence."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str, str, int], tuple[Compared | None, tuple[str, ...]]] = OrderedDict()
+
+    def get(self, ledger: Ledger, id: str) -> Review:
+        """The review of a run as it stands now; ``BadInput`` when there is none of this id."""
+        row, now = ledger.runs.get(id), ledger.now()
+        missing: list[str] = []
+
+        def part(what: str, read: Callable[[], T], otherwise: T) -> T:
+            try:
+                return read()
+            except HALF_WRITTEN as error:
+                missing.append(f"{what}: half-written, not shown ({type(error).__name__})")
+                return otherwise
+
+        plan = part("plan", row.read_plan, None)
+        rules = plan.rules if plan is not None else Rules()
+        compared, gaps = self._compared(ledger, row, rules)
+        facts = {**summarise(ledger, id), **_more(ledger, row, plan, part)}
+        facts["gate"] = deciding(
+            facts["verdicts"], decided=row.decision is not None or row.state.ended, asked=facts["approvals"]
+        )
+        facts["playbook"] = _playbook(facts)
+        missing += [*gaps, *missing_records(facts, compared is not None)]
+        review = Review(
+            facts=facts,
+            row=row,
+            rules=rules,
+            now=now,
+            trends=part("trend of the rules", lambda: _trends(ledger, row, facts["gate"]), {}),
+            traffic=part("live traffic", lambda: _traffic(ledger, row), ()),
+            compared=compared,
+            missing=missing,
+        )
+        answered = compared.where.answered if compared is not None and compared.phase == "hold" else None
+        line = headline(
+            row,
+            now,
+            gate=facts["gate"],
+            answered=answered,
+            rehearsal=facts["rehearsal"],
+            asked=open_question(facts["approvals"]),
+        )
+        return replace(review, facts={**facts, "status": line})
+
+    def _compared(self, ledger: Ledger, row: RunRow, rules: Rules) -> tuple[Compared | None, tuple[str, ...]]:
+        phase = ledger.evidence.newest_phase(row.id)
+        key = (str(ledger.database.engine.url), row.id, phase, ledger.evidence.last_tick(row.id, phase=phase))
+        with self._lock:
+            found = self._kept.get(key)
+        if found is None:
+            try:
+                found = (_compare(ledger, row, phase, rules), ())
+            except HALF_WRITTEN as error:
+                found = (None, (f"comparison of the arms: cannot be made from these records ({error})",))
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        return found
+
+
+def review(ledger: Ledger, id: str) -> Review:
+    """One review, for the command line and the evidence bundle."""
+    return Reviews().get(ledger, id)
+
+
+def _compare(ledger: Ledger, row: RunRow, phase: str, rules: Rules) -> Compared | None:
+    recording = load_evidence(ledger, row.id, phase=phase)
+    if recording is None:
+        return None
+    evidence = recording.evidence
+    arms = compare_recorded(ledger, row.id, evidence, phase=phase, rules=rules)
+    wanted = [(arm, str(hit.get("snippet_id"))) for m in arms.movers for arm, hits in m.hits.items() for hit in hits]
+    path = course(evidence, rules=rules)
+    return Compared(
+        phase=phase,
+        arms=arms,
+        course=path,
+        seconds=_seconds(row, phase, path, recording.began),
+        where=where(evidence, newest_ticks=rules.statistics.window if phase == "hold" else None),
+        names=evidence.questions,
+        texts=ledger.subjects.snippets(row.id, sorted(set(wanted))),
+        questions={str(each["id"]): each for each in ledger.subjects.questions(row.id)},
+    )
+
+
+def _seconds(row: RunRow, phase: str, path: Course, began: Mapping[int, datetime]) -> list[float]:
+    start = (row.flipped_at if phase == "hold" else None) or min(began.values())
+    return [(began[int(tick)] - start).total_seconds() if int(tick) in began else math.nan for tick in path.ticks]
+
+
+def _more(
+    ledger: Ledger, row: RunRow, plan: Plan | None, part: Callable[[str, Callable[[], Any], Any], Any]
+) -> Summary:
+    """What a summary does not hold: pins, lease, rehearsal, words about the service."""
+    lease = ledger.leases.get(row.pointer)
+    return {
+        "description": plan.description if plan is not None else "",
+        "declared": list(plan.changes) if plan is not None else [],
+        "readers": [reader.name for reader in plan.readers] if plan is not None else [],
+        "caches": part("cache namespaces", lambda: _caches(ledger, row, plan), {}),
+        "pins": part("pins", lambda: _pins(ledger, row, plan), []),
+        "lease": None if lease is None else {**vars(lease), "here": lease.holder == row.id},
+        "watchdog": part("watchdog", ledger.watchdogs.line, "not recorded"),
+        "approvals": part("approvals", lambda: [_asked(each) for each in ledger.approvals.of(row.id)], []),
+        "rehearsal": part("rehearsal", lambda: _rehearsal(ledger, row, plan), None),
+    }
+
+
+def _pins(ledger: Ledger, row: RunRow, plan: Plan | None) -> list[dict[str, Any]]:
+    arms = ledger.subjects.arms(row.id)
+    if not arms:
+        return []
+    blue, green = (dict(arms[role]["pins"]) if role in arms else {} for role in ("blue", "green"))
+    changed = changed_pins(blue, green)
+    declared = {*(plan.changes if plan is not None else ()), "INDEX_HASH", "BUILD_ID"}
+    return [
+        {
+            "name": name,
+            "blue": blue.get(name),
+            "green": green.get(name),
+            "differs": name in changed,
+            "declared": name in declared,
+        }
+        for name in PIN_NAMES
+    ]
+
+
+def _caches(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, str]:
+    """Role -> namespace of the arm's cache, by its pins; empty when the plan has no cache."""
+    if plan is None or plan.cache is None:
+        return {}
+    return {role: CacheNamespace.of(arm["pins"]).id for role, arm in ledger.subjects.arms(row.id).items()}
+
+
+def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A question to a person, and its answer; times as text."""
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items() if k != "run"}
+
+
+def _rehearsal(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, Any] | None:
+    found = counting(ledger, row, plan) if plan is not None else None
+    return {"seconds": found.seconds, "at": found.at} if found is not None else None
+
+
+def _trends(ledger: Ledger, row: RunRow, gate: Sequence[Mapping[str, Any]]) -> dict[str, list[Look]]:
+    start = row.flipped_at or row.opened_at
+    looks: dict[str, list[Look]] = {}
+    name = "acceptance" if gate and gate[0]["gate"] == "acceptance" else "stop"
+    for each in ledger.trends.verdicts(row.id, gate=name):
+        value = each["value"] if isinstance(each["value"], (int, float)) else None
+        seconds = (each["at"] - start).total_seconds()
+        looks.setdefault(each["rule"], []).append(Look(seconds=seconds, value=value, outcome=each["outcome"]))
+    return looks
+
+
+def _traffic(ledger: Ledger, row: RunRow) -> list[Traffic]:
+    """Each look's share of the traffic. Samples all begin at the flip and grow: the one before is taken off."""
+    start = row.flipped_at or row.opened_at
+    found: list[Traffic] = []
+    before = {"requests": 0, "errors_5xx": 0, "failures": 0}
+    last = 0.0
+    for each in ledger.trends.samples(row.id):
+        sample = each["sample"]
+        if not isinstance(sample, Mapping) or not {*before, "until"} <= set(sample):
+            continue
+        seconds = (datetime.fromisoformat(sample["until"]) - start).total_seconds()
+        counts = {name: int(sample[name]) for name in before}
+        more = {name: max(0, counts[name] - before[name]) for name in before}
+        if seconds > last:
+            found.append(Traffic(seconds=seconds, span_s=seconds - last, **more))
+            before, last = counts, seconds
+    return found
+
+
+def _playbook(facts: Summary) -> list[dict[str, Any]]:
+    """After a rollback or an abort: what to look at first, for each rule that decided against Green."""
+    if facts["state"] not in (State.ROLLED_BACK.value, State.ABORTED.value, State.ROLLING_BACK.value):
+        return []
+    fired = [v for v in decisive(facts["gate"], lambda v: str(v.get("outcome"))) if v.get("rule") in PLAYBOOK]
+    return [{"rule": v["rule"], "detail": v.get("detail", ""), "steps": list(PLAYBOOK[v["rule"]])} for v in fired]

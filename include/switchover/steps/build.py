@@ -1,0 +1,50 @@
+"""The build that a plan describes, with clients from the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from switchover.edge.edge import Edge
+from switchover.encoders.wordllama import encoder_from
+from switchover.errors import BadInput
+from switchover.indexes.pgvector import PgvectorIndex
+from switchover.indexing.documents import SqlDocuments
+from switchover.indexing.pgvector import PgvectorTarget
+from switchover.indexing.progress import Say
+from switchover.indexing.run import Builder, Place
+from switchover.ledger import Ledger
+from switchover.plan import Plan
+from switchover.steps.move import leased
+
+PUBLISH_S = 60.0
+
+
+def builder_of(plan: Plan, edge: Edge, *, actor: str, arm: str, say: Say) -> Builder:
+    """The build of an arm. No I/O. ``BadInput`` if it cannot be built."""
+    if plan.build is None:
+        raise BadInput(f"plan {plan.service!r}: has no `build` part; add one (docs/build.md)")
+    if arm not in plan.arms:
+        raise BadInput(f"{arm!r} is not an arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")
+    pointer = plan.pointer.build(edge)
+    engine = edge.sql(plan.index.connection)
+
+    def live() -> str | None:
+        return pointer.read().target
+
+    def pins() -> Mapping[str, str]:
+        found = live()
+        return PgvectorIndex(engine=engine).manifest(found).pins if found else {}
+
+    def alone() -> AbstractContextManager[int]:
+        return leased(Ledger(engine=edge.sql(plan.ledger)), pointer, actor=actor, seconds=PUBLISH_S)
+
+    return Builder(
+        build=plan.build,
+        documents=SqlDocuments(engine=edge.sql(plan.build.documents.connection), table=plan.build.documents.table),
+        target=PgvectorTarget(engine=engine, target=arm),
+        encoder=encoder_from(plan.build.encoder.model_dump()),
+        place=Place(live=live, pins=pins, alone=alone, others=tuple(name for name in plan.arms if name != arm)),
+        secrets=tuple(plan.secrets),
+        say=say,
+    )

@@ -1,0 +1,133 @@
+"""The smoke outside a switchover: ask one arm or both, judge, write nothing anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Literal
+
+from switchover.arms.client import ArmClient
+from switchover.arms.probe import Asked, Round, ask_round, error_of, evidence_rows
+from switchover.edge import web
+from switchover.edge.edge import Edge
+from switchover.encoders.wordllama import Encoder
+from switchover.errors import PointerConflict, Unreachable
+from switchover.gold.goldset import GoldSet
+from switchover.judge.evidence import Evidence
+from switchover.judge.gates import judge_acceptance
+from switchover.judge.outcome import Outcome, Verdict
+from switchover.judge.settings import Rules
+from switchover.plan import Plan
+
+Which = Literal["blue", "green", "both"]
+
+#: Rules that one arm answers alone; the others compare with Blue.
+ONE_ARM = ("ds_question", "coverage", "flip_rate", "error_rate", "tool_loops")
+
+GIVE_UP = 10  # probes without a single readable answer
+COMMONEST = 5  # errors that are listed
+EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3, Outcome.ERROR: 4}
+
+
+class Failures:
+    """What was not answered, and why: by arm, status, error and the first line of the answer.
+
+    ``Unreachable``, with the reasons, when the first probes of a smoke have brought no readable answer at all.
+    """
+
+    def __init__(self, targets: Mapping[str, str], *, gold: GoldSet) -> None:
+        self._targets = targets
+        self._gold = gold
+        self._counts: Counter[tuple[str, int, str, str]] = Counter()
+        self._answered = 0
+
+    def count(self, probe: Asked) -> None:
+        """Take one probe down."""
+        error = error_of(probe.reply, self._gold)
+        if error is None:
+            self._answered += 1
+            return
+        self._counts[self._targets[probe.arm], probe.reply.status, error, probe.reply.said] += 1
+        if not self._answered and sum(self._counts.values()) == GIVE_UP:
+            raise Unreachable(
+                f"none of the first {GIVE_UP} probes has a readable answer: {'; '.join(self.lines())};"
+                " docs/your-own-index.md says what an arm answers"
+            )
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The commonest errors, most first."""
+        names = ("arm", "status", "error", "said", "count")
+        return [dict(zip(names, (*key, count), strict=True)) for key, count in self._counts.most_common(COMMONEST)]
+
+    def lines(self) -> list[str]:
+        """One line for each of the commonest errors."""
+        return [
+            f"{each['count']} × {each['arm']}: {each['error']}" + (f": {each['said']}" if each["said"] else "")
+            for each in self.to_json()
+        ]
+
+
+def arms_of(plan: Plan, edge: Edge, which: Which) -> dict[str, str]:
+    """Role -> target of the arms to ask: Blue is what the pointer says, Green the plan's candidate."""
+    if which == "green":
+        return {"green": plan.green}
+    live = plan.pointer.build(edge).read().target
+    if live not in plan.arms:
+        raise PointerConflict(f"the pointer is on {live!r}, none of the plan's arms ({', '.join(plan.arms)})")
+    if which == "blue":
+        return {"green": live}  # the judge's rules for one arm speak of the arm that is asked
+    other = next(target for target in (plan.green, *plan.arms) if target != live)
+    return {"blue": live, "green": other}
+
+
+async def evaluate(
+    *,
+    plan: Plan,
+    edge: Edge,
+    gold: GoldSet,
+    encoder: Encoder,
+    targets: dict[str, str],
+    rounds: int,
+    failures: Failures,
+    on_progress: Callable[[int, int], None],
+) -> list[dict[str, Any]]:
+    """Evidence rows of ``rounds`` rounds over the gold set; ``targets`` is role -> target.
+
+    ``Unreachable`` when no arm gives a readable answer.
+    """
+    rows: list[dict[str, Any]] = []
+    each = len(gold.items) * 3 * plan.probes.seeds * len(targets)
+    async with AsyncExitStack() as stack:
+        arms: dict[str, ArmClient] = {}
+        for role, target in targets.items():
+            spec = plan.arms[target]
+            client = await stack.enter_async_context(web.async_client(**edge.http_options(spec.connection)))
+            arms[role] = ArmClient(client=client, name=target, spec=spec, timeout_s=plan.probes.timeout_s)
+        for tick in range(rounds):
+            round = Round(phase="eval", tick=tick, seeds=range(plan.probes.seeds))
+            before = tick * each
+
+            def progress(done: int, total: int, before: int = before) -> None:
+                on_progress(before + done, each * rounds)
+
+            asked = await ask_round(
+                round, arms=arms, gold=gold, spec=plan.probes, on_progress=progress, on_asked=failures.count
+            )
+            rows += evidence_rows(
+                asked,
+                round,
+                gold=gold,
+                encoder=encoder,
+                judge=plan.judge,
+                max_tool_depth=plan.probes.max_tool_depth,
+            )
+    return rows
+
+
+def judge_smoke(rows: Sequence[dict[str, Any]], questions: Sequence[str], *, rules: Rules, both: bool) -> list[Verdict]:
+    """Acceptance verdicts of a smoke. There is no rehearsal and no live traffic in it, so those rules are left out."""
+    evidence = Evidence.from_rows(rows, questions)
+    verdicts = judge_acceptance(evidence, rules=rules, rehearsal_ttr_s=None, traffic=False)
+    left_out = ("rollback_path",)
+    return [v for v in verdicts if v.rule not in left_out and (both or v.rule in ONE_ARM)]
