@@ -27,7 +27,8 @@ from sandbox.servers.alb_data_plane import Follower, Listener, start_proxy
 from sandbox.servers.base import lasting_port
 from sandbox.servers.envoy import always, follow_files, routes
 from switchover.edge import clients
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.pointers import Change
 from switchover.pointers.alb import AlbSpec
 

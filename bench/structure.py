@@ -19,7 +19,8 @@ PRODUCT = "switchover"
 #: The contract: a floor may import itself and what stands before it, nothing behind it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "lazy", "protocol", "approval", "text"),
-    ("pins", "part", "yaml_lines"),
+    ("pins", "part"),
+    ("registry",),
     ("edge",),
     ("judge",),  # pure; its rules are a part of the plan, so it stands low
     ("fence", "cache", "notify"),
@@ -31,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("arms",),
     ("compare",),
     ("plan",),
+    ("planfile",),
     ("ledger",),
     ("report",),
     ("steps",),

@@ -25,7 +25,7 @@ class Preload:
         """Load what its forks will need."""
         for name in MODULES:
             importlib.import_module(f"switchover_airflow.{name}")
-        importlib.import_module("switchover.edge.edge").trusted()
+        importlib.import_module("switchover.edge.http_connection").trusted()
         importlib.import_module("switchover.encoders.wordllama").load_weights()
 
 

@@ -19,7 +19,8 @@ import psycopg
 import pytest
 
 from sandbox import build
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.planfile.load import load_plan

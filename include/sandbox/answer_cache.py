@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from switchover.cache import CacheNamespace
 from switchover.cache.layers import Cache
-from switchover.edge.edge import Connection, parse_connection
+from switchover.edge.connection import Connection, parse_connection
 
 CONNECTION = "docs_cache"
 #: A value of X-Switchover-Probe: a probe that is answered as live traffic is. Any other goes past the cache.

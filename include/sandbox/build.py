@@ -23,7 +23,8 @@ import psycopg
 import sqlalchemy as sa
 
 from sandbox import analyzer, corpus, ranking, tables
-from switchover.encoders.wordllama import Vectors, WordLlamaEncoder
+from switchover.encoders.base import Vectors
+from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import BadInput, SwitchoverError
 from switchover.indexing import rows
 from switchover.indexing.documents import Document, SqlDocuments

@@ -12,7 +12,8 @@ import numpy as np
 import psycopg
 
 from sandbox import corpus, tables
-from switchover.encoders.wordllama import Vectors, WordLlamaEncoder
+from switchover.encoders.base import Vectors
+from switchover.encoders.wordllama import WordLlamaEncoder
 
 TABLE = "editions"
 

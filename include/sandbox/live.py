@@ -15,7 +15,8 @@ from typing import Any
 
 import psycopg
 
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.plan import Plan
 from switchover.planfile.load import load_plan
 from switchover.pointers.pgvector import PgvectorSpec

@@ -21,8 +21,9 @@ import psycopg
 
 from sandbox import analyzer, build, corpus, ranking, tables
 from sandbox.store import NoIndex, Stored
-from switchover.edge.edge import Edge, environment_connections
-from switchover.encoders.wordllama import Vectors
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
+from switchover.encoders.base import Vectors
 from switchover.errors import SwitchoverError, TargetRefused, Unreachable
 from switchover.indexing.rows import Chunk
 from switchover.pins import Manifest

@@ -12,7 +12,7 @@ from psycopg import sql
 from sandbox import opensearch
 from sandbox.live import Live
 from sandbox.vectors import Vector
-from switchover.encoders.wordllama import Vectors
+from switchover.encoders.base import Vectors
 from switchover.indexing.rows import Chunk
 from switchover.pins import Manifest
 

@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from sandbox import ranking
 from sandbox.vectors import Vector
-from switchover.encoders.wordllama import Vectors
+from switchover.encoders.base import Vectors
 from switchover.pins import Manifest
 
 _LIVE = """SELECT a.target, m.index_hash, m.manifest FROM switchover_alias a

@@ -12,7 +12,8 @@ from airflow.sdk import Connection as AirflowConnection
 from airflow.sdk.exceptions import AirflowException
 
 from switchover.edge.clients import aws_config
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.errors import ConnectionMissing
 from switchover_airflow.links import page_of
 

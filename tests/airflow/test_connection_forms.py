@@ -7,7 +7,7 @@ import json
 import pytest
 from airflow.models.connection import Connection as AirflowConnection
 
-from switchover.edge.edge import parse_connection
+from switchover.edge.connection import parse_connection
 from switchover_airflow.connections import _plain
 
 WRITTEN = [

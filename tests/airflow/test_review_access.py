@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from sandbox.postgres import Postgres
-from switchover.edge.edge import engine_for, parse_connection
+from switchover.edge.connection import parse_connection
+from switchover.edge.postgres import engine_for
 from switchover.ledger import Ledger
 from switchover.planfile.load import load_plan
 from tests.airflow.conftest import ROOT

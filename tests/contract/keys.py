@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.pointers import AnyPointer, Pointer, PointerSpec
 from tests.contract.worlds.base import CONNECTION
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, SwitchoverError, Unreachable
 from switchover.pointers import Pointer
 from switchover.steps.move import pointer_spec

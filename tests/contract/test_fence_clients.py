@@ -10,7 +10,7 @@ from redis.sentinel import Sentinel
 
 from sandbox.servers import Server
 from switchover.edge import clients
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.errors import BadInput, Unreachable
 from switchover.fence import Fence, Store
 from switchover.fence.dynamodb import DynamoDbStore

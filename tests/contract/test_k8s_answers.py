@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from switchover.edge import clients
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.edge.kubernetes import SERVICES, Cluster
 from switchover.errors import BadInput, Unreachable
 from switchover.steps.move import pointer_spec

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from sandbox.postgres import Postgres
 from sandbox.servers import Server
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, PointerConflict, TargetRefused, Unreachable
 from switchover.pointers import AnyPointer, Pointer, PointerSpec, kv_sql
 from switchover.pointers.kv import KeyCheck

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox.servers import Server
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, PointerConflict, TargetRefused
 from switchover.steps.move import pointer_spec
 from tests.contract.answering import answering

@@ -14,7 +14,7 @@ import pytest
 from sandbox import servers
 from sandbox.airflow_home import base_environment
 from sandbox.servers import Server
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.errors import BadInput, Unreachable
 from switchover.pointers import Pointer
 from tests.contract.answering import answering

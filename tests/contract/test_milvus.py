@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pymilvus.grpc_gen import common_pb2, milvus_pb2
 
 from sandbox.servers import Server
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.pointers.milvus import MilvusSpec
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, back, change

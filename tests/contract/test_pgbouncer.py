@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from sandbox import tables
 from sandbox.postgres import Postgres
 from sandbox.servers import Server
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.fence import Fence, fence_key
 from switchover.fence.postgres import PostgresStore
 from switchover.indexes.pgvector import PgvectorIndex

@@ -10,7 +10,8 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from sandbox.servers import Server
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.pointers import Pointer
 from switchover.pointers.qdrant import QdrantSpec

@@ -14,7 +14,8 @@ import pytest
 from sandbox.servers import Server
 from sandbox.servers.elasticsearch import hashed
 from switchover.edge import clients
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.edge.search_api import SearchApi, search_api
 from switchover.errors import BadInput, SwitchoverError, Unreachable
 from tests.contract.answering import answering

@@ -16,7 +16,8 @@ from weaviate.classes.rbac import Permissions
 from sandbox import servers
 from sandbox.keeper_client import KeeperClient
 from sandbox.servers import NotHere, Server
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.pointers import Pointer
 from switchover.pointers.weaviate import WeaviateSpec

@@ -19,7 +19,8 @@ import yaml
 from sandbox.servers import Server
 from switchover.edge import clients
 from switchover.edge.clients import aws
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput
 from switchover.writers import Writer
 from tests.contract.worlds.aws import Guard

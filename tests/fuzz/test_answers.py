@@ -17,7 +17,7 @@ import pytest
 
 from switchover.arms.probe import Asked, Round, evidence_rows
 from switchover.edge.answers import UNSTORABLE, Reply, reply_of, report_of
-from switchover.edge.web import BadAnswer, parse_json
+from switchover.edge.body import BadAnswer, parse_json
 from switchover.encoders.spec import Judge
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import GoldSet, load_gold

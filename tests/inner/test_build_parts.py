@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 import numpy as np
 import pytest
 
-from switchover.encoders.wordllama import Vectors
+from switchover.encoders.base import Vectors
 from switchover.indexing.ahead import ahead
 from switchover.indexing.chunking import CHUNKINGS
 from switchover.indexing.documents import Document, Position

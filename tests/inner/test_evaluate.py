@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.hostile import GOOD, HIT, Hostile, hostile
 
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import Unreachable
 from switchover.gold.goldset import GoldSet, load_gold

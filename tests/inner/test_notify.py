@@ -17,7 +17,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import TypeAdapter
 
-from switchover.edge.edge import CLOSE_S, Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import CLOSE_S, Edge
 from switchover.errors import BadInput, ConnectionMissing
 from switchover.ledger import Ledger
 from switchover.notify import Channel, Event, channels

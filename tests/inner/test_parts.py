@@ -16,7 +16,8 @@ from switchover.arms.client import ArmClient, Reply
 from switchover.arms.probe import is_tool_loop
 from switchover.arms.spec import Arm
 from switchover.cli.entry import main
-from switchover.edge.edge import Edge, environment_connections, parse_connection
+from switchover.edge.connection import environment_connections, parse_connection
+from switchover.edge.edge import Edge
 from switchover.encoders.wordllama import WordLlamaEncoder, encoder_from
 from switchover.errors import BadInput, ConnectionMissing, Unreachable
 from switchover.pins import IndexFacts, Manifest, changed_pins, pairs_digest

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from switchover.edge.edge import Edge, environment_connections, parse_connection
+from switchover.edge.connection import environment_connections, parse_connection
+from switchover.edge.edge import Edge
 from switchover.edge.postgres import engine_for, libpq
 from switchover.errors import BadInput
 

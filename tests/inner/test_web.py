@@ -11,8 +11,8 @@ import httpx
 import pytest
 from tests.hostile import GOOD, Hostile, hostile
 
-from switchover.edge import web
-from switchover.edge.web import BadAnswer, parse_json
+from switchover.edge import body, web
+from switchover.edge.body import BadAnswer, parse_json
 
 SECONDS = 0.3
 
@@ -59,7 +59,7 @@ def test_no_more_is_kept_of_a_body_than_the_bound(get, way: str) -> None:
 
 
 def test_a_packed_answer_is_unpacked(get) -> None:
-    assert web.read_object(get("/packed")) == GOOD
+    assert body.read_object(get("/packed")) == GOOD
 
 
 @pytest.mark.parametrize("packing", ["gzip", "br", "zstd", "gzip, gzip"])

@@ -23,7 +23,8 @@ from sandbox.keeper_client import KeeperClient, Spec
 from sandbox.planes.alb import create_load_balancer
 from sandbox.servers import Server, alb_data_plane, start_moto
 from sandbox.servers.base import lasting_port
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.pointers import Change, Pointer
 from switchover.pointers.alb import AlbSpec
 

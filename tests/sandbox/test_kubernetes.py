@@ -16,7 +16,7 @@ from sandbox import leftovers, ports, servers
 from sandbox.errors import NotHere
 from sandbox.servers import kubernetes
 from switchover.edge import clients
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 
 
 def call(server: Any, method: str, path: str, body: Any = None) -> Any:

@@ -16,7 +16,7 @@ from sandbox.live import PLAN, Live, live_from
 from sandbox.planes import PLANS
 from sandbox.servers import Server, start_etcd
 from switchover.edge.clients import etcd
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.errors import PlanError, Unreachable
 from switchover.pointers.kv import Entry
 from switchover.pointers.kv_etcd import EtcdStore

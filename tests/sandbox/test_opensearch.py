@@ -19,7 +19,7 @@ from sandbox.rows import OpenSearchRows
 from sandbox.servers import Server
 from sandbox.servers.base import lasting_port
 from switchover.edge import clients
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.errors import TargetRefused, Unreachable
 from switchover.pins import Manifest, pairs_digest
 

@@ -28,7 +28,8 @@ from sandbox import leftovers, ports, servers
 from sandbox.keeper_client import KeeperClient
 from sandbox.servers import NotHere, Server, envoy
 from sandbox.servers.base import lasting_port
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.edge.search_api import SearchApi, search_api
 
 VALUE = uuid.uuid4().hex

@@ -276,7 +276,7 @@ def test_secrets_stay_with_their_owner_and_with_their_directory(home: AirflowHom
 
 
 def test_connections_are_what_the_command_line_reads_too(home: AirflowHome) -> None:
-    from switchover.edge.edge import environment_connections
+    from switchover.edge.connection import environment_connections
 
     connection = environment_connections(home.environment())
     docs, api = connection("docs_db"), connection("switchover_airflow")

@@ -16,7 +16,8 @@ import pytest
 
 from sandbox.postgres import Postgres
 from switchover.arms import probe
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import LeaseLost
 from switchover.gold.goldset import GoldSet
 from switchover.ledger import Ledger

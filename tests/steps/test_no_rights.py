@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput
 from switchover.protocol import State
 from switchover.steps import finish

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import PointerConflict
 from switchover.notify import Event
 from switchover.plan import Plan

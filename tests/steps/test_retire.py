@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, StateConflict, TargetRefused, Unreachable
 from switchover.indexes.base import Health
 from switchover.indexes.pgvector import PgvectorIndex

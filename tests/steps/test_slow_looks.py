@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import LeaseLost, NotConverged
 from switchover.protocol import Decision
 from switchover.steps import finish, hold

@@ -16,7 +16,8 @@ import yaml
 
 from switchover.arms.spec import Reader
 from switchover.cli.entry import main
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, InvariantBroken, NotConverged, SwitchoverError
 from switchover.notify import Event
 from switchover.protocol import State

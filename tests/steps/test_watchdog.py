@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import InvariantBroken, StateConflict
 from switchover.ledger import Ledger
 from switchover.protocol import Decision, State

@@ -7,7 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, PointerConflict, StateConflict
 from switchover.page.bundle import write_evidence
 from switchover.protocol import Decision, State

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from switchover.edge.edge import Connection, Edge, environment_connections
+from switchover.edge.connection import Connection, environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput, DrainTimeout
 from switchover.protocol import State
 from switchover.steps import finish

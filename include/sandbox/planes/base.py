@@ -11,7 +11,8 @@ from sandbox.airflow_home import REPOSITORY
 from sandbox.live import Live, live_of
 from sandbox.servers import Server, start_redis
 from sandbox.stack import Stack, answers, python
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.plan import Plan
 
 PLANS = REPOSITORY / "include" / "plans"

@@ -31,7 +31,7 @@ from sandbox.servers.envoy import (
     start_envoy,
 )
 from switchover.edge import clients
-from switchover.edge.edge import environment_connections
+from switchover.edge.connection import environment_connections
 from switchover.errors import SwitchoverError
 
 LOOK_S = 0.05

@@ -11,7 +11,8 @@ import httpx
 
 from switchover.arms.spec import Arm
 from switchover.edge.answers import Reply, Report, reply_of, report_of, storable
-from switchover.edge.web import BadAnswer, bounded, read_json
+from switchover.edge.body import BadAnswer, read_json
+from switchover.edge.web import bounded
 from switchover.errors import Unreachable
 
 PROBE = "X-Switchover-Probe"

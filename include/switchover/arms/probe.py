@@ -20,8 +20,8 @@ import numpy as np
 from switchover.arms.client import ArmClient
 from switchover.arms.spec import Probes
 from switchover.edge.answers import STAGES, Reply
+from switchover.encoders.base import Encoder
 from switchover.encoders.spec import Judge
-from switchover.encoders.wordllama import Encoder
 from switchover.gold.goldset import GoldSet
 from switchover.gold.spans import span_fault
 from switchover.judge import measure

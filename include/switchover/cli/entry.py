@@ -14,7 +14,8 @@ from switchover import __version__
 from switchover.cli import build, doctor, gold, judge, pointer, recovery, watchdog, writers
 from switchover.cli.options import ledger_option
 from switchover.compare.text import compared_text
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import (
     BadInput,
     DrainTimeout,

@@ -13,7 +13,8 @@ from dataclasses import asdict
 from typing import Any
 
 from switchover.cli.options import ledger_option
-from switchover.edge.edge import Edge, environment_connections
+from switchover.edge.connection import environment_connections
+from switchover.edge.edge import Edge
 from switchover.errors import BadInput
 from switchover.watchdog.metrics import served
 from switchover.watchdog.watch import Watchdog

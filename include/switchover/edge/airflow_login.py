@@ -7,7 +7,7 @@ from collections.abc import Generator
 import httpx
 
 from switchover.edge.answers import Fields
-from switchover.edge.web import BadAnswer, read_json
+from switchover.edge.body import BadAnswer, read_json
 from switchover.errors import BadInput, Unreachable
 
 

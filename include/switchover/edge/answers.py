@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from switchover.edge.web import BadAnswer, kind_of
+from switchover.edge.body import BadAnswer, kind_of
 
 STAGES = ("retrieve", "rerank", "reason", "total")
 MEASURED = ("text", "doc", "start", "end")  # what ΔS and coverage of a hit are worked out from

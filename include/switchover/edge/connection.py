@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from switchover.errors import ConnectionMissing
 
+ANSWER_S = 15.0  # how long a database that has taken a statement may say nothing
 WHOLE_EXTRA = "__extra__"  # the one parameter into which Airflow writes an extra that is more than texts
 
 

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from switchover.edge.clients import CLIENTS
-from switchover.edge.connection import Connection, Connections, environment_connections, parse_connection
-from switchover.edge.http_connection import base_url, http_options, trusted
-from switchover.edge.postgres import ANSWER_S, engine_for
+from switchover.edge.connection import Connection, Connections
+from switchover.edge.http_connection import http_options
 from switchover.edge.sqlstate import away, named
 from switchover.errors import BadInput, Unreachable
 from switchover.lazy import lazy
@@ -24,22 +23,13 @@ from switchover.lazy import lazy
 if TYPE_CHECKING:
     import httpx
     import sqlalchemy as sa
+
+    from switchover.edge import postgres
 else:
     httpx = lazy("httpx")
     sa = lazy("sqlalchemy")
+    postgres = lazy("switchover.edge.postgres")
 
-__all__ = [
-    "ANSWER_S",
-    "Connection",
-    "Connections",
-    "Edge",
-    "base_url",
-    "engine_for",
-    "environment_connections",
-    "parse_connection",
-    "reaching",
-    "trusted",
-]
 
 CLOSE_S = 10.0  # how long work that runs beside is waited for: a little longer than one message may take
 OWN_TYPES = {
@@ -99,7 +89,7 @@ class Edge:
     def sql(self, conn_id: str) -> sa.Engine:
         """An engine on a PostgreSQL connection; one for each id."""
         if conn_id not in self._engines:
-            self._engines[conn_id] = engine_for(self.connection(conn_id, kind="postgres"))
+            self._engines[conn_id] = postgres.engine_for(self.connection(conn_id, kind="postgres"))
         return self._engines[conn_id]
 
     def http_options(self, conn_id: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from switchover.edge.web import BadAnswer, read_object
+from switchover.edge.body import BadAnswer, read_object
 from switchover.errors import BadInput, Unreachable
 
 if TYPE_CHECKING:
-    from switchover.edge.edge import Connection
+    from switchover.edge.connection import Connection
 
 # Both are said before anything is done: the token has ended, or users and roles were changed since the login.
 AGAIN = ("invalid auth token", "revision of auth store is old")

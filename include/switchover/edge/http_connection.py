@@ -12,12 +12,16 @@ import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from switchover.edge.connection import Connection
 from switchover.errors import BadInput
+from switchover.lazy import lazy
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazy("httpx")
 
 #: Words of Airflow's hooks that say how *they* ask and read; our own time-outs and rules hold instead.
 HOOKS_OWN = ("timeout", "stream", "allow_redirects", "max_redirects", "check_response", "trust_env", "http_compress")

@@ -14,13 +14,13 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import pq
 
+from switchover.edge.connection import ANSWER_S
 from switchover.errors import BadInput
 
 if TYPE_CHECKING:
     from switchover.edge.connection import Connection
 
 CONNECT_TIMEOUT_S = 5
-ANSWER_S = 15.0
 # Words of Airflow's own PostgreSQL hook that say how *it* reads and logs: they change nothing here.
 _HOOKS_OWN = ("cursor", "enable_log_db_messages")
 

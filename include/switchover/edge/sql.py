@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from switchover.edge.edge import ANSWER_S, reaching
-from switchover.edge.sqlstate import busy, named
+from switchover.edge.connection import ANSWER_S
+from switchover.edge.edge import reaching
+from switchover.edge.sqlstate import LOCK_NOT_GRANTED, NEEDED, READ_ONLY, REFUSED, TOO_LARGE, busy, named, state_of
 from switchover.errors import BadInput, LockBusy, TargetRefused, Unreachable, Unstorable
 from switchover.lazy import lazy
 
@@ -17,19 +18,6 @@ if TYPE_CHECKING:
 else:
     psycopg = lazy("psycopg")
     sa = lazy("sqlalchemy")
-
-REFUSALS = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.InsufficientPrivilege,
-    # A column of a type that a statement cannot compare, cast, sort or sum.
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedObject,
-    psycopg.errors.DatatypeMismatch,
-    psycopg.errors.CannotCoerce,
-    psycopg.errors.CollationMismatch,
-    psycopg.errors.WrongObjectType,
-)
 
 
 def place(engine: sa.Engine) -> str:
@@ -63,20 +51,20 @@ def transaction(
                 yield connection
         except (sa.exc.ProgrammingError, sa.exc.InternalError) as error:
             first = str(error.orig).splitlines()[0]
-            if isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):
+            if state_of(error.orig) == READ_ONLY:
                 raise unreachable(f"{what}: takes no writes now ({first}); this transaction changed nothing") from error
-            if isinstance(error.orig, REFUSALS):
+            if state_of(error.orig) in REFUSED:
                 raise BadInput(f"{what}: {first}{'; ' + hint if hint else ''}") from error
-            if isinstance(error.orig, psycopg.errors.DependentObjectsStillExist):
-                needed_by = str(error.orig.diag.message_detail).splitlines()[0]
+            if state_of(error.orig) == NEEDED:
+                needed_by = str(error.orig.diag.message_detail).splitlines()[0]  # type: ignore[union-attr]
                 raise TargetRefused(f"{what}: {needed_by}; nothing was removed") from error
             raise
         except sa.exc.OperationalError as error:
-            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            if state_of(error.orig) == LOCK_NOT_GRANTED:
                 raise LockBusy(f"{what}: a lock was not granted in time; this transaction changed nothing") from error
             if busy(error.orig):
                 raise LockBusy(f"{what}: met another transaction; this one changed nothing; try again") from error
-            if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
+            if state_of(error.orig) == TOO_LARGE:
                 raise _unstorable(what, error) from error
             raise
         except sa.exc.DataError as error:

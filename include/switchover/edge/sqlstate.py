@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-import psycopg
+from typing import TYPE_CHECKING
+
+from switchover.lazy import lazy
+
+if TYPE_CHECKING:
+    import psycopg
+else:
+    psycopg = lazy("psycopg")
 
 # Connection, resources, the system under the server, the server going down or coming up, a time limit of its own.
 _AWAY = ("08", "53", "58", "57P", "57014")
+READ_ONLY, NEEDED, LOCK_NOT_GRANTED, TOO_LARGE = "25006", "2BP01", "55P03", "54000"
+REFUSED = (
+    "42P01",  # no such table
+    "42703",  # no such column
+    "42501",  # no right
+    # A column of a type that a statement cannot compare, cast, sort or sum.
+    "42883",
+    "42704",
+    "42804",
+    "42846",
+    "42P21",
+    "42809",
+)
 _BUSY = ("55P03", "40P01", "40001")  # a lock that was not granted, a deadlock, two transactions that met
 
 
@@ -26,6 +46,11 @@ def away(error: BaseException | None) -> bool:
 def busy(error: BaseException | None) -> bool:
     """Whether another transaction was in the way: nothing was changed, and it may be tried again."""
     return getattr(error, "sqlstate", None) in _BUSY
+
+
+def state_of(error: BaseException | None) -> str:
+    """The SQLSTATE of an error; empty where it has none."""
+    return getattr(error, "sqlstate", None) or ""
 
 
 def named(error: BaseException | None) -> str:

@@ -11,35 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from switchover.encoders.base import Vectors
 from switchover.errors import BadInput
 from switchover.pins import embed_schema
-
-Vectors = npt.NDArray[np.float32]
-
-
-class Encoder(Protocol):
-    """Turns texts into unit vectors and says exactly which encoder it is."""
-
-    name: str
-    revision: str
-    dimension: int
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of shape (len(texts), dimension); a text without known tokens gives the zero vector."""
-        ...
-
-    def tokens(self, text: str) -> list[tuple[int, int]]:
-        """Character offsets (start, end) of the text's tokens, in order."""
-        ...
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has."""
-        ...
 
 
 class WordLlamaEncoder:

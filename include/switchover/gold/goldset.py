@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from switchover.encoders.wordllama import Encoder
+from switchover.encoders.base import Encoder
 from switchover.errors import GoldError
 from switchover.gold.jsonl import kind_of, lines_of, plain, plain_id, read_all, read_object, storable
 

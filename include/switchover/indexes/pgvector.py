@@ -33,20 +33,16 @@ PAIRS = """SELECT id::text AS id, encode(sha256(convert_to(text, 'UTF8')), 'hex'
            FROM {table} WHERE revision <= :revision OR revision IS NULL ORDER BY id::text COLLATE "C" """
 HINT = "an index has id, text, revision (a whole number) and embedding; its manifest is in switchover_manifest"
 WHOLE_INDEX_S = 600.0  # a large index is sorted before its first row comes
-SHARED = sa.text(
-    """WITH RECURSIVE whole AS (
+SHARED = """WITH RECURSIVE whole AS (
            SELECT to_regclass(:table)::oid AS oid
            UNION SELECT part.inhrelid FROM pg_inherits AS part JOIN whole ON part.inhparent = whole.oid)
        SELECT name FROM unnest(CAST(:others AS text[])) AS name
        WHERE to_regclass(name)::oid IN (SELECT oid FROM whole)"""
-)
 SAMPLE = """SELECT text, embedding::text AS vector FROM {table} WHERE revision <= :revision
             ORDER BY md5(id::text) LIMIT :size"""
 BARE = "SELECT count(*) AS rows, min(id::text) AS first FROM {table} WHERE revision <= :revision AND embedding IS NULL"
-KIND = sa.text(
-    """SELECT format_type(atttypid, NULL) FROM pg_attribute
+KIND = """SELECT format_type(atttypid, NULL) FROM pg_attribute
        WHERE attrelid = to_regclass(:table) AND attname = 'embedding' AND NOT attisdropped"""
-)
 KINDS = ("vector", "halfvec", "real[]", "double precision[]")
 
 
@@ -112,7 +108,7 @@ class PgvectorIndex:
         table = quoted(target)
         given = {"revision": self.manifest(target).facts.corpus_revision}
         with self._transaction(target) as connection:
-            kind = connection.execute(KIND, {"table": table}).scalar_one_or_none()
+            kind = connection.execute(sa.text(KIND), {"table": table}).scalar_one_or_none()
             if kind is not None and kind.rpartition(".")[2] not in KINDS:
                 raise self._refused(target, f"its column embedding is of type {kind}; allowed: {', '.join(KINDS)}")
             bare = connection.execute(sa.text(BARE.format(table=table)), given).one()
@@ -170,7 +166,7 @@ class PgvectorIndex:
 def shared_tables(connection: sa.Connection, target: str, others: Collection[str]) -> list[str]:
     """Those of ``others`` that are the table ``target`` or a part of it."""
     names = {"table": quoted(target), "others": [quoted(other) for other in others]}
-    found = {row.name for row in connection.execute(SHARED, names)}
+    found = {row.name for row in connection.execute(sa.text(SHARED), names)}
     return [other for other in others if quoted(other) in found]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from switchover.encoders.wordllama import Vectors
+from switchover.encoders.base import Vectors
 from switchover.indexing.rows import Batch
 
 COLUMNS = "id, doc, section, start_char, end_char, tokens, text, content_digest, revision, embedding"

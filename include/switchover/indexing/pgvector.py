@@ -16,7 +16,7 @@ import psycopg
 import sqlalchemy as sa
 
 from switchover.edge import sql
-from switchover.edge.edge import ANSWER_S
+from switchover.edge.connection import ANSWER_S
 from switchover.edge.names import BUILDING, built_table_name
 from switchover.errors import BadInput, StateConflict, Unreachable
 from switchover.indexes.pgvector import quoted, shared_tables

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from switchover.encoders.wordllama import Encoder, Vectors
+from switchover.encoders.base import Encoder, Vectors
 from switchover.indexing.chunking import CHUNKINGS
 from switchover.indexing.documents import Document
 from switchover.pins import content_digest

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from switchover.encoders.wordllama import Encoder
+from switchover.encoders.base import Encoder
 from switchover.errors import BadInput, StateConflict, TargetRefused
 from switchover.indexing.ahead import ahead
 from switchover.indexing.documents import Document, Position, SqlDocuments

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
 from switchover.edge.names import BUILDING, built_table_name
-from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.indexing.chunking import CHUNKINGS
+from switchover.lazy import lazy
 from switchover.part import ConnectionId, Identifier, Part
 from switchover.pins import PIN_NAMES, IndexFacts, Manifest, digest
+
+if TYPE_CHECKING:
+    from switchover.encoders import wordllama
+else:
+    wordllama = lazy("switchover.encoders.wordllama")
 
 METRIC = "cosine"
 MADE_HERE = ("INDEX_HASH", "EMBED_SCHEMA", "TOK_VER", "CHUNK_SCHEMA_VER", "BUILD_ID")
@@ -106,7 +111,7 @@ def manifest_of(
     ``pins``: a value for each of ``TAKEN_OVER``. ``encoded_with``: the revision of the encoder that really
     ran; it enters BUILD_ID. ``store``: the parameters of another store than pgvector.
     """
-    claimed = WordLlamaEncoder(dimension=build.encoder.dimension, revision=build.encoder.revision)
+    claimed = wordllama.WordLlamaEncoder(dimension=build.encoder.dimension, revision=build.encoder.revision)
     facts = IndexFacts(
         embed_schema=claimed.schema(METRIC),
         tok_ver=claimed.tokenizer_version(),

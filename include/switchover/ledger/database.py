@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from switchover.edge import sql
-from switchover.edge.edge import ANSWER_S
+from switchover.edge.connection import ANSWER_S
 from switchover.errors import BadInput, LedgerUnreachable
 from switchover.ledger import tables
 

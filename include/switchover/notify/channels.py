@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.edge.http_connection import base_url, http_options
 from switchover.errors import BadInput, Unreachable
 from switchover.notify.parts import Channel, SmtpChannel

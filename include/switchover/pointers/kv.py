@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
 
+from switchover.edge.body import BadAnswer, read_json
 from switchover.edge.edge import Edge, reaching
-from switchover.edge.web import BadAnswer, read_json
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.lazy import lazy
 from switchover.part import ConnectionId, Part

@@ -6,8 +6,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+from switchover.edge.body import BadAnswer, read_json
 from switchover.edge.edge import Edge, reaching
-from switchover.edge.web import BadAnswer, read_json
 from switchover.errors import BadInput, Unreachable
 from switchover.lazy import lazy
 from switchover.pointers.base import Pointer

@@ -46,18 +46,14 @@ TABLES = (
         built_at timestamptz NOT NULL DEFAULT now())""",
 )
 
-SWAP = sa.text(
-    """UPDATE switchover_alias AS a
+SWAP = """UPDATE switchover_alias AS a
        SET target = :after, epoch = :epoch, version = a.version + 1, actor = :actor, moved_at = now()
        FROM switchover_manifest AS m
        WHERE a.alias = :alias AND a.target = :before AND a.epoch <= :epoch
          AND m.target = :after AND m.index_hash = coalesce(:approved_hash, m.index_hash)"""
-)
 
-FORGET = sa.text("DELETE FROM switchover_alias WHERE alias = :alias AND actor = :actor")
-REMEMBER = sa.text(
-    "INSERT INTO switchover_alias (alias, target, actor) VALUES (:alias, :target, :actor) ON CONFLICT DO NOTHING"
-)
+FORGET = "DELETE FROM switchover_alias WHERE alias = :alias AND actor = :actor"
+REMEMBER = "INSERT INTO switchover_alias (alias, target, actor) VALUES (:alias, :target, :actor) ON CONFLICT DO NOTHING"
 
 
 class PgvectorSpec(PointerSpec):
@@ -127,7 +123,7 @@ class PgvectorPointer(Pointer):
             "approved_hash": change.approved_hash,
         }
         with self._transaction() as connection:
-            return connection.execute(SWAP, values).rowcount == 1
+            return connection.execute(sa.text(SWAP), values).rowcount == 1
 
     def fence(self, epoch: int) -> None:
         """See :class:`Pointer`."""
@@ -140,15 +136,15 @@ class PgvectorPointer(Pointer):
         """See :class:`Pointer`."""
         row = {"alias": f"{self._alias}__rehearsal", "target": target, "actor": REHEARSAL}
         with self._transaction() as connection:
-            connection.execute(FORGET, row)
-            made = connection.execute(REMEMBER, row).rowcount
+            connection.execute(sa.text(FORGET), row)
+            made = connection.execute(sa.text(REMEMBER), row).rowcount
         if not made:
             raise not_of_a_rehearsal(self.key, f"alias row {row['alias']!r}")
         try:
             yield PgvectorPointer(engine=self._engine, alias=row["alias"], actor=REHEARSAL)
         finally:
             with self._transaction() as connection:
-                connection.execute(FORGET, row)
+                connection.execute(sa.text(FORGET), row)
 
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
         return sql.transaction(self._engine, f"pointer {self.key}", answer_s=TIMEOUT_S, single=True)

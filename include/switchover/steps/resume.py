@@ -12,6 +12,7 @@ from enum import Enum
 
 from switchover.edge import web
 from switchover.edge.answers import Fields
+from switchover.edge.body import BadAnswer, read_json
 from switchover.edge.edge import reaching
 from switchover.errors import BadInput, StateConflict, SwitchoverError, Unreachable, WriterChanged
 from switchover.ledger.journal import Row
@@ -160,6 +161,6 @@ def _reported(switch: Switch, connection: str, path: str, *, name: str, headers:
     if not response.is_success:
         raise Unreachable(f"{what}: answered {response.status_code}")
     try:
-        return Fields(web.read_json(response)).inner("pins").texts()
-    except web.BadAnswer as error:
+        return Fields(read_json(response)).inner("pins").texts()
+    except BadAnswer as error:
         raise Unreachable(f"{what}: answer cannot be read: {error}") from error

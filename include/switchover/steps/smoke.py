@@ -11,7 +11,7 @@ from switchover.arms.client import ArmClient
 from switchover.arms.probe import Asked, Round, ask_round, error_of, evidence_rows
 from switchover.edge import web
 from switchover.edge.edge import Edge
-from switchover.encoders.wordllama import Encoder
+from switchover.encoders.base import Encoder
 from switchover.errors import PointerConflict, Unreachable
 from switchover.gold.goldset import GoldSet
 from switchover.judge.evidence import Evidence

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from switchover.edge.body import BadAnswer, read_object
 from switchover.edge.edge import Edge, reaching
-from switchover.edge.web import BadAnswer, read_object
 from switchover.errors import BadInput, Unreachable
 from switchover.lazy import lazy
 from switchover.writers.base import Drain, Quiet, State, Writer, WriterSpec

@@ -29,10 +29,8 @@ TABLE = """CREATE TABLE IF NOT EXISTS switchover_fence (
     fence text PRIMARY KEY, frozen boolean NOT NULL DEFAULT false, epoch bigint NOT NULL DEFAULT 0,
     changed_at timestamptz NOT NULL DEFAULT now())"""
 
-SET = sa.text(
-    """UPDATE switchover_fence SET frozen = :frozen, epoch = :epoch, changed_at = clock_timestamp()
+SET = """UPDATE switchover_fence SET frozen = :frozen, epoch = :epoch, changed_at = clock_timestamp()
        WHERE fence = :fence AND epoch <= :epoch"""
-)
 
 
 def create_table(engine: sa.Engine) -> None:
@@ -108,7 +106,7 @@ class SqlFenceWriter(Writer):
         values = {"fence": self._fence, "frozen": frozen, "epoch": epoch}
         with self._transaction() as connection:
             connection.execute(sa.text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": lock_timeout})
-            if not connection.execute(SET, values).rowcount:
+            if not connection.execute(sa.text(SET), values).rowcount:
                 self.find()  # says so if the row is not there
                 raise LeaseLost(f"{self._what}: a newer epoch than {epoch} has set fence {self._fence!r}")
 

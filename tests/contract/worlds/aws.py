@@ -14,7 +14,8 @@ from botocore.config import Config
 
 from switchover.edge.aws_calls import IAM_PREFIX
 from switchover.edge.clients import aws
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.pointers import Pointer
 from switchover.steps.move import pointer_spec
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, Place, World

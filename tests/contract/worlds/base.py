@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.pointers import AnyPointer, Change, Pointer, PointerSpec
 
 BLUE, GREEN = "docs_v1", "docs_v2"

@@ -13,7 +13,8 @@ from typing import Any
 from sandbox import servers
 from sandbox.keeper_client import KeeperClient
 from sandbox.servers import Server
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.pointers import Pointer
 from switchover.pointers.kv_etcd import EtcdSpec
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, World

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from tests.contract.worlds.base import BLUE, CONNECTION, World
 
 

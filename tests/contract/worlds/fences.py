@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sandbox.postgres import Postgres
 from sandbox.servers import Server
 from switchover.edge import clients
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.fence import Store
 from switchover.fence.dynamodb import DynamoDbStore
 from switchover.fence.postgres import PostgresStore

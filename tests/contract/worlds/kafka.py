@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.edge.kafka_groups import ControlTopic
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, World
 

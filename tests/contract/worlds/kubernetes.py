@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from switchover.edge import clients
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.pointers.k8s_ingress import CANARY, WEIGHT
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, Place, World
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, World
 
 ELSEWHERE = "elsewhere"

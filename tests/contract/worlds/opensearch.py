@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.pointers import Pointer
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, World
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, World
 
 ELSEWHERE = "elsewhere"

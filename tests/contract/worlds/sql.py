@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from switchover.pointers import kv_sql, pgvector
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN, NotApplicable, Place, World
 

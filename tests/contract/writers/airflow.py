@@ -14,7 +14,8 @@ from typing import Any
 from sandbox.airflow_api import AirflowApi
 from sandbox.airflow_home import LOGIN
 from sandbox.stack import Stack
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from tests.contract.worlds.base import CONNECTION
 from tests.contract.writers.base import WriterWorld
 

@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from switchover.edge.edge import Connection
+from switchover.edge.connection import Connection
 from tests.contract.worlds.base import CONNECTION, NotApplicable
 from tests.contract.writers.base import WriterWorld
 

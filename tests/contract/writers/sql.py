@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from switchover.edge.edge import Connection, Edge
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
 from switchover.writers import sql_fence
 from tests.contract.worlds.base import CONNECTION
 from tests.contract.worlds.sql import DATABASE, SqlPlace
