@@ -30,8 +30,8 @@ import pandas as pd
 from switchover.judge.evidence import BLUE, GREEN, Evidence, SignalSample
 from switchover.judge.gates import Verdict, judge_acceptance, judge_stop
 from switchover.judge.measure import delta_s
+from switchover.judge.rules import Rules
 from switchover.judge.sequential import bets
-from switchover.judge.settings import RULE_NAMES, Rules
 
 TICKS, SEEDS = 80, 2
 FLIP = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -200,7 +200,9 @@ def floor(asked: Any, found: Any) -> Any:
 
 def check(verdicts: list[Verdict], figures: dict[str, float]) -> None:
     """End the run if a figure that both name is not the same."""
-    ours = {f"{'stop ' * (n >= len(RULE_NAMES))}{v.rule}": v.value for n, v in enumerate(verdicts)}
+    ours: dict[str, float | None] = {}
+    for verdict in verdicts:  # a rule that comes again stops
+        ours[f"stop {verdict.rule}" if verdict.rule in ours else verdict.rule] = verdict.value
     for name in sorted(ours.keys() & figures.keys()):
         if not math.isclose(figures[name], ours[name] or 0.0, rel_tol=1e-9, abs_tol=1e-9):
             sys.exit(f"bench_judge: {name}: ours {ours[name]}, pandas {figures[name]}; nothing was measured")

@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
+from switchover.judge.both_ways import BothWays
 from switchover.judge.evidence import BLUE, GREEN, Evidence, SignalSample
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
-from switchover.judge.readings import Readings
-from switchover.judge.settings import Rules
-from switchover.judge.stop import ALPHA, Watch, false_stops, sign_of
+from switchover.judge.rules import Rules
+from switchover.judge.stop import HoldSoFar
 from switchover.judge.traffic import Traffic
 
 TICKS, TICK_S, WITHIN, LATE = 80, 15, 3, 10
@@ -102,12 +102,16 @@ class Hold:
         """The ticks that need a look. Without evidence none stops, and no evidence ever is more than at the end;
         of 5xx, which have evidence from the newest ticks alone, none stops below the bound."""
         evidence, window = self.evidence(TICKS), RULES.statistics.window
-        recent = Readings(evidence.newest(1))
-        watch = Watch(
-            evidence=evidence, gaps=recent.gaps, recent=recent, rules=RULES, traffic=Traffic.of(self.signals(TICKS))
+        recent = BothWays(evidence.newest(1))
+        hold = HoldSoFar(
+            evidence=evidence,
+            gaps=recent.gaps,
+            recent=recent,
+            statistics=RULES.statistics,
+            traffic=Traffic.of(self.signals(TICKS)),
         )
-        judged = set(ALPHA) - {"latency_p95", "http_5xx"}
-        sure = (sign_of(watch, rule).evidence >= -math.log(false_stops(RULES, rule)) for rule in judged)
+        betting = [rule for rule in RULES.having("stop") if rule.false_stop_share and rule.name != "http_5xx"]
+        sure = (rule.harm(hold).evidence >= -math.log(rule.false_stops(RULES.statistics)) for rule in betting)
         if self.tool_loops.any() or any(sure):
             return list(range(TICKS))
         bad = self.live_errors + np.count_nonzero(self.status[:, GREEN] >= 500, axis=(1, 2))

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from switchover.cli.entry import build_parser
-from switchover.judge.playbook import PLAYBOOK
+from switchover.judge.rules import RULE_KINDS, Rule
 from switchover.plan import Plan, plan_schema
 from switchover.protocol import TRANSITIONS, Decision, Observation, Record, State, decide
 
@@ -113,7 +113,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "crash.md": _with_crashes((ROOT / "docs" / "crash.md").read_text()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states() + DECISIONS_INTRO + _decisions(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
-        **{ROOT / "docs" / "rules" / f"{rule}.md": _with_playbook(rule) for rule in PLAYBOOK},
+        **{ROOT / "docs" / "rules" / f"{rule.name}.md": _with_first_steps(rule) for rule in RULE_KINDS.values()},
     }
 
 
@@ -124,10 +124,10 @@ def _with_table(name: str, table: str) -> str:
     return before + begin + table + TABLE_END + rest.split(TABLE_END, 1)[1]
 
 
-def _with_playbook(rule: str) -> str:
-    """The rule's page with its last section made again from the playbook."""
-    before = (ROOT / "docs" / "rules" / f"{rule}.md").read_text().split(FIRES)[0]
-    return before + FIRES + "\n" + "\n".join(f"{n}. {step}" for n, step in enumerate(PLAYBOOK[rule], 1)) + "\n"
+def _with_first_steps(rule: type[Rule]) -> str:
+    """The rule's page with its last section made again from the rule's first steps."""
+    before = (ROOT / "docs" / "rules" / f"{rule.name}.md").read_text().split(FIRES)[0]
+    return before + FIRES + "\n" + "\n".join(f"{n}. {step}" for n, step in enumerate(rule.first_steps, 1)) + "\n"
 
 
 def _measured(name: str) -> list[tuple[str, dict[str, Any]]]:

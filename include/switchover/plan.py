@@ -16,7 +16,7 @@ from switchover.encoders.spec import Judge
 from switchover.gold.spec import Gold
 from switchover.indexes import AnyIndex
 from switchover.indexing.spec import Build
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 from switchover.notify.parts import Channel
 from switchover.part import ConnectionId, Identifier, Part, at_most, at_most_characters
 from switchover.pins import PIN_NAMES, canonical_json, digest

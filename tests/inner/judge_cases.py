@@ -8,7 +8,7 @@ from typing import Any
 
 from switchover.judge.evidence import Evidence, SignalSample
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 Row = dict[str, Any]
 FLIP = datetime(2026, 11, 24, tzinfo=timezone.utc)

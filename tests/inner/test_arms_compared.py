@@ -13,7 +13,7 @@ from judge_cases import Row, failed, number, on_green, probes
 from switchover.compare.arms import ArmsCompared, Measure, compare_arms, of_probes
 from switchover.compare.text import compared_text
 from switchover.gold.goldset import Item
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 RULES = Rules()
 

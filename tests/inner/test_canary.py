@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from switchover.arms.cache_canary import ask_canaries, judge_canaries
+from switchover.arms.cache_canary import ask_canaries
 from switchover.arms.client import ArmClient
 from switchover.arms.spec import Arm
 from switchover.judge.outcome import Outcome
+from switchover.judge.rules.cache_poison import CachePoisonRule
 
 HASHES = {"v1": "hash-1", "v2": "hash-2"}
 
@@ -49,8 +50,8 @@ class Service:
                     )
                     for role, name in (("blue", "v1"), ("green", "v2"))
                 }
-                canaries = await ask_canaries(arms, k=5)
-                return judge_canaries(canaries, hashes={"blue": self.hashes["v1"], "green": self.hashes["v2"]})
+                hashes = {"blue": self.hashes["v1"], "green": self.hashes["v2"]}
+                return CachePoisonRule().verdict("accept", await ask_canaries(arms, k=5, hashes=hashes))
 
         return asyncio.run(ask())
 
@@ -108,4 +109,4 @@ def test_two_arms_of_one_build_may_share_an_answer() -> None:
 
 
 def test_no_canary_is_no_proof() -> None:
-    assert judge_canaries([], hashes={}).outcome is Outcome.INCONCLUSIVE
+    assert CachePoisonRule().verdict("stop", []).outcome is Outcome.INCONCLUSIVE

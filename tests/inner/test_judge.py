@@ -21,19 +21,19 @@ from judge_cases import (
 
 from switchover.judge.evidence import Expected
 from switchover.judge.gates import Outcome, Verdict, decisive, worst
-from switchover.judge.settings import RULE_NAMES
+from switchover.judge.rules import RULE_KINDS
 
 
 def test_a_good_green_passes_every_rule_at_the_warm_gate() -> None:
     verdicts = warm(probes(ticks=3))
     assert not_passing(verdicts) == {}
-    assert set(verdicts) == set(RULE_NAMES) - {"http_5xx"}  # no live traffic yet
+    assert set(verdicts) == set(RULE_KINDS) - {"http_5xx", "cache_poison"}  # no live traffic yet, and no canaries
 
 
 def test_a_good_green_passes_every_rule_at_the_end_of_the_hold() -> None:
     verdicts = hold_end(hold_rows(12), [sample(1200)])  # 60 s at 20 requests a second
     assert not_passing(verdicts) == {}
-    assert set(verdicts) == set(RULE_NAMES)
+    assert set(verdicts) == set(RULE_KINDS) - {"cache_poison"}
 
 
 def test_every_verdict_says_value_bound_margin_and_sample_size() -> None:

@@ -18,15 +18,15 @@ from judge_cases import (
 
 from switchover.judge.evidence import Expected
 from switchover.judge.gates import Outcome, judge_acceptance
-from switchover.judge.settings import RULE_NAMES
+from switchover.judge.rules import RULE_KINDS
 
-PROBE_RULES = [name for name in RULE_NAMES if name not in ("http_5xx", "rollback_path")]
+PROBE_RULES = [name for name, kind in RULE_KINDS.items() if kind.from_probes and name != "http_5xx"]
 
 
 def test_no_evidence_is_an_error_for_every_rule() -> None:
     verdicts = hold_end([], [sample(1200)])
     assert {name: v.outcome for name, v in verdicts.items() if name != "rollback_path"} == dict.fromkeys(
-        [name for name in RULE_NAMES if name != "rollback_path"], Outcome.ERROR
+        [name for name, kind in RULE_KINDS.items() if kind.from_probes], Outcome.ERROR
     )
 
 

@@ -13,7 +13,7 @@ from judge_cases import FLIP, Row, failed, row, sample
 
 from switchover.judge.evidence import Evidence, Expected
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 QUESTIONS, TICKS = 8, 3
 IDS = [f"q{i}" for i in range(QUESTIONS)]

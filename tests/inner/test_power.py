@@ -12,19 +12,19 @@ from judge_cases import by_rule, evidence, number, on_green, probes, sample
 from scipy.stats import binom
 
 from switchover.judge.gates import Outcome, judge_acceptance, judge_stop
-from switchover.judge.power import Setup, Sufficiency, sufficiency
-from switchover.judge.settings import Rules
+from switchover.judge.power import Setup, Sufficiency
+from switchover.judge.rules import Rules
 
 RULES = Rules()
 SETUP = Setup(questions=40, answerable=40, rounds=3, seeds=2, tick_s=15, hold_s=1200, requests_per_s=20)
 
 
 def said(rule: str, side: str, setup: Setup = SETUP) -> Sufficiency:
-    return next(s for s in sufficiency(setup, RULES) if (s.rule, s.side) == (rule, side))
+    return next(s for s in RULES.sufficiency(setup) if (s.rule, s.side) == (rule, side))
 
 
 def test_the_usual_setup_is_enough_for_every_rule() -> None:
-    found = sufficiency(SETUP, RULES)
+    found = RULES.sufficiency(SETUP)
     assert [s.rule for s in found if not s.enough] == []
     assert json.loads(json.dumps([s.to_json() for s in found], allow_nan=False))
 

@@ -13,10 +13,12 @@ from scipy.stats import binom
 
 from switchover.arms.probe import is_tool_loop
 from switchover.judge import measure
+from switchover.judge.canaries import Canary
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
 from switchover.judge.outcome import figure
-from switchover.judge.settings import RULE_NAMES, Rules
-from switchover.judge.stop import BURST, PROVABLE, false_stops
+from switchover.judge.rules import RULE_KINDS, Rules
+from switchover.judge.rules.cache_poison import CachePoisonRule
+from switchover.judge.rules.http_5xx import BURST, PROVABLE
 
 PAGES = Path(__file__).parents[2] / "docs" / "rules"
 # The examples have few questions, so that they can be done by hand.
@@ -136,7 +138,7 @@ def test_http_5xx() -> None:
     assert (stopped.n, figure(stopped.value), figure(going_on.value)) == (1260, "0.01429", "0.0119")
     once = 1 / binom.sf(17, 1260, PROVABLE * Rules().http_5xx.accept), 1 / binom.sf(14, 1260, 0.0045)
     assert [round(looks, -int(math.log10(looks)) + 1) for looks in once] == [38_000, 1_300]
-    needed = Rules().statistics.horizon / (BURST * false_stops(Rules(), "http_5xx"))
+    needed = Rules().statistics.horizon / (BURST * Rules().http_5xx.false_stops(Rules().statistics))
     assert round(needed, -3) == 23_000
     states("http_5xx", "1,260", "18 of them are 1.43 %", "38,000", "23,000", "15 (1.19 %)", "1,300", "INCONCLUSIVE")
 
@@ -153,11 +155,19 @@ def test_rollback_path() -> None:
     states("rollback_path", "0.4 ≤ 120: PASS")
 
 
+def test_cache_poison() -> None:
+    of_blue = Canary(seeded="blue", asked="green", cached=True, served=True)
+    of_green = Canary(seeded="green", asked="blue", cached=True, served=False)
+    verdict = CachePoisonRule().verdict("stop", [of_blue, of_green])
+    assert (verdict.value, verdict.outcome) == (1.0, Outcome.FAIL)
+    states("cache_poison", "asked of Blue twice: `miss`, `hit`", "Asked of Green: `hit`", "FAIL")
+
+
 def test_every_rule_has_an_example_here() -> None:
-    assert [rule for rule in RULE_NAMES if f"test_{rule}" not in globals()] == []
+    assert [rule for rule in RULE_KINDS if f"test_{rule}" not in globals()] == []
 
 
-@pytest.mark.parametrize("rule", RULE_NAMES)
+@pytest.mark.parametrize("rule", RULE_KINDS)
 def test_every_key_of_a_rule_stands_in_its_page_with_its_default(rule: str) -> None:
     text = (PAGES / f"{rule}.md").read_text(encoding="utf-8")
     given = {key: value.strip() for key, value in KEYS.findall(text)}

@@ -10,7 +10,7 @@ from judge_cases import Row, evidence, failed, number, on_green, probes
 
 from switchover.compare.segments import Segment, judge_segments
 from switchover.judge.gates import Outcome
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 RULES = Rules()
 TAGS = [{"language": "de" if i < 30 else "fr", "tenant": f"t{i % 2}"} for i in range(40)]

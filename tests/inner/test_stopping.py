@@ -7,7 +7,7 @@ from judge_cases import Row, by_rule, evidence, failed, number, on_green, probes
 
 from switchover.judge.evidence import Expected, SignalSample
 from switchover.judge.gates import Outcome, Verdict, judge_stop
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 RULES = Rules()
 STOPS = {"ds_p95_drift", "coverage", "flip_rate", "http_5xx", "tool_loops"}

@@ -24,7 +24,7 @@ from switchover.gold.goldset import GoldSet, Item, load_gold, read_items
 from switchover.judge.evidence import Evidence
 from switchover.judge.gates import judge_acceptance
 from switchover.judge.outcome import Outcome, Verdict
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 GOLD = Path(__file__).parents[2] / "include" / "gold" / "python_reference.jsonl"
 TOPICS = {"statements", "expressions", "data-model", "types", "debugger-or-misc"}

@@ -8,79 +8,49 @@ wrong namespace. Nothing needs to be known about how the service makes its keys.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from switchover.arms.client import ArmClient
 from switchover.edge.answers import Reply
-from switchover.judge.outcome import Outcome, Verdict
+from switchover.judge.canaries import Canary
 
-RULE = "cache_poison"
 _SEEDINGS = 5  # asks until the cache must have shown itself; behind a load balancer each may meet another process
 HIT = "hit"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Canary:
-    """What the arm that was to cache the canary said last, and what the other arm said then."""
+async def ask_canaries(arms: Mapping[str, ArmClient], *, k: int, hashes: Mapping[str, str | None]) -> list[Canary]:
+    """One canary each way; ``arms`` by role. Fails never: what an arm does is in the canary.
 
-    seeded: str
-    asked: str
-    first: Reply
-    other: Reply
-
-    @property
-    def seen(self) -> bool:
-        """Whether the cache had the canary, so that the other arm could have been served it."""
-        return self.first.cache == HIT
-
-    def poisoned(self, hashes: Mapping[str, str | None]) -> bool:
-        """Whether the other arm served it. Two arms of one build (INDEX_HASH by role) may share their answers."""
-        if self.other.foreign:
-            return True
-        theirs = hashes[self.seeded]
-        return theirs != hashes[self.asked] and (self.other.cache == HIT or self.other.index_hash == theirs)
+    ``hashes``: each role's own INDEX_HASH, as verify has proven it.
+    """
+    return [await _ask(arms, hashes, seeded, asked, k) for seeded, asked in (("blue", "green"), ("green", "blue"))]
 
 
-async def ask_canaries(arms: Mapping[str, ArmClient], *, k: int) -> list[Canary]:
-    """One canary each way; ``arms`` by role. Fails never: what an arm does is in its reply."""
-    return [await _ask(arms, seeded, asked, k) for seeded, asked in (("blue", "green"), ("green", "blue"))]
-
-
-async def _ask(arms: Mapping[str, ArmClient], seeded: str, asked: str, k: int) -> Canary:
+async def _ask(
+    arms: Mapping[str, ArmClient], hashes: Mapping[str, str | None], seeded: str, asked: str, k: int
+) -> Canary:
     question = f"switchover canary {uuid.uuid4().hex}"
     for _ in range(_SEEDINGS):
         first = await arms[seeded].ask(question, seed=0, k=k, through_cache=True)
         if first.cache == HIT or not first.ok:
             break
     other = await arms[asked].ask(question, seed=0, k=k, through_cache=True)
-    return Canary(seeded=seeded, asked=asked, first=first, other=other)
-
-
-def judge_canaries(canaries: Sequence[Canary], *, hashes: Mapping[str, str | None]) -> Verdict:
-    """0 poisoned canaries pass, any fails; an arm without an answer is an ERROR, a cache never seen INCONCLUSIVE.
-
-    ``hashes``: each role's own INDEX_HASH, as verify has proven it.
-    """
-    poisoned = [canary for canary in canaries if canary.poisoned(hashes)]
-    errors = [reply.error for canary in canaries for reply in (canary.first, canary.other) if not reply.ok]
-    unseen = [canary.seeded for canary in canaries if not canary.seen]
-    outcome, needs, note = Outcome.PASS, "", ""
-    if poisoned:
-        outcome = Outcome.FAIL
-        note = "; ".join(f"{c.asked} served what was cached for {c.seeded}" for c in poisoned)
-    elif errors:
-        outcome, note = Outcome.ERROR, f"a canary was not answered: {errors[0]}"
-    elif unseen or not canaries:
-        outcome = Outcome.INCONCLUSIVE
-        needs = f"a cache that answers `hit` when asked again; found none on {' and '.join(unseen) or 'either arm'}"
-    return Verdict(
-        rule=RULE,
-        outcome=outcome,
-        value=float(len(poisoned)),
-        bound=0.0,
-        n=len(canaries),
-        n_of="canaries",
-        needs=needs,
-        note=note,
+    errors = [reply.error for reply in (first, other) if not reply.ok]
+    return Canary(
+        seeded=seeded,
+        asked=asked,
+        cached=first.cache == HIT,
+        served=_served(other, theirs=hashes[seeded], own=hashes[asked]),
+        error=errors[0] or "no answer" if errors else "",
     )
+
+
+def _served(reply: Reply, *, theirs: str | None, own: str | None) -> bool:
+    """Whether an arm gave the other's cached answer. Two arms of one build may share their answers."""
+    return reply.foreign or (theirs != own and (reply.cache == HIT or reply.index_hash == theirs))
+
+
+def late_canaries(why: str) -> list[Canary]:
+    """What stands for canaries that were not answered in time."""
+    pairs = (("blue", "green"), ("green", "blue"))
+    return [Canary(seeded=seeded, asked=asked, cached=False, served=False, error=why) for seeded, asked in pairs]

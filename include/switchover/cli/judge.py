@@ -20,8 +20,8 @@ from switchover.gold.corpus import sql_corpus
 from switchover.gold.goldset import GoldSet, gold_json, load_gold
 from switchover.judge.gates import judge_acceptance
 from switchover.judge.outcome import Verdict, worst
-from switchover.judge.power import Setup, sufficiency
-from switchover.judge.settings import Rules
+from switchover.judge.power import Setup
+from switchover.judge.rules import Rules
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.planfile.lines import LinedYaml
@@ -151,8 +151,9 @@ def _power(options: argparse.Namespace, edge: Edge) -> Result:
         tick_s=plan.hold.tick_s,
         hold_s=plan.hold.minutes * 60,
         requests_per_s=options.rate,
+        cache=plan.cache is not None,
     )
-    found = sufficiency(setup, plan.rules)
+    found = plan.rules.sufficiency(setup)
     rows = [[each.rule, each.side, "yes" if each.enough else "NO", each.text] for each in found]
     head = f"{setup.questions} questions, {plan.hold.minutes:g} min hold, {options.rate:g} requests/s"
     data = {"gold": gold_json(gold), "rules": [each.to_json() for each in found]}

@@ -17,7 +17,7 @@ from switchover.compare.segments import Segment, judge_segments
 from switchover.judge.evidence import ARMS, Evidence, Floats
 from switchover.judge.figures import Figures, Side
 from switchover.judge.paired import Comparison, Moved, compare, finite
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 Row = Mapping[str, Any]
 Probe = tuple[str, int, int, int]  # question, tick, paraphrase, seed

@@ -12,7 +12,7 @@ from switchover.judge.figures import Figures, Side, States, mean_of, sides
 from switchover.judge.groups import Ints
 from switchover.judge.intervals import z_of
 from switchover.judge.measure import STAGES
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 POINTS = 80  # ticks that a course shows at most; more would not be seen
 

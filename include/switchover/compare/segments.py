@@ -16,9 +16,9 @@ import numpy as np
 
 from switchover.judge.evidence import Evidence
 from switchover.judge.figures import Figures, mean_of
-from switchover.judge.outcome import SLACK, Outcome, figure
+from switchover.judge.outcome import Outcome, conclude, figure, within
 from switchover.judge.paired import Comparison, compare
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,9 @@ def judge_segments(evidence: Evidence, tags: Sequence[Mapping[str, str]], *, rul
 
 
 def _outcome(against: Comparison, margin: float) -> Outcome:
-    if not against.n:
-        return Outcome.ERROR
-    if against.interval[1] < -margin:
-        return Outcome.FAIL
-    return Outcome.PASS if against.effect >= -margin - SLACK else Outcome.INCONCLUSIVE
+    outcome, _ = conclude(
+        fails=against.interval[1] < -margin,
+        error="" if against.n else "no question has both arms",
+        doubts=["" if within(against.effect, ">=", -margin) else "with so few questions that may be chance"],
+    )
+    return outcome

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from switchover.judge import measure
 from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, SIDES, Bools, Evidence, Floats
 from switchover.judge.groups import NOT_ASKED, Ints, agreed, together
-from switchover.judge.selection import Rows
+from switchover.judge.selection import Selection
 
 States = npt.NDArray[np.int8]
 
 
-class Side(Rows):
+class Side(Selection):
     """One side's rows, and the figures by question that need no other side."""
 
     def __init__(self, evidence: Evidence, side: int) -> None:
@@ -170,7 +170,7 @@ class Figures:
         return self.blue.covered[1] > 0
 
     @cached_property
-    def compared(self) -> Rows:
+    def compared(self) -> Selection:
         """Green's rows over the comparable questions."""
         if self.comparable.all():
             return self.green

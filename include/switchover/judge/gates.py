@@ -6,13 +6,15 @@ hold (``judge_stop``).
 
 from __future__ import annotations
 
-from switchover.judge.acceptance import accept
+from collections.abc import Sequence
+
+from switchover.judge.accept import Acceptance
+from switchover.judge.both_ways import BothWays, Gaps
+from switchover.judge.canaries import Canary
 from switchover.judge.evidence import Evidence, Expected
 from switchover.judge.outcome import Outcome, Verdict, decisive, worst
-from switchover.judge.readings import Gaps, Readings
-from switchover.judge.settings import Rules
-from switchover.judge.settle import Case
-from switchover.judge.stop import Watch, stop
+from switchover.judge.rules import Rules
+from switchover.judge.stop import HoldSoFar
 from switchover.judge.traffic import Signals, Traffic
 
 __all__ = ["Outcome", "Verdict", "decisive", "judge_acceptance", "judge_stop", "worst"]
@@ -26,40 +28,49 @@ def judge_acceptance(
     expected: Expected | None = None,
     rehearsal_ttr_s: float | None,
     traffic: bool,
+    canaries: Sequence[Canary] | None = None,
 ) -> list[Verdict]:
     """One verdict a rule: may Green go live, or stay?
 
     ``traffic`` is false at the warm gate: Green has no live requests yet, 5xx are judged from its probes
     as errors. It is true at the end of the hold; then dead ``signals`` are an ERROR. ``expected`` is what
     the run was to ask; without it, every question must have been asked as often as the one asked most.
+    ``canaries`` are ``None`` when none are to be asked: then ``cache_poison`` has no verdict.
     """
-    case = Case(
-        readings=Readings(evidence, runs=expected.runs if expected else None),
-        rules=rules,
+    seen = Acceptance(
+        both_ways=BothWays(evidence, runs=expected.runs if expected else None),
+        statistics=rules.statistics,
         traffic=Traffic.of(signals) if traffic else None,
         rehearsal_ttr_s=rehearsal_ttr_s,
+        canaries=canaries,
     )
-    asked = [spec for spec in rules.table() if spec.side == "accept" and (traffic or spec.name != "http_5xx")]
-    return [accept(case, spec) for spec in asked]
+    return [rule.judge_acceptance(seen) for rule in rules.having("accept") if rule.asked(seen)]
 
 
 def judge_stop(
-    evidence: Evidence, *, rules: Rules, signals: Signals, expected: Expected | None = None
+    evidence: Evidence,
+    *,
+    rules: Rules,
+    signals: Signals,
+    expected: Expected | None = None,
+    canaries: Sequence[Canary] | None = None,
 ) -> list[Verdict]:
     """One verdict a stop rule over the hold so far: FAIL means stop now.
 
     ``evidence`` and ``signals`` (a sample a tick, oldest first, ``None`` where the store was dead) are those
-    of the whole hold. INCONCLUSIVE: beyond the stop bound but not proven, or too much is missing to tell.
+    of the whole hold, ``canaries`` those of the newest look (``None``: none are to be asked). INCONCLUSIVE:
+    beyond the stop bound but not proven, or too much is missing to tell.
     """
     made = (evidence if evidence.whole else evidence.take(evidence.observed)).in_order()
     window = rules.statistics.window
     ticks = len(made.ticks)
     runs = None if expected is None or not ticks else round(expected.runs * min(window, ticks) / ticks)
-    watch = Watch(
+    hold = HoldSoFar(
         evidence=made,
         gaps=Gaps.of(made, expected.runs if expected else None),
-        recent=Readings(made.newest(window), runs=runs),
-        rules=rules,
+        recent=BothWays(made.newest(window), runs=runs),
+        statistics=rules.statistics,
         traffic=Traffic.of(signals),
+        canaries=canaries,
     )
-    return [stop(watch, spec) for spec in rules.table() if spec.side == "stop"]
+    return [rule.judge_hold(hold) for rule in rules.having("stop") if rule.asked(hold)]

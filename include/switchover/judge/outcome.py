@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from switchover.judge.intervals import Interval
-from switchover.judge.settings import Comparison
+from switchover.judge.settings import Comparison, RuleSpec
+
+if TYPE_CHECKING:
+    from switchover.judge.intervals import Interval
 
 T = TypeVar("T")
 SLACK = 1e-9  # equality passes, also where a sum of thirds misses it by a rounding
@@ -86,6 +88,66 @@ class Verdict:
             "needs": self.needs,
             "detail": self.detail,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A rule's figure before its verdict. ``strict`` is the same figure with all doubt against Green.
+
+    ``beyond``: whether it fails (``None``: when the value is not within the bound). ``blocked``: why it
+    may not pass whatever the figure. ``open_needs`` and ``strict_needs``: what would decide it when the
+    value, or only the strict one, is not within the bound.
+    """
+
+    value: float
+    strict: float
+    n: int
+    interval: Interval | None = None
+    beyond: bool | None = None
+    blocked: str = ""
+    open_needs: str = ""
+    strict_needs: str = ""
+    note: str = ""
+    also_fails: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harm:
+    """What a stop rule sees: the recent figure both ways, and the evidence (log) that Green is not acceptable."""
+
+    value: float
+    strict: float
+    evidence: float
+    n: int
+    note: str = ""
+    unseen: str = ""
+
+
+def conclude(*, fails: bool, error: str = "", doubts: Iterable[str] = ()) -> tuple[Outcome, str]:
+    """The one place where PASS and FAIL are said: the outcome, and what would decide it.
+
+    FAIL when harm is shown, whatever else is missing. ERROR when there is no figure to trust: ``error`` says
+    why. INCONCLUSIVE when a doubt is left (an empty one is none): the first is told. PASS otherwise.
+    """
+    if fails:
+        return Outcome.FAIL, ""
+    if error:
+        return Outcome.ERROR, error
+    doubt = next(filter(None, doubts), "")
+    return (Outcome.INCONCLUSIVE, doubt) if doubt else (Outcome.PASS, "")
+
+
+def unmeasured(spec: RuleSpec, why: str, outcome: Outcome = Outcome.ERROR) -> Verdict:
+    """There is nothing to measure."""
+    return Verdict(
+        rule=spec.name,
+        outcome=outcome,
+        value=None,
+        bound=spec.bound,
+        comparison=spec.comparison,
+        n_of=spec.minimum_of,
+        needs=why,
+    )
 
 
 def worst(verdicts: Sequence[Verdict]) -> Outcome:

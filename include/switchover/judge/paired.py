@@ -70,6 +70,11 @@ class Comparison:
             return None
         return max(self.n + 1, math.ceil(2 * math.log(40) * max(self.spread, 0.05) ** 2 / distance**2))
 
+    def decided_by(self, bound: float) -> str:
+        """The same in words."""
+        questions = self.questions_to_decide(bound)
+        return f"needs about {questions} questions of this kind" if questions else "lies on the bound"
+
     def to_json(self, most: int = 10) -> dict[str, Any]:
         """A JSON-able form with the questions that moved most; what is not a finite number becomes null."""
         return {

@@ -15,7 +15,7 @@ from switchover.judge.groups import Ints
 from switchover.judge.intervals import Interval, wilson
 
 
-class Rows:
+class Selection:
     """Some rows of the evidence: their columns and quantiles, each worked out once."""
 
     def __init__(self, evidence: Evidence, where: Bools) -> None:
@@ -52,9 +52,9 @@ class Rows:
         self._quantiles[column, q] = float(found[1])
         return float(found[0]), float(found[2])
 
-    def only(self, questions: Bools) -> Rows:
+    def only(self, questions: Bools) -> Selection:
         """The rows of some questions (n_questions,)."""
-        return Rows(self._evidence, self._where & questions[self._evidence.question])
+        return Selection(self._evidence, self._where & questions[self._evidence.question])
 
     def count(self, which: Bools) -> int:
         """How many of them a mask over the evidence names."""

@@ -21,8 +21,7 @@ from switchover.compare.arms import ArmsCompared
 from switchover.compare.over_time import Course, Where, course, where
 from switchover.errors import SwitchoverError
 from switchover.judge.gates import decisive
-from switchover.judge.playbook import PLAYBOOK
-from switchover.judge.settings import Rules
+from switchover.judge.rules import RULE_KINDS, Rules
 from switchover.ledger import Ledger, RunRow
 from switchover.pins import PIN_NAMES, changed_pins
 from switchover.plan import Plan
@@ -274,5 +273,6 @@ def _playbook(facts: Summary) -> list[dict[str, Any]]:
     """After a rollback or an abort: what to look at first, for each rule that decided against Green."""
     if facts["state"] not in (State.ROLLED_BACK.value, State.ABORTED.value, State.ROLLING_BACK.value):
         return []
-    fired = [v for v in decisive(facts["gate"], lambda v: str(v.get("outcome"))) if v.get("rule") in PLAYBOOK]
-    return [{"rule": v["rule"], "detail": v.get("detail", ""), "steps": list(PLAYBOOK[v["rule"]])} for v in fired]
+    fired = [v for v in decisive(facts["gate"], lambda v: str(v.get("outcome"))) if v.get("rule") in RULE_KINDS]
+    steps = {name: list(kind.first_steps) for name, kind in RULE_KINDS.items()}
+    return [{"rule": v["rule"], "detail": v.get("detail", ""), "steps": steps[v["rule"]]} for v in fired]

@@ -9,7 +9,7 @@ from typing import Any
 
 from switchover.compare.arms import ArmsCompared, compare_evidence
 from switchover.judge.evidence import Evidence
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 from switchover.ledger import Ledger, RunRow
 from switchover.ledger.evidence import Recording
 from switchover.protocol import State

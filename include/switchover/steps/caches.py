@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from switchover.arms.cache_canary import RULE, ask_canaries, judge_canaries
+from switchover.arms.cache_canary import ask_canaries, late_canaries
 from switchover.arms.probe import PARAPHRASES
 from switchover.errors import BadInput
-from switchover.judge.outcome import Outcome, Verdict
+from switchover.judge.canaries import Canary
 from switchover.ledger import RunRow
 from switchover.steps.switch import Switch
 
@@ -45,14 +45,16 @@ def questions_to_prime(switch: Switch) -> list[str]:
     return [question for question in dict.fromkeys(found) if question]
 
 
-async def canary_verdicts(switch: Switch, row: RunRow, *, seconds: float | None = None) -> list[Verdict]:
-    """The verdict ``cache_poison``; none when the plan has no ``cache``. An ERROR when it takes longer."""
+async def canaries_of(switch: Switch, row: RunRow, *, seconds: float | None = None) -> list[Canary] | None:
+    """What the canaries found; ``None`` when the plan has no ``cache``: then none is asked.
+
+    When they take longer than ``seconds`` each says so.
+    """
     if switch.plan.cache is None:
-        return []
+        return None
+    hashes = {"blue": row.blue_hash, "green": row.approved_hash}
     async with switch.asking(row) as arms:
         try:
-            canaries = await asyncio.wait_for(ask_canaries(arms, k=switch.plan.probes.k), seconds)
+            return await asyncio.wait_for(ask_canaries(arms, k=switch.plan.probes.k, hashes=hashes), seconds)
         except asyncio.TimeoutError:
-            late = f"the canaries were not answered within {seconds:g} s"
-            return [Verdict(rule=RULE, outcome=Outcome.ERROR, value=None, bound=0.0, n_of="canaries", needs=late)]
-    return [judge_canaries(canaries, hashes={"blue": row.blue_hash, "green": row.approved_hash})]
+            return late_canaries(f"the canaries were not answered within {seconds:g} s")

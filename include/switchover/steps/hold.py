@@ -22,7 +22,7 @@ from switchover.ledger.heartbeat import Heartbeat
 from switchover.notify import Event
 from switchover.protocol import Kind, decide
 from switchover.steps.act import observe, stuck
-from switchover.steps.caches import canary_verdicts
+from switchover.steps.caches import canaries_of
 from switchover.steps.hold_judge import Answers, Before, End, Tick, judge, seconds_left
 from switchover.steps.hold_lease import beating
 from switchover.steps.switch import Switch
@@ -153,7 +153,7 @@ class _Probing:
         async with switch.asking(before.row) as arms:
             asked = await ask_round(round, arms=arms, gold=gold, spec=plan.probes, began=before.began, seconds=seconds)
         left = max(plan.probes.timeout_s, over - time.monotonic())
-        return Answers(round=round, asked=asked, canaries=await canary_verdicts(switch, before.row, seconds=left))
+        return Answers(round=round, asked=asked, canaries=await canaries_of(switch, before.row, seconds=left))
 
     async def aclose(self) -> None:
         """End the round that is under way."""

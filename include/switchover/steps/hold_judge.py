@@ -11,9 +11,9 @@ from typing import Any
 from switchover.approval import Gate
 from switchover.arms.probe import Asked, Round
 from switchover.errors import SwitchoverError
+from switchover.judge.canaries import Canary
 from switchover.judge.evidence import Evidence, SignalSample
 from switchover.judge.gates import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
-from switchover.judge.live import judge_live
 from switchover.ledger import RunRow
 from switchover.steps import staleness
 from switchover.steps.rehearse import rehearsed_seconds
@@ -62,7 +62,7 @@ class Answers:
 
     round: Round
     asked: Sequence[Asked]
-    canaries: Sequence[Verdict]
+    canaries: list[Canary] | None
 
 
 def judge(switch: Switch, before: Before, answers: Answers | None, *, late: bool) -> Tick:
@@ -71,7 +71,7 @@ def judge(switch: Switch, before: Before, answers: Answers | None, *, late: bool
     Without ``answers`` on live traffic and the rounds so far; ``late``: a round is still under way, which the end of
     the hold waits for.
     """
-    number, canaries = before.number, answers.canaries if answers else ()
+    number, canaries = before.number, answers.canaries if answers else None
     if answers is not None:
         switch.record(replace(answers.round, tick=number), answers.asked)
     samples = _sample(switch, before.row, number)
@@ -105,10 +105,9 @@ def _judge_stop(
     number: int,
     evidence: Evidence,
     samples: list[SignalSample | None],
-    canaries: Sequence[Verdict],
+    canaries: list[Canary] | None,
 ) -> list[Verdict]:
-    verdicts = judge_stop(evidence, rules=switch.plan.rules, signals=samples)
-    verdicts += [judge_live(samples, rules=switch.plan.rules), *canaries]
+    verdicts = judge_stop(evidence, rules=switch.plan.rules, signals=samples, canaries=canaries)
     _record(switch, "stop", number, verdicts)
     return verdicts
 
@@ -119,7 +118,7 @@ def _judge_end(
     number: int,
     evidence: Evidence,
     samples: list[SignalSample | None],
-    canaries: Sequence[Verdict],
+    canaries: list[Canary] | None,
 ) -> Tick:
     """The hold is over: accept, extend once more, leave it to a person, or say that Green is not accepted."""
     plan = switch.plan
@@ -131,8 +130,8 @@ def _judge_end(
         signals=samples,
         rehearsal_ttr_s=rehearsed_seconds(switch.ledger, row, plan),
         traffic=True,
+        canaries=canaries,
     )
-    verdicts += [judge_live(samples, rules=plan.rules), *canaries]
     _record(switch, PHASE, number, verdicts)
     outcome, line = worst(verdicts), _line(number, verdicts, samples)
     if outcome is Outcome.PASS:

@@ -17,13 +17,10 @@ from switchover.gold.goldset import GoldSet
 from switchover.judge.evidence import Evidence
 from switchover.judge.gates import judge_acceptance
 from switchover.judge.outcome import Outcome, Verdict
-from switchover.judge.settings import Rules
+from switchover.judge.rules import RULE_KINDS, Rules
 from switchover.plan import Plan
 
 Which = Literal["blue", "green", "both"]
-
-#: Rules that one arm answers alone; the others compare with Blue.
-ONE_ARM = ("ds_question", "coverage", "flip_rate", "error_rate", "tool_loops")
 
 GIVE_UP = 10  # probes without a single readable answer
 COMMONEST = 5  # errors that are listed
@@ -126,8 +123,8 @@ async def evaluate(
 
 
 def judge_smoke(rows: Sequence[dict[str, Any]], questions: Sequence[str], *, rules: Rules, both: bool) -> list[Verdict]:
-    """Acceptance verdicts of a smoke. There is no rehearsal and no live traffic in it, so those rules are left out."""
+    """Acceptance verdicts of a smoke. Rules that asking these arms does not answer are left out."""
     evidence = Evidence.from_rows(rows, questions)
     verdicts = judge_acceptance(evidence, rules=rules, rehearsal_ttr_s=None, traffic=False)
-    left_out = ("rollback_path",)
-    return [v for v in verdicts if v.rule not in left_out and (both or v.rule in ONE_ARM)]
+    answered = [name for name, rule in RULE_KINDS.items() if rule.from_probes and (both or not rule.compares_with_blue)]
+    return [verdict for verdict in verdicts if verdict.rule in answered]

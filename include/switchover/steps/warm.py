@@ -13,7 +13,7 @@ from switchover.errors import StateConflict
 from switchover.judge.gates import Verdict, decisive, judge_acceptance, worst
 from switchover.protocol import State
 from switchover.steps.act import proceed
-from switchover.steps.caches import canary_verdicts, prime_green
+from switchover.steps.caches import canaries_of, prime_green
 from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
@@ -34,8 +34,8 @@ def warm(switch: Switch) -> list[Verdict]:
             rules=switch.plan.rules,
             rehearsal_ttr_s=rehearsed_seconds(switch.ledger, switch.row, switch.plan),
             traffic=False,
+            canaries=asyncio.run(canaries_of(switch, switch.row)),
         )
-        verdicts += asyncio.run(canary_verdicts(switch, switch.row))
         switch.ledger.journal.judged(
             switch.id, gate="acceptance", tick=rounds - 1, verdicts=[verdict.to_json() for verdict in verdicts]
         )

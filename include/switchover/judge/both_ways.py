@@ -46,7 +46,7 @@ class Gaps:
         return gaps
 
 
-class Readings:
+class BothWays:
     """The evidence read both ways, and what is lacking in it."""
 
     def __init__(self, evidence: Evidence, *, runs: int | None = None) -> None:
