@@ -41,7 +41,7 @@ class Slow(Rule):
     accept: Count = Field(default=3, description="Slow probes that are accepted.")
     stop: Count | None = Field(default=100, description="Slow probes above which the hold stops; null: never.")
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The probes above a second."""
         found = float((seen.both_ways.plain.green["ms_total"] > 1000).sum())
         return Measured(value=found, strict=found, n=seen.both_ways.plain.green.n)
@@ -80,7 +80,7 @@ def test_one_file_and_one_line_are_a_rule_everywhere() -> None:
 
 
 def test_a_rule_of_which_something_is_not_said_cannot_be_made() -> None:
-    with pytest.raises(TypeError, match=r"Silent: says nothing about short, .*, first_steps, measure, power_to_accept"):
+    with pytest.raises(TypeError, match=r"Silent: says nothing about short, .*, first_steps, measured, power_to_accept"):
 
         class Silent(Rule):
             name = "silent"
@@ -92,7 +92,7 @@ def test_a_rule_of_which_something_is_not_said_cannot_be_made() -> None:
             first_steps = ("Look.",)
             stop: Count | None = 0
 
-            def measure(self, seen: Acceptance) -> Measured:
+            def measured(self, seen: Acceptance) -> Measured:
                 return Measured(value=0, strict=0, n=1)
 
 
@@ -104,7 +104,7 @@ def test_a_stop_rule_without_a_share_of_false_stops_cannot_be_made() -> None:
             first_steps = ("Look.",)
             stop: Count | None = 0
 
-            def measure(self, seen: Acceptance) -> Measured:
+            def measured(self, seen: Acceptance) -> Measured:
                 return Measured(value=0, strict=0, n=1)
 
             def harm(self, hold: HoldSoFar) -> Harm:

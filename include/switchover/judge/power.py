@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from switchover.judge import intervals, paired, sequential
 else:
-    np, intervals = lazy("numpy"), lazy("switchover.judge.intervals")
-    paired, sequential = lazy("switchover.judge.paired"), lazy("switchover.judge.sequential")
+    np = lazy("numpy")
+    intervals = lazy("switchover.judge.intervals")
+    paired = lazy("switchover.judge.paired")
+    sequential = lazy("switchover.judge.sequential")
 
 CAUGHT = 0.95  # the chance with which a regression of the size that is named is caught
 WITHIN = 3  # ticks

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from switchover.judge.accept import Acceptance
     from switchover.judge.stop import HoldSoFar
 else:
-    accept, stop = lazy("switchover.judge.accept"), lazy("switchover.judge.stop")
+    accept = lazy("switchover.judge.accept")
+    stop = lazy("switchover.judge.stop")
 
 FACTS = ("name", "short", "measures", "minimum_of", "first_steps")
 
@@ -51,8 +52,8 @@ class Rule(Part):
         super().__pydantic_init_subclass__(**kwargs)
         stops = "stop" in cls.model_fields
         missing = [fact for fact in FACTS if not getattr(cls, fact, None)]
-        if not cls._has("measure", "judge_acceptance"):
-            missing.append("measure")
+        if not cls._has("measured", "judge_acceptance"):
+            missing.append("measured")
         if stops and not cls._has("harm", "judge_hold"):
             missing.append("harm")
         if not cls.not_in_power and not cls._has("power_to_accept", "power_to_stop"):
@@ -106,15 +107,15 @@ class Rule(Part):
             return unmeasured(spec, why)
         return accept.verdict_of(
             spec,
-            self.measure(seen),
+            self.measured(seen),
             gap=evidence.gap(blue=blue) if self.from_probes else "",
             missing=evidence.doubts(blue=blue) if self.from_probes else "",
             dead=seen.traffic.dead if self.from_traffic and seen.traffic else "",
         )
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The figure that is held against the bound of acceptance."""
-        raise NotImplementedError(f"rule {self.name}: says neither measure nor judge_acceptance")
+        raise NotImplementedError(f"rule {self.name}: says neither measured nor judge_acceptance")
 
     def judge_hold(self, hold: HoldSoFar) -> Verdict:
         """Is Green doing harm now? FAIL means stop now."""

@@ -45,7 +45,7 @@ class CoverageRule(Rule):
     stop: Share | None = Field(default=0.60, description="Coverage below which the hold stops; null: never.")
     minimum: Questions = Field(default=20, description="Answerable questions below which the verdict is INCONCLUSIVE.")
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The mean over the questions."""
         plain, strict = seen.both_ways.plain.green.coverage, seen.both_ways.strict.green.coverage
         answerable = plain[~np.isnan(plain)]

@@ -42,7 +42,7 @@ class CoverageVsBlueRule(Rule):
         """So much less is accepted; a comparison stops no hold."""
         return -self.margin if side == "accept" else None
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The mean difference; it fails when its interval lies wholly beyond the margin."""
         plain, strict, margin = seen.both_ways.plain, seen.both_ways.strict, self.margin
         result = paired.compare(

@@ -45,7 +45,7 @@ class DsP95DriftRule(Rule):
     quantile: Annotated[float, Field(ge=0.5, lt=1)] = Field(default=0.95, description="The quantile that is compared.")
     minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The drift, with the interval that both quantiles' intervals leave."""
         q, plain, z = self.quantile, seen.both_ways.plain, intervals.z_of(seen.confidence) / math.sqrt(2)
         n = int(np.count_nonzero(plain.comparable))

@@ -38,7 +38,7 @@ class DsQuestionRule(Rule):
     accept: Share = Field(default=0.45, description="Highest accepted median ΔS_question, on each paraphrase set.")
     minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The worst median, with the interval of its set."""
         plain = seen.both_ways.plain
         medians = plain.green.medians

@@ -36,7 +36,7 @@ class ErrorRateRule(Rule):
 
     accept: Share = Field(default=0.005, description="Highest accepted share of requests without success.")
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The share of failures among probes and live requests."""
         probes = seen.both_ways.plain.green.failed, seen.both_ways.strict.green.failed
         live = seen.traffic.failures if seen.traffic else 0

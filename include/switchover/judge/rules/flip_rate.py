@@ -49,7 +49,7 @@ class FlipRateRule(Rule):
     seeds: Annotated[int, Field(ge=1)] = Field(default=2, description="Seeds that the warm gate must have seen.")
     minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The share of questions that flip; a × question fails by itself."""
         plain = seen.both_ways.plain
         states = plain.green.states

@@ -41,7 +41,7 @@ class FlipsVsBlueRule(Rule):
         """So many more are accepted; a comparison stops no hold."""
         return self.margin if side == "accept" else None
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The mean difference; it fails when its interval lies wholly beyond the margin."""
         plain = seen.both_ways.plain
         green, blue = plain.flips()

@@ -51,7 +51,7 @@ class Http5xxRule(Rule):
         """Not at the warm gate: there a 5xx of a probe is one of the errors."""
         return seen.traffic is not None
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The share of 5xx among probes that were answered and live requests."""
         probes = seen.both_ways.plain.green.errors_5xx
         strict = probes + seen.both_ways.lacking[evidence.GREEN]

@@ -45,7 +45,7 @@ class LatencyP95Rule(Rule):
     )
     minimum: Questions = Field(default=200, description="Requests per arm below which the verdict is INCONCLUSIVE.")
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The rise of one stage's p95; it fails when its interval lies wholly beyond."""
         z = intervals.z_of(seen.confidence) / math.sqrt(2)
         plain = seen.both_ways.plain

@@ -42,7 +42,7 @@ class RollbackPathRule(Rule):
             return unmeasured(spec, f"the rehearsal measured {seconds} s")
         return super().judge_acceptance(seen)
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """The time of the newest rehearsal."""
         seconds = math.nan if seen.rehearsal_ttr_s is None else seen.rehearsal_ttr_s
         return Measured(value=seconds, strict=seconds, n=1)

@@ -38,7 +38,7 @@ class ToolLoopsRule(Rule):
     accept: Count = Field(default=0, description="Tool loops that are accepted.")
     stop: Count | None = Field(default=0, description="Tool loops above which the hold stops; null: never.")
 
-    def measure(self, seen: Acceptance) -> Measured:
+    def measured(self, seen: Acceptance) -> Measured:
         """Loops of probes and of live traffic."""
         probes = seen.both_ways.plain.green.tool_loops
         live = seen.traffic.tool_loops if seen.traffic else 0
