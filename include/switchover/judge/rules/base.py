@@ -50,7 +50,7 @@ class Rule(Part):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a rule of which something is not known."""
         super().__pydantic_init_subclass__(**kwargs)
-        stops = "stop" in cls.model_fields
+        stops = "stop" in cls.model_fields or cls._has("harm", "judge_hold")
         missing = [fact for fact in FACTS if not getattr(cls, fact, None)]
         if not cls._has("measured", "judge_acceptance"):
             missing.append("measured")
