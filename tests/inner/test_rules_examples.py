@@ -163,6 +163,18 @@ def test_cache_poison() -> None:
     states("cache_poison", "asked of Blue twice: `miss`, `hit`", "Asked of Green: `hit`", "FAIL")
 
 
+def test_live_traffic() -> None:
+    def after(silent: int) -> Verdict:
+        live = [sample(300 if t < 16 else 0, start=15 * t, end=15 * t + 15) for t in range(16 + silent)]
+        return by_rule(judge_stop(evidence(probes(ticks=1)), rules=Rules(), signals=live))["live_traffic"]
+
+    assert (after(3).outcome, after(9).outcome) == (Outcome.INCONCLUSIVE, Outcome.FAIL)
+    assert "none in the last 45 s, 4,800 before" in after(3).needs
+    states(
+        "live_traffic", "20 requests a second for 4 minutes", "After 45 s: INCONCLUSIVE", "After 135 s 2,700", "FAIL"
+    )
+
+
 def test_every_rule_has_an_example_here() -> None:
     assert [rule for rule in RULE_KINDS if f"test_{rule}" not in globals()] == []
 

@@ -10,7 +10,7 @@ from switchover.judge.gates import Outcome, Verdict, judge_stop
 from switchover.judge.rules import Rules
 
 RULES = Rules()
-STOPS = {"ds_p95_drift", "coverage", "flip_rate", "http_5xx", "tool_loops"}
+STOPS = {"ds_p95_drift", "coverage", "flip_rate", "http_5xx", "tool_loops", "live_traffic"}
 
 
 def steady(ticks: int, errors: int = 0, requests: int = 300) -> list[SignalSample | None]:
@@ -164,7 +164,7 @@ def test_a_dead_green_stops() -> None:
 @pytest.mark.parametrize("signals", [[], [None], [*steady(2), None]])
 def test_dead_signals_are_an_error_not_a_pass(signals: list[SignalSample | None]) -> None:
     found = outcomes(look(hold(3), signals))
-    assert found == {"http_5xx": "ERROR", "tool_loops": "ERROR"}
+    assert found == {"http_5xx": "ERROR", "tool_loops": "ERROR", "live_traffic": "ERROR"}
 
 
 def test_dead_signals_do_not_hide_errors_of_the_probes() -> None:

@@ -31,7 +31,7 @@ def share_of_failures(
         n=n,
         interval=(binomial_lower(bad, n, alpha), upper),
         beyond=any(few > of * bound and binomial_lower(few, of, alpha) > bound for few, of in streams),
-        blocked=seen.traffic.blocked if seen.traffic else "",
+        blocked=seen.traffic.blocked(seen.statistics.window) if seen.traffic else "",
         open_needs=needs,
         strict_needs=needs,
         note=f"{bad} of {n}" + (f", {live} of {n_live} live" if n_live else ""),

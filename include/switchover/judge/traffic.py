@@ -56,7 +56,6 @@ class SignalSample:
 Signals = SignalSample | Sequence[SignalSample | None] | None
 COUNTS = ("requests", "errors_5xx", "failures", "tool_loops", "elsewhere")
 MOST_ELSEWHERE = 0.05  # of the live requests of a window: what another arm may still have answered
-SILENT_WINDOWS = 3  # without a live request: then the traffic has stopped
 BY_CHANCE = 12.0  # requests that the time of a silence would have had: e^-12, and a hold has some hundred looks
 GAP_S = 1.0  # two samples may miss each other by this much before the time between them counts as unseen
 
@@ -133,10 +132,10 @@ class Traffic:
             return f"needs the live requests on Green: another arm answered {share} (allowed: {MOST_ELSEWHERE:.0%})"
         return ""
 
-    def stopped(self, window: int) -> bool:
-        """Whether the live traffic has stopped: a silence of three windows that is not chance."""
+    def stopped(self, looks_of_silence: int) -> bool:
+        """Whether the live traffic has stopped: a silence of so many looks that is not chance."""
         looks = self._silence
-        if looks < SILENT_WINDOWS * window or not self.requests:
+        if looks < looks_of_silence or not self.requests:
             return False
         return self.requests / (len(self.parts) - looks) * looks >= BY_CHANCE
 

@@ -20,6 +20,7 @@ from switchover.judge.rules.flip_rate import FlipRateRule
 from switchover.judge.rules.flips_vs_blue import FlipsVsBlueRule
 from switchover.judge.rules.http_5xx import Http5xxRule
 from switchover.judge.rules.latency_p95 import LatencyP95Rule
+from switchover.judge.rules.live_traffic import LiveTrafficRule
 from switchover.judge.rules.rollback_path import RollbackPathRule
 from switchover.judge.rules.tool_loops import ToolLoopsRule
 from switchover.judge.settings import RuleSpec, Statistics
@@ -41,6 +42,7 @@ class Rules(RuleList):
     http_5xx: Http5xxRule = listed(Http5xxRule)
     tool_loops: ToolLoopsRule = listed(ToolLoopsRule)
     rollback_path: RollbackPathRule = listed(RollbackPathRule)
+    live_traffic: LiveTrafficRule = listed(LiveTrafficRule)
     cache_poison: CachePoisonRule = listed(CachePoisonRule)
     statistics: Statistics = Field(default_factory=Statistics, description="How sure the judge wants to be.")
 

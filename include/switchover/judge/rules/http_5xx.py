@@ -73,13 +73,14 @@ class Http5xxRule(Rule):
         value = recent_bad / recent_n if recent_n else math.nan
         steady = hold.log_wealth(sequential.growth_of_counts(bad, n, self.accept))
         lacking = hold.recent.lacking[evidence.GREEN]
-        strict = math.inf if hold.traffic.unseen else (recent_bad + lacking) / max(recent_n + lacking, 1)
+        unseen = hold.traffic.unseen or hold.traffic.absent(window)
+        strict = math.inf if unseen else (recent_bad + lacking) / max(recent_n + lacking, 1)
         return Harm(
             value=value,
             strict=strict,
             evidence=self._evidence(steady, recent_bad, recent_n, looks, hold.statistics),
             n=int(recent_n),
-            unseen=hold.traffic.unseen,
+            unseen=unseen,
         )
 
     def power_to_stop(self, setup: Setup, statistics: Statistics) -> Sufficiency | None:

@@ -46,7 +46,7 @@ class ToolLoopsRule(Rule):
             value=probes + live,
             strict=probes + live + seen.both_ways.lacking[evidence.GREEN],
             n=seen.both_ways.observed[evidence.GREEN] + (seen.traffic.requests if seen.traffic else 0),
-            blocked=seen.traffic.blocked if seen.traffic else "",
+            blocked=seen.traffic.blocked(seen.statistics.window) if seen.traffic else "",
             note=f"{probes} in probes, {live} in live traffic" if probes + live else "",
         )
 
