@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchover.judge.settings import Rules
+from switchover.judge.rules import Rules
 from switchover.page.charts import MOST, Axis, Scale, Series, chart, sparkline, stacked
 from switchover.page.plots import MOST_ROWS, plots_of
 from switchover.page.words import FILTERS

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from tests.inner.recorded import record
 
 from switchover.ledger import Ledger, RunRow
+from switchover.ledger.ttr import ttr
 from switchover.page import render_run
 from switchover.protocol import State
 from switchover.report.review import review
-from switchover.report.summary import deciding, ttr
+from switchover.report.summary import deciding
 
 AT = datetime(2026, 11, 30, tzinfo=timezone.utc)
 SECONDS = st.none() | st.floats(-100, 100)

@@ -17,8 +17,8 @@ from switchover.edge.connection import environment_connections
 from switchover.edge.edge import Edge
 from switchover.errors import InvariantBroken, StateConflict
 from switchover.ledger import Ledger
+from switchover.ledger.ttr import ttr
 from switchover.protocol import Decision, State
-from switchover.report.summary import ttr
 from switchover.steps.flip import flip
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch

@@ -10,9 +10,10 @@ import pytest
 from switchover.edge.connection import environment_connections
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, PointerConflict, StateConflict
+from switchover.ledger.ttr import ttr
 from switchover.page.bundle import write_evidence
 from switchover.protocol import Decision, State
-from switchover.report.summary import markdown, summarise, ttr
+from switchover.report.summary import markdown, summarise
 from switchover.steps import finish
 from switchover.steps.flip import flip, flip_or_abort
 from switchover.steps.freeze import freeze

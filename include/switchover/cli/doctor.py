@@ -14,9 +14,10 @@ from switchover.cli.options import ledger_option
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, StateConflict
 from switchover.ledger import Ledger, RunRow
+from switchover.ledger.ttr import ttr
 from switchover.planfile.load import load_plan
 from switchover.protocol import State
-from switchover.report.summary import status_line, ttr, ttr_line
+from switchover.report.summary import status_line, ttr_line
 from switchover.steps.doctor import diagnose
 
 Result = tuple[str, Any, int]

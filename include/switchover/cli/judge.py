@@ -27,7 +27,6 @@ from switchover.plan import Plan
 from switchover.planfile.lines import LinedYaml
 from switchover.planfile.load import load_plan
 from switchover.report.summary import load_evidence, rule_table
-from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.smoke import EXIT_CODES, Failures, arms_of, evaluate, judge_smoke
 from switchover.text import table
 
@@ -127,7 +126,7 @@ def _replay(options: argparse.Namespace, edge: Edge) -> Result:
         recording.evidence,
         rules=rules,
         signals=ledger.journal.samples(row.id) if phase == "hold" else None,
-        rehearsal_ttr_s=rehearsed_seconds(ledger, row, plan),
+        rehearsal_ttr_s=ledger.rehearsals.counted_seconds(row, plan),
         traffic=phase == "hold",
     )
     gate = "hold" if phase == "hold" else "acceptance"

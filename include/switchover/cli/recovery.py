@@ -15,9 +15,10 @@ from switchover.cli.options import ledger_option
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, NotConverged, SwitchoverError
 from switchover.ledger import Ledger
+from switchover.ledger.ttr import ttr
 from switchover.planfile.load import load_plan
 from switchover.report.advice import unproven_steps
-from switchover.report.summary import status_line, ttr, ttr_line
+from switchover.report.summary import status_line, ttr_line
 from switchover.steps.breakglass import break_glass, run_to_roll_back
 from switchover.steps.finish import restore
 from switchover.steps.readers import unproven

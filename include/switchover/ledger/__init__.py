@@ -14,7 +14,8 @@ from switchover.ledger.journal import Journal
 from switchover.ledger.leases import Held, Lease, Leases
 from switchover.ledger.listing import Listing
 from switchover.ledger.rehearsals import Rehearsal, Rehearsals
-from switchover.ledger.runs import RunRow, Runs
+from switchover.ledger.run_row import RunRow
+from switchover.ledger.runs import Runs
 from switchover.ledger.subjects import Subjects
 from switchover.ledger.trends import Trends
 from switchover.ledger.watchdogs import WatchdogRow, Watchdogs

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from switchover.ledger.database import Database
+from switchover.ledger.run_row import RunRow
 from switchover.ledger.tables import rehearsal as table
+from switchover.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,3 +77,15 @@ class Rehearsals:
         with self._db.transaction() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return Rehearsal(**row) if row is not None else None
+
+    def counting(self, row: RunRow, plan: Plan) -> Rehearsal | None:
+        """The one that counts for a run: the newest before its flip, no older than the plan allows."""
+        at = row.flipped_at or self._db.now()
+        found = self.newest(row.pointer, until=at)
+        limit = timedelta(hours=plan.rehearsal.max_age_h)
+        return found if found is not None and at - found.at <= limit else None
+
+    def counted_seconds(self, row: RunRow, plan: Plan) -> float | None:
+        """Seconds of the way back in the one that counts; ``None`` without one, or when it did not arrive."""
+        found = self.counting(row, plan)
+        return found.seconds if found is not None else None

@@ -55,7 +55,7 @@ def _plan_of(source: LinedYaml) -> Plan:
 
 def _folders_of(plan: Path) -> list[Path]:
     """Where files of this plan may be, with every link followed."""
-    root = os.environ.get(ROOT) or Path(__file__).resolve().parents[1] / "gold"
+    root = os.environ.get(ROOT) or Path(__file__).resolve().parents[2] / "gold"
     return [Path(each).resolve() for each in (plan.parent, plan.parent / ".." / "gold", root)]
 
 

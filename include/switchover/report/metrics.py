@@ -9,9 +9,8 @@ from typing import Any
 
 from switchover.judge.outcome import ORDER, Outcome
 from switchover.ledger import Ledger, RunRow
+from switchover.ledger.ttr import ttr
 from switchover.protocol import State
-from switchover.report.summary import ttr
-from switchover.steps.rehearse import rehearsed_seconds
 
 #: name -> (tags besides ``service``, meaning). All are gauges; docs/metrics.md has a row for each.
 METRICS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -52,7 +51,7 @@ def figures(ledger: Ledger, id: str) -> list[Figure]:
         *_rules(journal.verdicts(id, latest=True)),
         *_approvals(ledger.approvals.of(id)),
         *_steps(journal.steps(id)),
-        *_ttr(row, rehearsed_seconds(ledger, row, row.read_plan())),
+        *_ttr(row, ledger.rehearsals.counted_seconds(row, row.read_plan())),
     ]
     return [Figure(name=f.name, value=f.value, tags={"service": row.service, **f.tags}) for f in found]
 

@@ -29,7 +29,6 @@ from switchover.protocol import State
 from switchover.report.headline import headline
 from switchover.report.missing import missing_records
 from switchover.report.summary import Summary, compare_recorded, deciding, load_evidence, summarise
-from switchover.steps.rehearse import counting
 
 T = TypeVar("T")
 HALF_WRITTEN = (SwitchoverError, ValidationError, ValueError, TypeError, KeyError, IndexError, AttributeError)
@@ -235,7 +234,7 @@ def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rehearsal(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, Any] | None:
-    found = counting(ledger, row, plan) if plan is not None else None
+    found = ledger.rehearsals.counting(row, plan) if plan is not None else None
     return {"seconds": found.seconds, "at": found.at} if found is not None else None
 
 

@@ -12,6 +12,7 @@ from switchover.judge.evidence import Evidence
 from switchover.judge.rules import Rules
 from switchover.ledger import Ledger, RunRow
 from switchover.ledger.evidence import Recording
+from switchover.ledger.ttr import between, ttr, ttr_budget
 from switchover.protocol import State
 from switchover.text import table
 
@@ -59,37 +60,6 @@ def summarise(ledger: Ledger, id: str) -> Summary:
         "flips": [_plain(flip, "run", "id") for flip in journal.flips(id)],
         "events": [_plain(event, "run", "id") for event in journal.events(id)],
     }
-
-
-def ttr(row: RunRow) -> dict[str, float | None] | None:
-    """The time to restore and its parts in seconds; ``None`` when nothing was rolled back.
-
-    ``detect``: first bad answer -> verdict. ``decide``: verdict -> decision written. ``hand_over``: decision
-    -> the actor starts. ``flip``: -> the store has applied. ``converge``: -> every reader follows. ``total``
-    counts from the verdict on, so it is the sum of all but ``detect``. One clock: the ledger's. No part is negative.
-    """
-    if row.converged_at is None or row.rollback_started_at is None:
-        return None
-    # Each is no later than what follows it: who decides before a verdict is written has judged by then.
-    decided = min(row.decided_at or row.rollback_started_at, row.rollback_started_at)
-    judged = min(row.judged_at or decided, decided)
-    applied = max(row.rollback_applied_at or row.rollback_started_at, row.rollback_started_at)
-    first_bad = row.first_bad_at if row.first_bad_at is not None and row.first_bad_at <= judged else None
-    return {
-        "detect": _between(first_bad, judged),
-        "decide": _between(judged, decided),
-        "hand_over": _between(decided, row.rollback_started_at),
-        "flip": _between(row.rollback_started_at, applied),
-        "converge": _between(applied, row.converged_at),
-        "total": _between(judged, row.converged_at),
-    }
-
-
-def ttr_budget(row: RunRow) -> float | None:
-    """The plan's ``rollback.ttr_s``, in seconds; ``None`` when the record of the plan cannot be read."""
-    found = row.plan.get("rollback", {}) if isinstance(row.plan, Mapping) else {}
-    seconds = found.get("ttr_s") if isinstance(found, Mapping) else None
-    return float(seconds) if isinstance(seconds, (int, float)) else None
 
 
 def ttr_line(parts: Mapping[str, float | None]) -> str:
@@ -225,17 +195,12 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "actor": step["actor"],
         "note": step["note"],
         "started_at": _iso(step["started_at"]),
-        "seconds": _between(step["started_at"], step["ended_at"]),
+        "seconds": between(step["started_at"], step["ended_at"]),
     }
 
 
 def _plain(row: Mapping[str, Any], *without: str) -> dict[str, Any]:
     return {k: _iso(v) if isinstance(v, datetime) else v for k, v in row.items() if k not in without}
-
-
-def _between(start: datetime | None, end: datetime | None) -> float | None:
-    """Seconds; 0 where the ledger's clock was set back."""
-    return max(0.0, round((end - start).total_seconds(), 3)) if start is not None and end is not None else None
 
 
 def _iso(at: datetime | None) -> str | None:

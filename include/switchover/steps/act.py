@@ -17,9 +17,9 @@ from switchover.errors import (
     TargetRefused,
     Unreachable,
 )
+from switchover.ledger.ttr import ttr
 from switchover.pointers import Change
 from switchover.protocol import Action, Kind, Observation, State, decide
-from switchover.report.summary import ttr
 from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch
 

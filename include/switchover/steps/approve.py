@@ -25,7 +25,6 @@ from switchover.steps.act import observe, stuck
 from switchover.steps.flip import accepted
 from switchover.steps.hold import End, Tick, watch
 from switchover.steps.hold_lease import beating
-from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
 PAUSE_S = 5.0
@@ -118,7 +117,7 @@ def ask(switch: Switch, gate: Gate, *, now_planned: str) -> Question:
             until=until,
             approvers=plan.approvers,
             bound=bound,
-            rehearsed=rehearsed_seconds(switch.ledger, row, plan),
+            rehearsed=switch.ledger.rehearsals.counted_seconds(row, plan),
             url=switch.edge.page(switch.id),
         ),
         seconds=(until - now).total_seconds(),

@@ -16,7 +16,6 @@ from switchover.judge.evidence import Evidence, SignalSample
 from switchover.judge.gates import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
 from switchover.ledger import RunRow
 from switchover.steps import staleness
-from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
 PHASE = "hold"
@@ -128,7 +127,7 @@ def _judge_end(
         evidence,
         rules=plan.rules,
         signals=samples,
-        rehearsal_ttr_s=rehearsed_seconds(switch.ledger, row, plan),
+        rehearsal_ttr_s=switch.ledger.rehearsals.counted_seconds(row, plan),
         traffic=True,
         canaries=canaries,
     )

@@ -10,11 +10,10 @@ import functools
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, SwitchoverError
-from switchover.ledger import Ledger, Rehearsal, RunRow
+from switchover.ledger import Ledger, Rehearsal
 from switchover.plan import Plan
 from switchover.pointers import Change, Pointer
 from switchover.steps.move import wait_until
@@ -116,23 +115,9 @@ def _move(shadow: Pointer, plan: Plan, change: Change) -> float:
     return time.monotonic() - began
 
 
-def counting(ledger: Ledger, row: RunRow, plan: Plan) -> Rehearsal | None:
-    """The rehearsal that counts for a run: the newest before its flip, no older than the plan allows."""
-    at = row.flipped_at or ledger.now()
-    found = ledger.rehearsals.newest(row.pointer, until=at)
-    limit = timedelta(hours=plan.rehearsal.max_age_h)
-    return found if found is not None and at - found.at <= limit else None
-
-
-def rehearsed_seconds(ledger: Ledger, row: RunRow, plan: Plan) -> float | None:
-    """Seconds of the way back in the rehearsal that counts; ``None`` when there is none, or it did not arrive."""
-    found = counting(ledger, row, plan)
-    return found.seconds if found is not None else None
-
-
 def no_way_back(switch: Switch) -> str | None:
     """Why the run may not flip; ``None`` when a rehearsal that counts met its budget."""
-    plan, found = switch.plan, counting(switch.ledger, switch.row, switch.plan)
+    plan, found = switch.plan, switch.ledger.rehearsals.counting(switch.row, switch.plan)
     if found is None:
         return (
             f"the way back was not rehearsed in the last {plan.rehearsal.max_age_h:g} h;"

@@ -14,7 +14,6 @@ from switchover.judge.gates import Verdict, decisive, judge_acceptance, worst
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.caches import canaries_of, prime_green
-from switchover.steps.rehearse import rehearsed_seconds
 from switchover.steps.switch import Switch
 
 PHASE = "warm"
@@ -32,7 +31,7 @@ def warm(switch: Switch) -> list[Verdict]:
         verdicts = judge_acceptance(
             evidence,
             rules=switch.plan.rules,
-            rehearsal_ttr_s=rehearsed_seconds(switch.ledger, switch.row, switch.plan),
+            rehearsal_ttr_s=switch.ledger.rehearsals.counted_seconds(switch.row, switch.plan),
             traffic=False,
             canaries=asyncio.run(canaries_of(switch, switch.row)),
         )

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from switchover.edge.edge import Edge
 from switchover.errors import SwitchoverError
 from switchover.ledger import Ledger, RunRow
-from switchover.ledger.runs import Undriven
+from switchover.ledger.run_row import Undriven
 from switchover.steps.switch import Switch
 from switchover.steps.take_over import UNSETTLED, Attended, attend
 from switchover.watchdog.metrics import Metrics

@@ -10,8 +10,8 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from switchover.edge.edge import Edge
+from switchover.ledger.ttr import ttr
 from switchover.plan import Plan
-from switchover.report.summary import ttr
 from switchover.steps.breakglass import break_glass
 from switchover.steps.rehearse import rehearse_service
 from switchover.steps.retire import retire
