@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from switchover.ledger import Ledger
 from switchover.notify import Channel, Event
 from switchover.report.tell import tell
+from switchover.steps.doctor import advice
 from switchover_airflow.connections import airflow_edge
 
 
@@ -62,6 +63,7 @@ class SwitchoverNotifier(BaseNotifier):
                 channels=channels,
                 event=Event(self.event),
                 detail=self.detail,
+                advice=advice,
             )
         finally:
             edge.close()

@@ -23,11 +23,12 @@ from switchover.errors import BadInput, ConnectionMissing
 from switchover.ledger import Ledger
 from switchover.notify import Channel, Event, channels
 from switchover.notify.channels import SENDERS
-from switchover.notify.now import READ_S, Now
 from switchover.notify.sandbox import slack_escape
-from switchover.notify.texts import Message, compose, render
+from switchover.notify.texts import Message, render
 from switchover.protocol import Decision, State
-from switchover.report.tell import tell
+from switchover.report.tell import compose, tell
+from switchover.report.told import READ_S, Now
+from switchover.steps.doctor import advice
 
 ROOT = Path(__file__).parents[2]
 RUN = "docs:1"
@@ -109,7 +110,7 @@ def edge_of(*connections: Connection) -> Edge:
 def told(ledger: Ledger, edge: Edge, *wanted: dict[str, Any], event: Event = Event.ABORT) -> list[str]:
     """Tell these channels and wait as a task does; returns what the audit trail says of it."""
     parts = TypeAdapter(list[Channel]).validate_python(list(wanted))
-    tell(edge=edge, ledger=ledger, id=RUN, channels=parts, event=event, detail="one more line")
+    tell(edge=edge, ledger=ledger, id=RUN, channels=parts, event=event, detail="one more line", advice=advice)
     edge.close()
     return [row["text"] for row in ledger.journal.events(RUN) if row["actor"] == "notify"]
 
@@ -252,7 +253,7 @@ def test_a_silent_server_is_not_waited_for(ledger: Ledger, receiver: Receiver, m
     receiver.answer = None
     edge = edge_of(Connection(id="hook", conn_type="http", host="127.0.0.1", port=receiver.port))
     parts = TypeAdapter(list[Channel]).validate_python([{"kind": "webhook", "connection": "hook"}])
-    tell(edge=edge, ledger=ledger, id=RUN, channels=parts, event=Event.ABORT)
+    tell(edge=edge, ledger=ledger, id=RUN, channels=parts, event=Event.ABORT, advice=advice)
     assert ledger.journal.events(RUN) == [], "who tells goes on at once"
     edge.close()
     assert [row["text"] for row in ledger.journal.events(RUN)] == [

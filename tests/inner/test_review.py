@@ -20,8 +20,7 @@ from tests.inner.recorded import TICKS, record
 from switchover.ledger import Ledger
 from switchover.ledger.tables import metadata, run
 from switchover.notify import Event
-from switchover.notify.now import Now
-from switchover.notify.texts import compose, mail_text, render
+from switchover.notify.texts import mail_text, render
 from switchover.page import render_run
 from switchover.page.actions import actions
 from switchover.page.bundle import bundle
@@ -29,6 +28,8 @@ from switchover.page.rows import Piece, pieces
 from switchover.protocol import State
 from switchover.report.review import Reviews, review
 from switchover.report.summary import markdown
+from switchover.report.tell import compose
+from switchover.report.told import Now
 from switchover.text import shown
 
 MARKUP = "<b>bold</b>"

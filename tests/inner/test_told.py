@@ -15,8 +15,8 @@ import pytest
 
 from switchover.ledger import RunRow
 from switchover.notify import Event
-from switchover.notify.now import Now, actor_words, line_of, title_of
 from switchover.protocol import Decision, State
+from switchover.report.told import Now, actor_words, line_of, title_of
 
 TABLE = Path(__file__).with_name("told.txt")
 AT = datetime(2026, 11, 30, 22, 30, 0, tzinfo=timezone.utc)

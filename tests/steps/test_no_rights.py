@@ -14,7 +14,7 @@ from switchover.protocol import State
 from switchover.steps import finish
 from switchover.steps.flip import flip_or_abort
 from switchover.steps.freeze import freeze
-from switchover.steps.resume import unresumed
+from switchover.steps.frozen import unresumed
 from switchover.writers.sql_fence import SqlFenceSpec
 from tests.steps.conftest import World
 

@@ -15,7 +15,7 @@ from switchover.protocol import Decision, State
 from switchover.report.summary import markdown, summarise
 from switchover.steps import finish, staleness
 from switchover.steps.flip import flip
-from switchover.steps.resume import held_lines, unresumed
+from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.switch import Switch
 from switchover.writers.queue import Intents
 from switchover.writers.sql_fence import SqlFenceSpec

@@ -9,11 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from switchover.errors import BadInput
-from switchover.ledger import Ledger
-from switchover.notify.now import Now, line_of, title_of
-from switchover.notify.parts import Event
 from switchover.notify.sandbox import MISTAKES, environment_for, in_words, render_apart
-from switchover.report.summary import deciding, summarise
 from switchover.text import shown
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -31,27 +27,6 @@ class Message:
     def subject(self) -> str:
         """One line, fit for the head of a mail."""
         return shown(" ".join(str(self.values["title"]).split()))
-
-
-def compose(ledger: Ledger, now: Now, event: Event, *, detail: str = "", url: str = "") -> Message | None:
-    """The message about a run as it is now; ``None`` when the event is over, and its title would not be true."""
-    title = title_of(event, now)
-    if title is None:
-        return None
-    summary, asked = summarise(ledger, now.row.id), ledger.approvals.of(now.row.id)
-    return Message(
-        values={
-            "event": event.value,
-            "title": f"Switchover {now.row.service}: {title}",
-            "line": line_of(now),
-            "detail": detail,
-            "next": now.next,
-            "live": now.target,
-            "url": url,
-            "run": summary,
-            "verdicts": deciding(summary["verdicts"], decided=now.row.decision is not None, asked=asked),
-        }
-    )
 
 
 def render(message: Message, *, kind: str, template: str | None = None) -> str:

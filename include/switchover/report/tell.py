@@ -12,9 +12,10 @@ from switchover.edge.edge import Edge
 from switchover.errors import BadInput, SwitchoverError
 from switchover.ledger import Ledger
 from switchover.notify.channels import send
-from switchover.notify.now import look
 from switchover.notify.parts import Channel, Event
-from switchover.notify.texts import Message, compose
+from switchover.notify.texts import Message
+from switchover.report.summary import deciding, summarise
+from switchover.report.told import Advice, Now, line_of, look, title_of
 
 log = logging.getLogger("switchover")
 
@@ -29,28 +30,51 @@ def tell(
     detail: str = "",
     by: str | None = None,
     leading: bool = False,
+    advice: Advice,
 ) -> None:
     """Start telling every channel that asks for this event; each on its own, so that none waits for another.
 
     What is told is what is so when the message is sent. ``by`` is under which name who tells holds leases; with
-    ``leading`` it tells only while that lease lives. How it went becomes one line in the audit trail.
+    ``leading`` it tells only while that lease lives. ``advice`` gives the next safe steps of a run. How it went becomes
+    one line in the audit trail.
     """
+    about = partial(_compose, ledger=ledger, id=id, event=event, detail=detail, by=by, leading=leading, advice=advice)
     for channel in channels:
         if event in channel.events:
-            about = partial(_compose, ledger=ledger, id=id, event=event, detail=detail, by=by, leading=leading)
             edge.later(partial(_deliver, edge, ledger, id, channel, event, about))
 
 
 def _compose(
-    edge: Edge, *, ledger: Ledger, id: str, event: Event, detail: str, by: str | None, leading: bool
+    edge: Edge, *, ledger: Ledger, id: str, event: Event, detail: str, by: str | None, leading: bool, advice: Advice
 ) -> Message | str:
     """The message, or why there is none."""
     if leading:
         lease = ledger.leases.get(ledger.runs.get(id).pointer)
         if lease is None or not lease.alive or lease.holder != by:
             return "who would have told it does not drive the run any more"
-    now = look(edge, ledger, id, by=by)
+    now = look(edge, ledger, id, by=by, advice=advice)
     return compose(ledger, now, event, detail=detail, url=edge.page(id)) or f"the run is {now.row.state.value} by now"
+
+
+def compose(ledger: Ledger, now: Now, event: Event, *, detail: str = "", url: str = "") -> Message | None:
+    """The message about a run as it is now; ``None`` when the event is over, and its title would not be true."""
+    title = title_of(event, now)
+    if title is None:
+        return None
+    summary, asked = summarise(ledger, now.row.id), ledger.approvals.of(now.row.id)
+    return Message(
+        values={
+            "event": event.value,
+            "title": f"Switchover {now.row.service}: {title}",
+            "line": line_of(now),
+            "detail": detail,
+            "next": now.next,
+            "live": now.target,
+            "url": url,
+            "run": summary,
+            "verdicts": deciding(summary["verdicts"], decided=now.row.decision is not None, asked=asked),
+        }
+    )
 
 
 def _deliver(

@@ -19,25 +19,12 @@ from switchover.errors import (
 )
 from switchover.ledger.ttr import ttr
 from switchover.pointers import Change
-from switchover.protocol import Action, Kind, Observation, State, decide
+from switchover.protocol import Action, Kind, State, decide
+from switchover.steps.observe import observe
 from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch
 
 RETRIES = 6
-
-
-def observe(switch: Switch, *, run_ended: bool = False) -> Observation:
-    """What the pointer and the lease say now."""
-    try:
-        now = switch.pointer.read()
-    except Unreachable as error:
-        return Observation(target=None, unread=str(error), lease_alive=switch.run_lease_alive(), run_ended=run_ended)
-    return Observation(
-        target=now.target or "nothing",
-        version=now.version,
-        lease_alive=switch.run_lease_alive(),
-        run_ended=run_ended,
-    )
 
 
 def advance(switch: Switch, *, run_ended: bool = False) -> Action:

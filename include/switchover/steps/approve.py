@@ -21,10 +21,11 @@ from switchover.plan import Plan
 from switchover.protocol import Kind, State, decide
 from switchover.report.approval_text import body_text, subject_text
 from switchover.report.summary import summarise
-from switchover.steps.act import observe, stuck
+from switchover.steps.act import stuck
 from switchover.steps.flip import accepted
 from switchover.steps.hold import End, Tick, watch
 from switchover.steps.hold_lease import beating
+from switchover.steps.observe import observe
 from switchover.steps.switch import Switch
 
 PAUSE_S = 5.0

@@ -13,10 +13,10 @@ from switchover.ledger import Lease, Ledger, RunRow
 from switchover.protocol import Action, Kind, Observation, decide
 from switchover.report.advice import Unproven, advise
 from switchover.report.summary import status_line
-from switchover.steps.act import observe
+from switchover.steps.frozen import held_lines, unresumed
+from switchover.steps.observe import observe
 from switchover.steps.readers import unproven
-from switchover.steps.resume import held_lines, unresumed
-from switchover.steps.switch import Switch
+from switchover.steps.world import World
 from switchover.text import table
 
 
@@ -42,45 +42,50 @@ class Diagnosis:
 
 def diagnose(*, edge: Edge, ledger: Ledger, row: RunRow, plan_file: str = "FILE") -> Diagnosis:
     """Look at one run and everything it hangs on. A part that cannot be looked at says why."""
-    switch = Switch(edge=edge, ledger=ledger, id=row.id, actor="doctor")
-    seen, now = _observed(switch), ledger.now()
+    world = World(edge=edge, ledger=ledger, id=row.id, actor="doctor")
+    seen, now = _observed(world), ledger.now()
     lease, watched = ledger.leases.get(row.pointer), ledger.watchdogs.living() is not None
-    frozen = unresumed(switch)
+    frozen = unresumed(world)
     action = decide(row.record, seen, now)
-    missing = _unproven(switch, action, frozen)
+    missing = _unproven(world, action, frozen)
     facts = [
         ("state", f"{row.state.value}, {status_line(row, now)}"),
         ("pointer", _pointer(row, seen)),
         ("lease", _lease(row, lease, now)),
         ("watchdog", ledger.watchdogs.line()),
         ("readers", missing.line if missing else "not asked" if missing is None else "all follow"),
-        ("writers", _writers(switch, frozen)),
+        ("writers", _writers(world, frozen)),
         ("decision", _decision(row)),
         ("last said", _last_event(ledger, row)),
         ("so", f"{action.kind.value}: {action.why}"),
     ]
     next = advise(action, row, seen, lease, frozen=frozen, watched=watched, plan_file=plan_file, unproven=missing)
-    held = held_lines(switch)
+    held = held_lines(world)
     quiet = not held and next[0].startswith("nothing to do")
     return Diagnosis(run=row.id, facts=facts, next=next + held, act=not quiet)
 
 
-def _unproven(switch: Switch, action: Action, frozen: list[str]) -> Unproven | None:
+def advice(edge: Edge, ledger: Ledger, row: RunRow) -> list[str]:
+    """The next safe steps of a run, the best first."""
+    return diagnose(edge=edge, ledger=ledger, row=row).next
+
+
+def _unproven(world: World, action: Action, frozen: list[str]) -> Unproven | None:
     """What keeps the run's last step from being proven; nothing is asked while no proof is due."""
     due = action.kind is Kind.CONFIRM_ROLLBACK or (action.kind is Kind.NOTHING and frozen)
     if not due:
         return None
-    target, index_hash = switch.row.should_be_live
+    target, index_hash = world.row.should_be_live
     try:
-        index_hash = index_hash or switch.index.health(target).stored_hash
+        index_hash = index_hash or world.index.health(target).stored_hash
     except (SwitchoverError, ValueError):
         index_hash = None
-    return unproven(switch, target, index_hash=index_hash or "")
+    return unproven(world, target, index_hash=index_hash or "")
 
 
-def _observed(switch: Switch) -> Observation:
+def _observed(world: World) -> Observation:
     try:
-        return observe(switch)
+        return observe(world)
     except (SwitchoverError, ValueError) as error:
         return Observation(target=None, unread=str(error).splitlines()[0])
 
@@ -115,8 +120,8 @@ def _seconds(row: RunRow, name: str) -> float:
     return float(found) if isinstance(found, (int, float)) else 0.0
 
 
-def _writers(switch: Switch, frozen: list[str]) -> str:
-    rows = switch.ledger.journal.writers(switch.id)
+def _writers(world: World, frozen: list[str]) -> str:
+    rows = world.ledger.journal.writers(world.id)
     if not rows:
         return "none was frozen"
     resumed = [f"{row['name']} on {row['resumed_on']}" for row in rows if row["resumed_at"] is not None]

@@ -13,10 +13,12 @@ from switchover.judge.gates import Outcome
 from switchover.ledger import RunRow
 from switchover.plan import Plan
 from switchover.protocol import Decision, Kind, State, decide
-from switchover.steps.act import observe, settle, stuck
+from switchover.steps.act import settle, stuck
 from switchover.steps.flip import accepted, permitted
+from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.mend import leave_out, mend_readers
-from switchover.steps.resume import held_lines, resume_writers, unresumed
+from switchover.steps.observe import observe
+from switchover.steps.resume import resume_writers
 from switchover.steps.switch import Switch
 
 

@@ -8,7 +8,8 @@ from switchover.judge.gates import decisive
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.protocol import Action, Decision, Kind, State, decide
-from switchover.steps.act import observe, proceed, settle, stuck
+from switchover.steps.act import proceed, settle, stuck
+from switchover.steps.observe import observe
 from switchover.steps.rehearse import no_way_back
 from switchover.steps.switch import Switch
 

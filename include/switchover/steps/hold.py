@@ -21,10 +21,11 @@ from switchover.ledger import RunRow
 from switchover.ledger.heartbeat import Heartbeat
 from switchover.notify import Event
 from switchover.protocol import Kind, decide
-from switchover.steps.act import observe, stuck
+from switchover.steps.act import stuck
 from switchover.steps.caches import canaries_of
 from switchover.steps.hold_judge import Answers, Before, End, Tick, judge, seconds_left
 from switchover.steps.hold_lease import beating
+from switchover.steps.observe import observe
 from switchover.steps.switch import Switch
 
 __all__ = ["HELD", "WATCHED", "End", "Tick", "watch"]

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from switchover.errors import LeaseLost
 from switchover.ledger.heartbeat import Heartbeat, Turning
 from switchover.protocol import State
-from switchover.steps.act import observe
+from switchover.steps.observe import observe
 from switchover.steps.switch import Switch
 
 

@@ -12,7 +12,7 @@ from switchover.edge import web
 from switchover.errors import NotConverged, SwitchoverError, Unreachable
 from switchover.report.advice import POINTER, Unproven
 from switchover.steps.move import wait_until
-from switchover.steps.switch import Switch
+from switchover.steps.world import World
 
 PAUSE_S = 0.05
 
@@ -26,76 +26,76 @@ class Looked:
     unread: dict[str, str] = field(default_factory=dict)
 
 
-def prove_readers(switch: Switch, target: str, *, index_hash: str, seconds: float) -> dict[str, str]:
+def prove_readers(world: World, target: str, *, index_hash: str, seconds: float) -> dict[str, str]:
     """Wait until every reader serves this build of ``target``; gives reader -> INDEX_HASH.
 
     One that a person left out, and that cannot be read, counts as followed, with those words instead of a hash.
     Raises ``NotConverged`` with the others.
     """
-    looked = asyncio.run(_wait(switch, target, index_hash, seconds))
-    left_out = _left_out(switch)
+    looked = asyncio.run(_wait(world, target, index_hash, seconds))
+    left_out = _left_out(world)
     missing = {name: why for name, why in looked.unread.items() if name not in left_out} | looked.behind
     if missing:
         raise NotConverged(f"after {seconds:g} s not every reader serves {target!r}: {'; '.join(missing.values())}")
     return looked.followed | {name: left_out[name] for name in looked.unread}
 
 
-def unproven(switch: Switch, target: str, *, index_hash: str) -> Unproven:
+def unproven(world: World, target: str, *, index_hash: str) -> Unproven:
     """One look, for people: what keeps ``target`` from being proven now. Changes nothing, raises nothing."""
-    left_out = _left_out(switch)
+    left_out = _left_out(world)
     try:
-        looked = asyncio.run(_wait(switch, target, index_hash, 0.0))
+        looked = asyncio.run(_wait(world, target, index_hash, 0.0))
     except (SwitchoverError, ValueError) as error:
         return Unproven(unread={"readers": str(error).splitlines()[0]})
     unread = {name: why for name, why in looked.unread.items() if name not in left_out}
-    if POINTER not in left_out and (why := _pointer_unproven(switch, target)):
+    if POINTER not in left_out and (why := _pointer_unproven(world, target)):
         unread[POINTER] = why
     return Unproven(unread=unread, behind=looked.behind)
 
 
-def prove_pointer(switch: Switch, target: str, *, seconds: float) -> None:
+def prove_pointer(world: World, target: str, *, seconds: float) -> None:
     """Wait until the store proves that it serves ``target`` everywhere; ``NotConverged`` after ``seconds``.
 
     Where a person left this proof out, the pointer must still read ``target``.
     """
     try:
-        wait_until(switch.pointer, target, seconds=seconds)
+        wait_until(world.pointer, target, seconds=seconds)
     except NotConverged:
-        if POINTER not in _left_out(switch) or switch.pointer.read().target != target:
+        if POINTER not in _left_out(world) or world.pointer.read().target != target:
             raise
 
 
-def _pointer_unproven(switch: Switch, target: str) -> str:
+def _pointer_unproven(world: World, target: str) -> str:
     try:
-        proven = switch.pointer.verify(target)
+        proven = world.pointer.verify(target)
     except SwitchoverError as error:
         return str(error).splitlines()[0]
     return "" if proven else f"the store does not prove that it serves {target!r} everywhere"
 
 
-def _left_out(switch: Switch) -> dict[str, str]:
-    row = switch.ledger.runs.find(switch.id)
+def _left_out(world: World) -> dict[str, str]:
+    row = world.ledger.runs.find(world.id)
     return dict(row.left_out or {}) if row is not None else {}
 
 
-async def _wait(switch: Switch, target: str, index_hash: str, seconds: float) -> Looked:
+async def _wait(world: World, target: str, index_hash: str, seconds: float) -> Looked:
     deadline = time.monotonic() + seconds
-    readers = {reader.name: reader for reader in switch.plan.readers}
+    readers = {reader.name: reader for reader in world.plan.readers}
     looked = Looked()
     while True:
         for name in [name for name in readers if name not in looked.followed]:
-            await _ask(switch, readers[name], target, index_hash, looked)
+            await _ask(world, readers[name], target, index_hash, looked)
         if len(looked.followed) == len(readers) or time.monotonic() >= deadline:
             return looked
         await asyncio.sleep(PAUSE_S)
 
 
-async def _ask(switch: Switch, reader: Reader, target: str, index_hash: str, looked: Looked) -> None:
+async def _ask(world: World, reader: Reader, target: str, index_hash: str, looked: Looked) -> None:
     name = reader.name
     looked.unread.pop(name, None)
     looked.behind.pop(name, None)
     try:
-        async with web.async_client(**switch.edge.http_options(reader.connection)) as client:
+        async with web.async_client(**world.edge.http_options(reader.connection)) as client:
             report = await read_report(client, reader.path, name=name)
     except Unreachable as error:
         looked.unread[name] = str(error)

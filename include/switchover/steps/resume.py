@@ -6,7 +6,6 @@ the ledger says why, and a person resumes it after the mend (``switchover writer
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from enum import Enum
 
@@ -18,6 +17,7 @@ from switchover.errors import BadInput, StateConflict, SwitchoverError, Unreacha
 from switchover.ledger.journal import Row
 from switchover.protocol import State
 from switchover.steps.act import prove_live
+from switchover.steps.frozen import held_lines
 from switchover.steps.switch import Switch
 from switchover.writers import Writer, WriterSpec
 from switchover.writers.base import REPORTED
@@ -85,21 +85,6 @@ def resume_one(switch: Switch, name: str, *, mended: Pins | None = None, way: Wa
     finally:
         switch.release_lease()
     return f"writer {name!r} {'left as it is' if way is Way.KEEP else 'resumed'} on {target!r}"
-
-
-def unresumed(switch: Switch) -> list[str]:
-    """Names of the writers that are frozen still although nothing holds them."""
-    rows = switch.ledger.journal.writers(switch.id)
-    return [row["name"] for row in rows if row["resumed_at"] is None and not row["held"]]
-
-
-def held_lines(switch: Switch, name: str | None = None) -> list[str]:
-    """One line for each writer that is held: why, and what resumes it after the mend."""
-    return [
-        f"{row['held']}; next: switchover writers resume {shlex.quote(switch.id)} {shlex.quote(row['name'])}"
-        for row in switch.ledger.journal.writers(switch.id)
-        if row["held"] and row["resumed_at"] is None and name in (None, row["name"])
-    ]
 
 
 def _resume(switch: Switch, spec: WriterSpec, writer: Writer, row: Row, target: str, *, way: Way = Way.REFUSE) -> bool:

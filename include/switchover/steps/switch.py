@@ -18,6 +18,7 @@ from switchover.ledger.heartbeat import Heartbeat
 from switchover.notify import Event
 from switchover.protocol import Decision, State
 from switchover.report.tell import tell
+from switchover.steps.doctor import advice
 from switchover.steps.world import World
 
 LEASE_PAUSE_S = 0.2
@@ -98,6 +99,7 @@ class Switch(World):
                 detail=detail,
                 by=self.holder,
                 leading=leading,
+                advice=advice,
             )
         except Exception as error:  # noqa: BLE001  (a message must not reach the run)
             log.warning("%s: nobody was told of %s: %s", self.id, event, type(error).__name__)
@@ -194,11 +196,6 @@ class Switch(World):
         if self._lease is not None:
             self.ledger.leases.release(self._lease)
             self._lease = None
-
-    def run_lease_alive(self) -> bool:
-        """Whether the run's own processes hold the lease, whoever asks."""
-        lease = self.ledger.leases.get(self.pointer.key)
-        return lease is not None and lease.alive and lease.holder == self.id
 
     def fence(self) -> None:
         """Have the store refuse every older epoch from now on, where it can."""

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from switchover.errors import LeaseLost, PointerConflict, SwitchoverError
 from switchover.protocol import Kind, State, decide
-from switchover.steps.act import observe
 from switchover.steps.finish import bring_to_an_end
+from switchover.steps.observe import observe
 from switchover.steps.switch import Switch
 
 UNSETTLED = ("blind", "stuck", "failed")

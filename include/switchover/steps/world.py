@@ -127,6 +127,11 @@ class World:
                 f" {moved[0]!r} first; {ask}"
             )
 
+    def run_lease_alive(self) -> bool:
+        """Whether the run's own processes hold the lease, whoever asks."""
+        lease = self.ledger.leases.get(self.pointer.key)
+        return lease is not None and lease.alive and lease.holder == self.id
+
     def arm_client(self, target: str, client: httpx.AsyncClient) -> ArmClient:
         """The client of one arm on an open httpx client of its connection."""
         spec = self.plan.arms[target]

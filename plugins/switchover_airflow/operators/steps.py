@@ -20,8 +20,8 @@ from switchover.report.summary import status_line
 from switchover.steps import finish
 from switchover.steps.flip import flip
 from switchover.steps.freeze import freeze
+from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.preflight import Route
-from switchover.steps.resume import held_lines, unresumed
 from switchover.steps.verify import verify
 from switchover.steps.warm import warm
 from switchover_airflow.operators.base import StepOperator, open_switch

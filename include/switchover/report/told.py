@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -53,23 +53,20 @@ class Now:
         return self.target is not None and self.target not in allowed
 
 
-def look(edge: Edge, ledger: Ledger, id: str, *, by: str | None = None) -> Now:
-    """Read the run and its pointer, and ask the doctor where a person is needed. Takes a few seconds at most.
+Advice = Callable[[Edge, Ledger, RunRow], Sequence[str]]
 
-    ``by``: under which name who acts holds leases.
+
+def look(edge: Edge, ledger: Ledger, id: str, *, by: str | None = None, advice: Advice) -> Now:
+    """Read the run and its pointer, and ask ``advice`` where a person is needed. Takes a few seconds at most.
+
+    ``by``: under which name who acts holds leases. ``advice`` gives the next safe steps of a run, the best first.
     """
     row = ledger.runs.get(id)
     target = _within(READ_S, lambda: row.read_plan().pointer.build(edge).read().target or "nothing")
     now = Now(row=row, at=ledger.now(), target=target, by=actor_words(row.id, by))
     if row.state is State.STUCK or now.elsewhere or target is None:
-        now.next.extend(_within(READ_S, lambda: _advice(edge, ledger, row)) or [f"switchover doctor {row.id}"])
+        now.next.extend(_within(READ_S, lambda: advice(edge, ledger, row)) or [f"switchover doctor {row.id}"])
     return now
-
-
-def _advice(edge: Edge, ledger: Ledger, row: RunRow) -> list[str]:
-    from switchover.steps.doctor import diagnose  # here, because it opens a switchover, and a switchover tells people
-
-    return diagnose(edge=edge, ledger=ledger, row=row).next
 
 
 def _within(seconds: float, read: Callable[[], T]) -> T | None:
