@@ -167,7 +167,7 @@ def test_gold_check_and_export_against_the_plans_corpus(call: Any, world: World,
     moved.write_text(GOLD.read_text().replace("The current code generator emits", "The newest code generator emits"))
     code, found = call("gold", "check", str(moved), "--plan", PLAN)
     assert (code, len(found["problems"])) == (2, 1)
-    assert found["problems"][0].startswith(f"{moved}:1: q01-assert-optimized: quote 'The newest code")
+    assert found["problems"][0].startswith(f"{moved}:1: q01-assert-optimized: answer 1: quote of 111")
     assert call("gold", "export", str(moved), "--plan", PLAN, "--out", str(tmp_path / "no"))[0] == 2
     assert not (tmp_path / "no").exists()
 

@@ -300,7 +300,7 @@ def test_only_a_pass_opens_a_gate(world: World, outcome: str) -> None:
     world.ledger.journal.judged(switch.id, gate="acceptance", tick=0, verdicts=[body])
     assert not flip_or_abort(switch)
     assert switch.row.reason == f"acceptance gate: coverage {outcome}: 0.41, not >= 0.7"
-    with pytest.raises(StateConflict, match="does not go on: the run ends before the flip"):
+    with pytest.raises(StateConflict, match="does not go on: the run ends before its flip"):
         flip(switch)
     assert world.live == "docs_v1"
 
