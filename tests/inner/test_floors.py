@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from bench import structure
+
+from switchover.cli.entry import COMMANDS, build_parser, main
 
 FILES = structure.modules()
 GRAPH = structure.imports(FILES)
@@ -68,6 +71,25 @@ def test_help_loads_no_library_of_a_store() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("given", [[], ["-h"], ["no-such-command"]], ids=["nothing", "help", "unknown"])
+def test_help_and_a_refusal_name_every_command(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(given)
+    said = capsys.readouterr()
+    assert ended.value.code == (0 if given == ["-h"] else 2)
+    assert not given or all(name in said.out + said.err for name, _, _ in COMMANDS)
+
+
+def test_a_parser_knows_the_arguments_of_one_command_or_of_all() -> None:
+    assert _filled(build_parser("status")) == ["status"] and _filled(build_parser("")) == []
+    assert _filled(build_parser()) == [name for name, _, _ in COMMANDS]
+
+
+def _filled(parser: argparse.ArgumentParser) -> list[str]:
+    commands = next(each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    return [name for name, command in commands.choices.items() if len(command._actions) > 1]
 
 
 @pytest.mark.parametrize("path", FILES.values(), ids=[*FILES])

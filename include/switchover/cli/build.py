@@ -6,24 +6,16 @@ import argparse
 import getpass
 import sys
 from pathlib import Path
-from typing import Any
 
+from switchover.cli.options import Result, runs
 from switchover.edge.edge import Edge
 from switchover.planfile.load import load_plan
 from switchover.steps.build import builder_of
 
-Result = tuple[str, Any, int]
 
-
-def add_commands(commands: Any, add: Any) -> None:
-    """Add the command; ``add`` makes one with its help and example."""
-    build = add(
-        commands,
-        "build",
-        _build,
-        "build an arm's index, or go on with a build that was interrupted; progress goes to stderr",
-        "switchover build --plan include/plans/docs.yaml --arm docs_v2",
-    )
+def fill_build(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    build = runs(parser, _build, "switchover build --plan include/plans/docs.yaml --arm docs_v2")
     build.add_argument("--plan", type=Path, required=True, metavar="FILE", help="plan with a `build` part")
     build.add_argument("--arm", metavar="ARM", default="green", help="an arm, or `green`: the plan's (default)")
 

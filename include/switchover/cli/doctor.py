@@ -6,11 +6,10 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from switchover.cli.options import ledger_option
+from switchover.cli.options import Result, ledger_option, runs
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, StateConflict
 from switchover.ledger import Ledger, RunRow
@@ -20,24 +19,19 @@ from switchover.protocol import State
 from switchover.report.summary import status_line, ttr_line
 from switchover.steps.doctor import diagnose
 
-Result = tuple[str, Any, int]
 
-
-def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add both commands to the command line."""
-    status = command(commands, "status", _status, "list switchovers, newest first", "switchover status --service docs")
+def fill_status(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    status = runs(parser, _status, "switchover status --service docs")
     status.add_argument("--service", help="only this service")
     status.add_argument("--last", type=int, default=10, metavar="N", help="how many (default: 10)")
     status.add_argument("--watch", action="store_true", help="again every second, until Ctrl-C")
     ledger_option(status)
 
-    doctor = command(
-        commands,
-        "doctor",
-        _doctor,
-        "say what is so with a switchover, on what evidence, and the next safe command",
-        "switchover doctor docs:manual__2026",
-    )
+
+def fill_doctor(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    doctor = runs(parser, _doctor, "switchover doctor docs:manual__2026")
     doctor.add_argument("run", nargs="?", metavar="RUN", help="id of the switchover (default: every open one)")
     which = doctor.add_mutually_exclusive_group()
     which.add_argument("--service", help="what is open of this service, else its newest")

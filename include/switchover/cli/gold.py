@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from switchover.cli.options import ledger_option
+from switchover.cli.options import Result, ledger_option, runs, verbs_of
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, GoldError
 from switchover.gold.corpus import sql_corpus, sql_documents
@@ -20,16 +20,11 @@ from switchover.ledger import Ledger
 from switchover.planfile.load import load_plan
 from switchover.text import counted
 
-Result = tuple[str, Any, int]
 
-
-def add_commands(commands: Any, add: Any) -> None:
-    """Add these commands to the command line; ``add`` makes one with its help and example."""
-    gold = commands.add_parser("gold", help="check a gold set, bring one in, take one out")
-    verbs = gold.add_subparsers(required=True, metavar="VERB")
-
-    check = add(
-        verbs,
+def fill_gold(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs."""
+    verb = verbs_of(parser)
+    check = verb(
         "check",
         _check,
         "say everything that is wrong with a gold set, with file and line",
@@ -38,8 +33,7 @@ def add_commands(commands: Any, add: Any) -> None:
     check.add_argument("file", type=Path, metavar="FILE", help="gold set, JSON lines")
     _plan_option(check, "resolve quotes and offsets against this plan's corpus")
 
-    bring = add(
-        verbs,
+    bring = verb(
         "import",
         _import,
         "make a gold set from queries and relevance judgments (BEIR or TREC)",
@@ -59,8 +53,7 @@ def add_commands(commands: Any, add: Any) -> None:
     )
     bring.add_argument("--out", type=Path, required=True, metavar="FILE", help="gold set to write; must not exist")
 
-    take = add(
-        verbs,
+    take = verb(
         "export",
         _export,
         "write a gold set as a BEIR folder with TREC qrels",
@@ -70,13 +63,10 @@ def add_commands(commands: Any, add: Any) -> None:
     take.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
     _plan_option(take, "check against this plan's corpus, and write corpus.jsonl too")
 
-    run = add(
-        commands,
-        "export",
-        _export_run,
-        "write what both arms of a switchover retrieved as TREC runs",
-        "switchover export docs:manual__2026 --out runs",
-    )
+
+def fill_export(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    run = runs(parser, _export_run, "switchover export docs:manual__2026 --out runs")
     run.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must not exist")
     run.add_argument("--phase", choices=("warm", "hold"), help="which evidence (default: hold if there is any)")

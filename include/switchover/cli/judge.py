@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from switchover.cli.options import ledger_option
+from switchover.cli.options import Result, ledger_option, runs
 from switchover.compare.arms import compare_arms, of_probes
 from switchover.compare.text import compared_text
 from switchover.edge.edge import Edge
@@ -30,15 +30,12 @@ from switchover.report.summary import load_evidence, rule_table
 from switchover.steps.smoke import EXIT_CODES, Failures, arms_of, evaluate, judge_smoke
 from switchover.text import table
 
-Result = tuple[str, Any, int]
 BAR = 30
 
 
-def add_commands(commands: Any, add: Any) -> None:
-    """Add the judge's commands to the command line; ``add`` makes one with its help and example."""
-    smoke = add(
-        commands, "eval", _eval, "ask one arm or both and judge", "switchover eval --plan docs.yaml --arm green"
-    )
+def fill_eval(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    smoke = runs(parser, _eval, "switchover eval --plan docs.yaml --arm green")
     _plan_option(smoke)
     smoke.add_argument("--arm", choices=("green", "blue", "both"), default="both", help="whom to ask (default: both)")
     smoke.add_argument("--gold", type=Path, metavar="FILE", help="another gold set than the plan's")
@@ -46,25 +43,19 @@ def add_commands(commands: Any, add: Any) -> None:
     smoke.add_argument("--max-ds", type=float, metavar="X", help="accept a median ΔS up to X")
     smoke.add_argument("--rounds", type=int, metavar="N", help="rounds over the gold set (default: warm.min_rounds)")
 
-    replay = add(
-        commands,
-        "replay",
-        _replay,
-        "judge recorded evidence again under other rules",
-        "switchover replay docs:manual__2026 --rules stricter.yaml",
-    )
+
+def fill_replay(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    replay = runs(parser, _replay, "switchover replay docs:manual__2026 --rules stricter.yaml")
     replay.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
     replay.add_argument("--rules", type=Path, metavar="FILE", help="YAML with the keys of `rules:` in a plan")
     replay.add_argument("--phase", choices=("warm", "hold"), help="which evidence (default: hold if there is any)")
     ledger_option(replay)
 
-    power = add(
-        commands,
-        "power",
-        _power,
-        "say what a gold set and its traffic can and cannot tell",
-        "switchover power --plan docs.yaml --rate 20",
-    )
+
+def fill_power(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    power = runs(parser, _power, "switchover power --plan docs.yaml --rate 20")
     _plan_option(power)
     power.add_argument("--rate", type=float, default=0.0, metavar="N", help="live requests a second (default: 0)")
 

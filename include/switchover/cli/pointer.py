@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from switchover.cli.options import Result, verbs_of
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput
 from switchover.ledger import Ledger
@@ -18,18 +19,15 @@ from switchover.planfile.load import load_plan
 from switchover.pointers import Change, Pointer
 from switchover.steps.move import kinds, leased, move, pointer_spec
 
-Result = tuple[str, Any, int]
 EXAMPLE = "--plan include/plans/docs.yaml"
 
 
-def add_commands(commands: Any, add: Any) -> None:
-    """Add the commands; ``add`` makes one with its help and example."""
-    group = commands.add_parser("pointer", help="read, swap or verify one pointer, without a switchover")
-    verbs = group.add_subparsers(required=True, metavar="VERB")
-    _which(add(verbs, "read", _read, "say which arm is live", f"switchover pointer read {EXAMPLE}"))
+def fill_pointer(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs."""
+    verb = verbs_of(parser)
+    _which(verb("read", _read, "say which arm is live", f"switchover pointer read {EXAMPLE}"))
 
-    swap = add(
-        verbs,
+    swap = verb(
         "swap",
         _swap,
         "move the pointer, compare-and-set; exit 5 when it is not where it was expected",
@@ -43,8 +41,7 @@ def add_commands(commands: Any, add: Any) -> None:
         "--within", type=float, default=30, metavar="SECONDS", help="until the store serves it (default: 30)"
     )
 
-    verify = add(
-        verbs,
+    verify = verb(
         "verify",
         _verify,
         "exit 0 if the store serves the arm everywhere, else 1",

@@ -9,9 +9,8 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from switchover.cli.options import ledger_option
+from switchover.cli.options import Result, ledger_option, runs
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, NotConverged, SwitchoverError
 from switchover.ledger import Ledger
@@ -26,30 +25,20 @@ from switchover.steps.rehearse import rehearse_service
 from switchover.steps.retire import retire
 from switchover.steps.switch import Switch
 
-Result = tuple[str, Any, int]
 PLAN = "include/plans/docs.yaml"
 
 
-def add_commands(commands: Any, add: Any) -> None:
-    """Add the commands; ``add`` makes one with its help and example."""
-    rollback = add(
-        commands,
-        "rollback",
-        _rollback,
-        "bring a service back to Blue now, also when Airflow is down",
-        f"switchover rollback --plan {PLAN}",
-    )
+def fill_rollback(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    rollback = runs(parser, _rollback, f"switchover rollback --plan {PLAN}")
     _plan_option(rollback)
     rollback.add_argument("--run", metavar="RUN", help="the switchover, if several are open")
     rollback.add_argument("--yes", action="store_true", help="do not ask")
 
-    ends = add(
-        commands,
-        "restore",
-        _restore,
-        "end a run that nobody drives any more: undecided is rolled back, writers resume",
-        "switchover restore docs:manual__2026",
-    )
+
+def fill_restore(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    ends = runs(parser, _restore, "switchover restore docs:manual__2026")
     ends.add_argument("run", metavar="RUN", help="id of the switchover, from `switchover status`")
     ends.add_argument(
         "--without",
@@ -61,22 +50,15 @@ def add_commands(commands: Any, add: Any) -> None:
     ends.add_argument("--plan", type=Path, metavar="FILE", help="take the readers of this mended plan")
     ledger_option(ends)
 
-    rehearse = add(
-        commands,
-        "rehearse",
-        _rehearse,
-        "walk a shadow pointer to the other arm and back; exit 1 when the way back was too slow",
-        f"switchover rehearse --plan {PLAN}",
-    )
-    _plan_option(rehearse)
 
-    gone = add(
-        commands,
-        "retire",
-        _retire,
-        "remove Blue's index for good: promoted, kept long enough, used by nobody",
-        f"switchover retire --plan {PLAN} --index docs_v1",
-    )
+def fill_rehearse(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    _plan_option(runs(parser, _rehearse, f"switchover rehearse --plan {PLAN}"))
+
+
+def fill_retire(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    gone = runs(parser, _retire, f"switchover retire --plan {PLAN} --index docs_v1")
     _plan_option(gone)
     gone.add_argument("--index", required=True, metavar="NAME", help="the index to remove")
     gone.add_argument("--yes", action="store_true", help="do not ask")

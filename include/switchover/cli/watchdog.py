@@ -8,11 +8,9 @@ import json
 import logging
 import signal
 import threading
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
-from switchover.cli.options import ledger_option
+from switchover.cli.options import Result, ledger_option, runs
 from switchover.edge.connection import environment_connections
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput
@@ -20,18 +18,11 @@ from switchover.watchdog.metrics import served
 from switchover.watchdog.watch import Watchdog
 
 LISTEN = "127.0.0.1:8790"
-Result = tuple[str, Any, int]
 
 
-def add_commands(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    watchdog = command(
-        commands,
-        "watchdog",
-        _watchdog,
-        "roll back what nobody drives any more: one small process outside Airflow",
-        "switchover watchdog --listen 127.0.0.1:8790",
-    )
+def fill_watchdog(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    watchdog = runs(parser, _watchdog, "switchover watchdog --listen 127.0.0.1:8790")
     ledger_option(watchdog)
     watchdog.add_argument(
         "--interval", type=float, default=1.0, metavar="SECONDS", help="seconds between two looks (default: 1)"

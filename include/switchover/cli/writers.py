@@ -7,7 +7,7 @@ import getpass
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from switchover.cli.options import ledger_option
+from switchover.cli.options import Result, ledger_option, verbs_of
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput
 from switchover.pins import PIN_NAMES
@@ -15,21 +15,17 @@ from switchover.steps.resume import Way, resume_one
 from switchover.steps.switch import Switch
 from switchover.text import table
 
-Result = tuple[str, Any, int]
 RUN = "docs:manual__2026"
 COLUMNS = ("writer", "found", "drained", "resumed", "on", "held")
 
 
-def add_commands(commands: Any, add: Any) -> None:
-    """Add the commands; ``add`` makes one with its help and example."""
-    group = commands.add_parser("writers", help="the writers that a switchover froze: show them, resume one")
-    verbs = group.add_subparsers(required=True, metavar="VERB")
+def fill_writers(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs."""
+    verb = verbs_of(parser)
     about = "how each writer was found, and what became of it"
-    about = "how each writer was found, and what became of it"
-    _run(add(verbs, "show", _show, about, f"switchover writers show {RUN}"))
+    _run(verb("show", _show, about, f"switchover writers show {RUN}"))
 
-    resume = add(
-        verbs,
+    resume = verb(
         "resume",
         _resume,
         "resume one writer that a run left frozen; a repeat changes nothing",
