@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+#: Marks a key that names a connection; :func:`connections_in` finds it wherever it stands.
+CONNECTION = "connection"
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$"), CONNECTION]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
@@ -24,3 +27,34 @@ def at_most(high: float) -> dict[str, Any]:
 def at_most_characters(longest: int) -> dict[str, Any]:
     """The same of a text."""
     return {"maxLength": longest}
+
+
+def connections_in(part: BaseModel) -> set[str]:
+    """Every connection id that a part and the parts below it name, by the types of their keys."""
+    found = set[str]()
+    for name, field in type(part).model_fields.items():
+        names_one = CONNECTION in field.metadata or _marked(field.annotation)
+        for value in _leaves(getattr(part, name)):
+            if isinstance(value, BaseModel):
+                found |= connections_in(value)
+            elif names_one and isinstance(value, str):
+                found.add(value)
+    return found
+
+
+def _marked(annotation: Any) -> bool:
+    """Whether a type takes a connection id, as ``ConnectionId | None`` and ``list[ConnectionId]`` do."""
+    if CONNECTION in getattr(annotation, "__metadata__", ()):
+        return True
+    return any(_marked(argument) for argument in get_args(annotation))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """The value itself, or what a list or the values of a mapping hold."""
+    if isinstance(value, dict):
+        value = [*value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value

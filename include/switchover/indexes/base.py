@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -83,6 +83,9 @@ class Index(Protocol):
 
 class IndexSpec(Part, ABC):
     """A store's part of the plan. Each has a ``kind``."""
+
+    #: Whether a plan may have a ``build`` part beside it: ``indexing`` knows how to fill the store.
+    buildable: ClassVar[bool] = False
 
     if TYPE_CHECKING:
         kind: str  # each says which word

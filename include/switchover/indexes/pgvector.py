@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from switchover.edge import sql
 from switchover.edge.edge import Edge
@@ -48,6 +48,8 @@ KINDS = ("vector", "halfvec", "real[]", "double precision[]")
 
 class PgvectorIndexSpec(IndexSpec):
     """Indexes that are tables with a pgvector column, each with its manifest row."""
+
+    buildable: ClassVar[bool] = True
 
     kind: Literal["pgvector"]
 
