@@ -28,7 +28,6 @@ from sandbox.stack import Stack, answers, python
 from switchover.arms.client import ArmClient
 from switchover.arms.probe import Round, ask_round, evidence_rows
 from switchover.arms.spec import Arm, Probes
-from switchover.encoders.spec import Judge
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.corpus import sql_corpus
 from switchover.gold.goldset import GoldSet, load_gold
@@ -46,7 +45,7 @@ async def record(url: str, gold: GoldSet, encoder: WordLlamaEncoder, ticks: int)
         for tick in range(ticks):
             round = Round(phase="hold", tick=tick, seeds=[tick % 2])
             asked = await ask_round(round, arms=arms, gold=gold, spec=Probes())
-            rows += evidence_rows(asked, round, gold=gold, encoder=encoder, judge=Judge(), max_tool_depth=4)
+            rows += evidence_rows(asked, round, gold=gold, encoder=encoder, probes=Probes())
     return rows
 
 

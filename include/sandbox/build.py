@@ -24,14 +24,14 @@ import sqlalchemy as sa
 
 from sandbox import analyzer, corpus, ranking, tables
 from switchover.encoders.base import Vectors
-from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.encoders.wordllama import WordLlamaEncoder, WordLlamaSpec
 from switchover.errors import BadInput, SwitchoverError
 from switchover.indexing import rows
 from switchover.indexing.documents import Document, SqlDocuments
 from switchover.indexing.pgvector import PgvectorTarget
 from switchover.indexing.rows import Chunk
 from switchover.indexing.run import Builder, Place
-from switchover.indexing.spec import Build, BuildDocuments, BuildEncoder, Hnsw, manifest_of
+from switchover.indexing.spec import Build, BuildDocuments, Hnsw, manifest_of
 from switchover.pins import Manifest, pairs_digest
 
 CONSUMER_VER = "docs_ingest/1"
@@ -57,7 +57,7 @@ class BuildSpec:
 
 def _spec(target: str, *, dimension: int, chunking: str, hnsw: Hnsw | None) -> BuildSpec:
     documents = BuildDocuments(connection="docs_db", table="documents")
-    encoder = BuildEncoder(dimension=dimension)
+    encoder = WordLlamaSpec(dimension=dimension)
     return BuildSpec(target=target, recipe=Build(documents=documents, encoder=encoder, chunking=chunking, hnsw=hnsw))
 
 
@@ -109,7 +109,7 @@ def manifest(spec: BuildSpec, of: Sequence[Chunk], *, store: Mapping[str, Any] |
         pairs=pairs_digest((row.id, row.content_digest) for row in of),
         pins=pins(),
         secrets=SECRETS,
-        encoded_with=spec.encoder().revision,
+        encoder=spec.encoder(),
         store=store,
     )
 

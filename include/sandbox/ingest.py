@@ -29,7 +29,7 @@ from sandbox import tables
 from sandbox.live import Live, live_from
 from sandbox.notify import ONCE, notify, source_key
 from sandbox.rows import NewRow, Rows, rows_of
-from switchover.encoders.wordllama import WordLlamaEncoder, encoder_from
+from switchover.encoders import Encoder, encoder_from
 from switchover.errors import BadInput, SwitchoverError
 from switchover.indexing.rows import Chunk
 from switchover.pins import Manifest, content_digest
@@ -249,7 +249,7 @@ def _one(conn: psycopg.Connection[Any], query: Any, values: Any = None) -> int:
 
 
 @functools.lru_cache(maxsize=4)
-def _encoder(name: str, revision: str, dimension: int) -> WordLlamaEncoder:
+def _encoder(name: str, revision: str, dimension: int) -> Encoder:
     return encoder_from({"name": name, "revision": revision, "dimension": dimension})
 
 

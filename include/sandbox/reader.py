@@ -13,9 +13,9 @@ from sandbox import analyzer, ranking
 from sandbox.live import Live
 from sandbox.store import NoIndex, Store, Stored
 from switchover.cache import CacheNamespace
-from switchover.encoders.wordllama import WordLlamaEncoder, encoder_from
+from switchover.encoders import Encoder, encoder_from
 from switchover.errors import SwitchoverError
-from switchover.pins import Manifest
+from switchover.pins import Manifest, embed_schema
 
 
 class NoArm(Exception):
@@ -32,7 +32,7 @@ class Arm:
 
     manifest: Manifest
     index_hash: str  # as stored beside the index
-    encoder: WordLlamaEncoder
+    encoder: Encoder
     ranker: ranking.Ranker
 
     @functools.cached_property
@@ -157,8 +157,14 @@ def own_pins(arm: Arm) -> dict[str, str]:
     return {
         **arm.manifest.pins,
         "INDEX_HASH": arm.index_hash,
-        "EMBED_SCHEMA": arm.encoder.schema(str(arm.manifest.encoder["metric"])),
-        "TOK_VER": WordLlamaEncoder.tokenizer_version(),
+        "EMBED_SCHEMA": embed_schema(
+            name=arm.encoder.name,
+            revision=arm.encoder.revision,
+            dimension=arm.encoder.dimension,
+            normalised=True,
+            metric=str(arm.manifest.encoder["metric"]),
+        ),
+        "TOK_VER": arm.encoder.tokenizer_version(),
         "ANALYZER_CONF": analyzer.CONF,
         "RERANK_CONF": ranking.RERANK_CONF,
         "PROMPT_VER": ranking.PROMPT_VER,
@@ -170,8 +176,8 @@ def _no_index(manifest: Manifest) -> NotServing:
     return NotServing(f"arm {manifest.target!r} has a manifest but no index table")
 
 
-def _load(manifest: Manifest, rows: Sequence[tuple[str, str]]) -> tuple[WordLlamaEncoder, ranking.Ranker]:
+def _load(manifest: Manifest, rows: Sequence[tuple[str, str]]) -> tuple[Encoder, ranking.Ranker]:
     encoder = encoder_from(manifest.encoder)
     encoder.encode(["warm"])
-    WordLlamaEncoder.tokenizer_version()
+    encoder.tokenizer_version()
     return encoder, ranking.Ranker(rows=rows)

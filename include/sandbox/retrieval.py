@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sandbox import build, corpus, ranking
-from switchover.encoders.wordllama import encoder_from
+from switchover.encoders import encoder_from
 
 
 class Offline:

@@ -6,25 +6,32 @@ and every error names file, line, key, what was found and what is allowed (see `
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import copy
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from switchover.approval import Gate
 from switchover.arms.spec import Arm, Probes, Reader
-from switchover.encoders.spec import Judge
+from switchover.encoders import DEFAULT, AnyEncoder
 from switchover.gold.spec import Gold
+from switchover.indexes import KINDS as INDEX_KINDS
 from switchover.indexes import AnyIndex
 from switchover.indexing.spec import Build
 from switchover.judge.rules import Rules
 from switchover.notify.parts import Channel
-from switchover.part import ConnectionId, Identifier, Part, at_most, at_most_characters
+from switchover.part import ConnectionId, Identifier, Part, at_most, at_most_characters, connections_in
 from switchover.pins import PIN_NAMES, canonical_json, digest
 from switchover.pointers import AnyPointer
 from switchover.signals import AnySignals
 from switchover.writers import AnyWriter
 
-Path_ = Annotated[str, Field(pattern=r"^/")]
+Key = tuple[str, ...]
+#: Keys of a plan that had another name, old and new. Ledgers keep plans for good, so the old names are always read.
+RENAMED: tuple[tuple[Key, Key], ...] = (
+    (("judge", "context"), ("probes", "context")),
+    (("judge",), ("judge_encoder",)),
+)
 
 
 class Warm(Part):
@@ -130,7 +137,10 @@ class Plan(Part):
     writers: list[AnyWriter] = Field(default_factory=list, description="What is frozen while the pointer moves.")
     signals: AnySignals
     gold: Gold
-    judge: Judge = Field(default_factory=Judge)
+    judge_encoder: AnyEncoder = Field(
+        default_factory=DEFAULT,
+        description="The one encoder that measures both arms; its keys are those of `build.encoder`.",
+    )
     probes: Probes = Field(default_factory=Probes)
     warm: Warm = Field(default_factory=Warm)
     cache: Cache | None = Field(None, description="What the switchover does about cached answers; see docs/cache.md.")
@@ -148,6 +158,11 @@ class Plan(Part):
         description="Where evidence bundles go: folder (below AIRFLOW_HOME unless absolute) or object prefix.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, data: Any) -> Any:
+        return renamed(data)[0]
+
     @field_validator("changes")
     @classmethod
     def _known_pins(cls, value: list[str]) -> list[str]:
@@ -162,8 +177,9 @@ class Plan(Part):
             raise ValueError(f"green: {self.green!r} is not an arm; allowed: {', '.join(self.arms)}")
         self.pointer.check_arms(self.arms)
         self.index.check_arms(self.arms)
-        if self.build is not None and self.index.kind != "pgvector":
-            raise ValueError(f"build: indexes of kind {self.index.kind!r} are not built here; allowed: pgvector")
+        if self.build is not None and not self.index.buildable:
+            allowed = ", ".join(kind for kind, spec in INDEX_KINDS.items() if spec.buildable)
+            raise ValueError(f"build: indexes of kind {self.index.kind!r} are not built here; allowed: {allowed}")
         if self.build is not None:
             self.build.check_arms(self.arms)
         if self.schedule and self.asset:
@@ -202,26 +218,48 @@ class Plan(Part):
 
     @property
     def connections(self) -> list[str]:
-        """Every connection id that the plan names, sorted."""
-        ids = {
-            self.ledger,
-            self.pointer.connection,
-            self.index.connection,
-            self.signals.connection,
-            self.gold.corpus,
-        }
-        ids |= {reader.connection for reader in self.readers}
-        ids |= {arm.connection for arm in self.arms.values()}
-        ids |= {writer.connection for writer in self.writers}
-        parts = [part for writer in self.writers for part in (writer.reports, writer.queue, writer.proves)]
-        ids |= {part.connection for part in parts if part}
-        ids |= {self.build.documents.connection} if self.build is not None else set()
-        return sorted(ids)
+        """Every connection id that a run needs, sorted."""
+        return sorted(connections_in(self.model_copy(update={"notify": []})))
 
     @property
     def channels(self) -> list[str]:
         """Every connection id that only telling people needs, sorted; a run does not fail for want of one."""
-        return sorted({channel.connection for channel in self.notify} - set(self.connections))
+        return sorted(set().union(*map(connections_in, self.notify)) - set(self.connections))
+
+
+def renamed(data: Any) -> tuple[Any, list[tuple[Key, Key]]]:
+    """A plan's data with the names of now, and what was renamed: old key, new key.
+
+    An old key stays where its new name is given as well; then it is an unknown key.
+    """
+    found = list[tuple[Key, Key]]()
+    for old, new in RENAMED:
+        moved = _moved(data, old, new)
+        if moved is not None:
+            data = moved
+            found.append((old, new))
+    return data, found
+
+
+def _moved(data: Any, old: Key, new: Key) -> dict[str, Any] | None:
+    """A copy of ``data`` with the value of ``old`` moved to ``new``; ``None``: no value, or the place is taken."""
+    if not isinstance(data, dict) or old[0] not in data:
+        return None
+    copied: dict[str, Any] = copy.deepcopy(data)
+    source: Any = copied
+    for step in old[:-1]:
+        source = source.get(step) if isinstance(source, dict) else None
+    if not isinstance(source, dict) or old[-1] not in source:
+        return None
+    value, place = source.pop(old[-1]), copied
+    for step in new[:-1]:
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            return None
+    if new[-1] in place:
+        return None
+    place[new[-1]] = value
+    return copied
 
 
 def plan_schema() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Annotated, Any, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from switchover.part import Part
 
@@ -63,7 +63,16 @@ def kind_of(spec: Any) -> str:
     return str(get_args(spec.model_fields["kind"].annotation)[0])
 
 
-def one_of(specs: Mapping[str, type[Part]]) -> Any:
-    """The type of a plan's key that takes one of these specs, told by its ``kind``."""
-    together = functools.reduce(operator.or_, specs.values())
-    return Annotated[together, Field(discriminator="kind")] if len(specs) > 1 else together
+def one_of(specs: Mapping[str, type[Part]], *, default: str | None = None) -> Any:
+    """The type of a plan's key that takes one of these specs, told by its ``kind``.
+
+    ``default``: the kind of one that does not say its ``kind``; without it that is an error.
+    """
+
+    def told(value: Any) -> Any:
+        return {"kind": default, **value} if isinstance(value, dict) else value
+
+    together: Any = functools.reduce(operator.or_, specs.values())
+    if len(specs) > 1:
+        together = Annotated[together, Field(discriminator="kind")]
+    return together if default is None else Annotated[together, BeforeValidator(told)]

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from switchover.arms.probe import Asked, Round, evidence_rows
+from switchover.arms.spec import Probes
 from switchover.edge.answers import UNSTORABLE, Reply, reply_of, report_of
 from switchover.edge.body import BadAnswer, parse_json
-from switchover.encoders.spec import Judge
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import GoldSet, load_gold
 from tests.hostile import GOOD, REPORT
@@ -105,7 +105,7 @@ def test_a_mutilated_reply_is_a_reply_or_one_sentence_and_its_row_can_be_stored(
         Asked(arm="green", question=0, paraphrase=n % 3, seed=0, reply=reply, at=now) for n, reply in enumerate(replies)
     ]
     round = Round(phase="hold", tick=0, seeds=[0])
-    for row in evidence_rows(asked, round, gold=gold, encoder=encoder, judge=Judge(), max_tool_depth=4):
+    for row in evidence_rows(asked, round, gold=gold, encoder=encoder, probes=Probes()):
         text = json.dumps({**row, "at": None}, allow_nan=False, ensure_ascii=False)
         assert not UNSTORABLE.search(text) and "\\u0000" not in text
         text.encode()

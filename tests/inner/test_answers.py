@@ -14,10 +14,9 @@ from tests.hostile import GOOD, HIT, REPORT, Hostile, hostile
 
 from switchover.arms.client import ArmClient, read_report
 from switchover.arms.probe import Asked, Round, evidence_rows
-from switchover.arms.spec import Arm
+from switchover.arms.spec import Arm, Probes
 from switchover.edge import web
 from switchover.edge.answers import Reply, Report
-from switchover.encoders.spec import Judge
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError, Unreachable
 from switchover.gold.goldset import GoldSet, load_gold
@@ -209,7 +208,7 @@ def rows_of(replies: list[Reply], gold: GoldSet, tick: int = 0) -> list[dict[str
         for seed, reply in enumerate(replies)
     ]
     round = Round(phase="hold", tick=tick, seeds=[0])
-    return evidence_rows(asked, round, gold=gold, encoder=WordLlamaEncoder(), judge=Judge(), max_tool_depth=4)
+    return evidence_rows(asked, round, gold=gold, encoder=WordLlamaEncoder(), probes=Probes())
 
 
 def test_what_no_database_stores_is_replaced_before_the_ledger(server: Hostile, gold: GoldSet, ledger: Ledger) -> None:

@@ -123,6 +123,12 @@ def test_batch_and_pins_are_not_part_of_the_recipe() -> None:
     assert Build.model_validate(given).recipe() != Build.model_validate({**given, "hnsw": {}}).recipe()
 
 
+def test_the_recipe_names_the_encoder_as_manifests_do() -> None:
+    """Without its kind, so that a build under way, and BUILD_ID, are those of versions that knew no kinds."""
+    recipe = Build.model_validate({"documents": {"connection": "db"}, "chunking": "fixed-300/1"}).recipe()
+    assert recipe["encoder"] == {"name": "wordllama-l2-supercat", "revision": "256.1", "dimension": 256}
+
+
 @pytest.mark.parametrize("name", CHUNKINGS)
 def test_every_chunking_gives_stripped_pieces_in_order(name: str) -> None:
     text = "One. Two is (longer). 3. Four!\n\n* item\n* item two\n\n" + "x" * 900 + " tail.\n\n   \n"

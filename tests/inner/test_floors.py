@@ -56,7 +56,9 @@ def test_a_ring_is_found() -> None:
     assert structure.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 
 
-@pytest.mark.parametrize("module", ["switchover.plan", "switchover.cli", "switchover.lazy"])
+@pytest.mark.parametrize(
+    "module", ["switchover.plan", "switchover.cli", "switchover.lazy", "switchover.encoders.wordllama"]
+)
 def test_a_plan_loads_no_library_of_a_store(module: str) -> None:
     code = f"import sys, {module}; print([each for each in {HEAVY!r} if each in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

@@ -24,8 +24,10 @@ version = "1"
 shelf = "shelf:ShelfSpec"
 broken = "shelf:NotThere"
 taken = "shelf:Taken"
+[project.entry-points."switchover.encoders"]
+letters = "letters:LettersSpec"
 [tool.setuptools]
-py-modules = ["shelf"]
+py-modules = ["shelf", "letters"]
 """
 MODULE = '''
 """A pointer of somebody else: a file that names the live arm."""
@@ -71,6 +73,34 @@ class Shelf(Pointer):
     def shadow(self, target):
         raise NotImplementedError
 '''
+ENCODER = '''
+"""An encoder of somebody else, in a module of its own."""
+from typing import Literal
+
+from switchover.encoders import EncoderSpec
+
+
+class LettersSpec(EncoderSpec):
+    """Letters, counted."""
+
+    names = "letters"
+    kind: Literal["letters"]
+    name: Literal["letters"] = "letters"
+    revision: str = "1"
+    dimension: int = 26
+
+    def build(self, edge):
+        return Letters(self)
+
+    @classmethod
+    def reported(cls, facts):
+        return Letters(cls(kind="letters")) if facts.get("name") == "letters" else None
+
+
+class Letters:
+    def __init__(self, spec):
+        self.name, self.revision, self.dimension = spec.name, spec.revision, spec.dimension
+'''
 USE = """
 import logging, sys
 from pathlib import Path
@@ -80,6 +110,26 @@ from switchover.planfile.load import load_plan
 plan = load_plan(Path(sys.argv[1]))
 print(plan.pointer.kind, plan.pointer.build(None).read().target, "ShelfSpec" in plan_schema()["$defs"])
 """
+USE_ENCODERS = """
+import sys
+from pathlib import Path
+from switchover.encoders import encoder_from
+from switchover.errors import SwitchoverError
+from switchover.plan import Plan
+from switchover.planfile.load import load_plan
+plan = load_plan(Path(sys.argv[1]))
+judge, stored = plan.judge_encoder.build(None), plan.build.encoder.build(None)
+print(judge.name, stored.name, stored.dimension, encoder_from(plan.judge_encoder.facts()).name)
+print(encoder_from(plan.build.encoder.facts()).name, Plan.model_validate_json(plan.to_json()) == plan)
+try:
+    encoder_from({"name": "bert"})
+except SwitchoverError as error:
+    print(error)
+try:
+    load_plan(Path(sys.argv[2]))
+except SwitchoverError as error:
+    print(error)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +138,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     (source / "pyproject.toml").write_text(PROJECT)
     (source / "shelf.py").write_text(MODULE)
+    (source / "letters.py").write_text(ENCODER)
     uv = Path(sys.executable).parent / "uv"
     argv = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation"]
     subprocess.run([*argv, "--python", sys.executable, "--target", target, source], check=True, timeout=120)
@@ -109,6 +160,32 @@ def test_a_plan_uses_a_pointer_of_an_installed_package(installed: Path, tmp_path
     assert (done.returncode, done.stdout) == (0, "shelf docs_v1 True\n"), done.stderr
     assert "switchover.pointers: shelf:NotThere cannot be used: AttributeError" in done.stderr
     assert "switchover.pointers: shelf:Taken cannot be used: the kind 'pgvector' is there already" in done.stderr
+
+
+def test_a_plan_uses_an_encoder_of_an_installed_package_and_may_still_leave_the_kind_out(
+    installed: Path, tmp_path: Path
+) -> None:
+    plan = yaml.safe_load((ROOT / "include" / "plans" / "docs.yaml").read_text())
+    (tmp_path / "gold.jsonl").write_bytes((ROOT / "include" / "plans" / plan["gold"]["path"]).read_bytes())
+    plan["gold"]["path"] = "gold.jsonl"
+    plan.pop("cache", None)
+    plan["judge_encoder"] = {"kind": "letters"}
+    documents = {"connection": "docs_db"}
+    plan["build"] = {"documents": documents, "encoder": {"dimension": 64}, "chunking": "fixed-300/1"}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    plan["build"]["encoder"] = {"dimension": 999}
+    plan["judge_encoder"] = {"kind": "sketches"}
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(plan))
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT / "include")])}
+    argv = [sys.executable, "-c", USE_ENCODERS, tmp_path / "plan.yaml", tmp_path / "wrong.yaml"]
+    done = subprocess.run(argv, env=environ, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    made, read, unknown, *wrong = done.stdout.splitlines()
+    assert made == "letters wordllama-l2-supercat 64 letters"
+    assert read == "wordllama-l2-supercat True"
+    assert unknown == "encoder 'bert' is not known; allowed: wordllama-l2-supercat, letters"
+    assert "build.encoder.dimension: found 999; allowed: less than or equal to 256" in wrong[0]
+    assert "judge_encoder.kind: found 'sketches'; allowed: 'wordllama', 'letters'" in wrong[1]
 
 
 def test_every_group_of_entry_points_is_told_in_the_docs() -> None:

@@ -9,10 +9,12 @@ import jsonschema
 import pytest
 import yaml
 
+from switchover import cli
 from switchover.approval import Gate
 from switchover.errors import PlanError
 from switchover.notify import Event
-from switchover.plan import plan_schema
+from switchover.part import ConnectionId, Part
+from switchover.plan import Plan, plan_schema
 from switchover.planfile.load import load_plan
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +112,11 @@ def test_the_digest_follows_the_meaning_not_the_text(tmp_path: Path) -> None:
         ("service: docs", "service: [docs", "docs.yaml:"),
         ("green: v2", "green: v2\nhold: {tick_s: 0}", "docs.yaml:17: hold.tick_s: found 0; allowed: greater than 0"),
         ("green: v2", "green: v2\nschedule: '@daily'\nasset: a", "schedule and asset: only one of the two"),
+        (
+            "index:\n  kind: pgvector",
+            "build: {documents: {connection: docs_db}, chunking: fixed-300/1}\nindex:\n  kind: opensearch",
+            "docs.yaml:10: build: indexes of kind 'opensearch' are not built here; allowed: pgvector",
+        ),
     ],
 )
 def test_bad_plans_are_refused_with_one_clear_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
@@ -186,3 +193,75 @@ def test_where_people_decide(tmp_path: Path) -> None:
 )
 def test_an_approval_that_cannot_be_is_refused(tmp_path: Path, more: str, told: str) -> None:
     assert told in refusal(tmp_path, GOOD + more)
+
+
+class Elsewhere(Part):
+    """A part that nobody has told the plan of."""
+
+    store: ConnectionId
+    second: ConnectionId | None = None
+    more: list[ConnectionId] = []  # noqa: RUF012  (pydantic copies it)
+    name: str = "no connection"
+
+
+class WiderPlan(Plan):
+    """A plan with such parts."""
+
+    elsewhere: dict[str, list[Elsewhere]]
+    spare: dict[str, ConnectionId]
+
+
+def test_a_connection_is_found_wherever_a_part_names_it(tmp_path: Path) -> None:
+    plan = load_plan(write(tmp_path, GOOD + NOTIFY.replace(", template: chat.j2", "")))
+    parts = {"a": [{"store": "s1", "second": "s2"}], "b": [{"store": "s1", "more": ["s3", "s4"]}, {"store": "s5"}]}
+    wider = WiderPlan.model_validate({**plan.model_dump(), "elsewhere": parts, "spare": {"key": "s6"}})
+    assert set(wider.connections) - set(plan.connections) == {"s1", "s2", "s3", "s4", "s5", "s6"}
+    assert wider.channels == ["chat", "mail"]
+
+
+OLD = "judge: {dimension: 64, context: top1}\n"
+NEW = "judge_encoder: {dimension: 64}\nprobes: {context: top1}\n"
+
+
+def test_a_plan_with_old_names_means_the_same(tmp_path: Path) -> None:
+    old, new = load_plan(write(tmp_path, GOOD + OLD)), load_plan(write(tmp_path, GOOD + NEW))
+    assert (old.judge_encoder.dimension, old.probes.context, old.probes.k) == (64, "top1", 5)
+    assert (old, old.digest) == (new, new.digest)
+    only = load_plan(write(tmp_path, GOOD + "judge: {dimension: 64}\nprobes: {k: 3, context: mean}\n"))
+    assert (only.judge_encoder.dimension, only.probes.context, only.probes.k) == (64, "mean", 3)
+
+
+def test_a_plan_that_a_ledger_keeps_with_old_names_is_read(tmp_path: Path) -> None:
+    plan = load_plan(write(tmp_path, GOOD + NEW))
+    kept = json.loads(plan.to_json())
+    encoder, context = kept.pop("judge_encoder"), kept["probes"].pop("context")
+    del encoder["kind"]
+    before = json.dumps(kept | {"judge": {**encoder, "context": context}})
+    assert Plan.model_validate(json.loads(before)) == plan == Plan.model_validate_json(before)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("judge:\n  dimension: 999\n", "docs.yaml:29: judge.dimension: found 999; allowed: less than or equal to 256"),
+        ("judge:\n  context: worst\n", "docs.yaml:29: judge.context: found 'worst'; allowed: 'joined', 'top1' or"),
+        ("judge:\n  dim: 9\n", "docs.yaml:29: judge.dim: unknown key; allowed: kind, name, revision, dimension"),
+        ("judge: 3\n", "docs.yaml:28: judge: found 3; allowed:"),
+        (OLD + "judge_encoder: {}\n", "docs.yaml:28: judge: unknown key; allowed:"),
+        (OLD + "probes: {context: mean}\n", "docs.yaml:28: judge.context: unknown key; allowed: kind, name"),
+        (OLD + "probes: 3\n", "docs.yaml:29: probes: found 3; allowed:"),
+    ],
+)
+def test_what_is_wrong_at_an_old_name_is_told_by_that_name(tmp_path: Path, keys: str, told: str) -> None:
+    assert told in refusal(tmp_path, GOOD + keys)
+
+
+def test_plan_check_says_what_to_rename(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, GOOD + OLD)
+    assert cli.main(["plan", "check", str(path)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    words = "rename `judge.context` to `probes.context` and `judge` to `judge_encoder`"
+    assert first == f"{path}:28: judge: an old name, which is still read; {words}"
+    assert second.startswith(f"{path}: ok: service docs, digest ")
+    assert cli.main(["plan", "check", str(write(tmp_path, GOOD + NEW))]) == 0
+    assert "rename" not in capsys.readouterr().out

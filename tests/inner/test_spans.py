@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from switchover.arms.probe import Asked, Round, evidence_rows
+from switchover.arms.spec import Probes
 from switchover.edge.answers import Reply
-from switchover.encoders.spec import Judge
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import load_gold
 from switchover.gold.spans import span_fault
@@ -97,7 +97,7 @@ def test_such_a_probe_has_failed_in_words_and_its_coverage_is_not_believed(tmp_p
     reply = Reply(status=200, arm="green", index_hash="h", cited="s", hits=[hit("Chinese", unit)])
     asked = [Asked(arm="green", question=0, paraphrase=0, seed=0, reply=reply, at=datetime.now(timezone.utc))]
     round = Round(phase="warm", tick=0, seeds=[0])
-    (row,) = evidence_rows(asked, round, gold=gold, encoder=encoder, judge=Judge(), max_tool_depth=4)
+    (row,) = evidence_rows(asked, round, gold=gold, encoder=encoder, probes=Probes())
     if hit("Chinese", unit) == hit("Chinese", "characters"):
         assert (row["coverage"], row["error"]) == (1.0, None)
     else:

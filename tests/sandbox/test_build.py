@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from sandbox import build, corpus, ranking
-from switchover.encoders.wordllama import encoder_from
+from switchover.encoders import encoder_from
 from switchover.errors import BadInput, TargetRefused
 from switchover.indexing.pgvector import PgvectorTarget
 from switchover.pins import PIN_NAMES, Manifest, changed_pins, content_digest, pairs_digest

@@ -17,8 +17,8 @@ import pytest
 from sandbox import build, corpus
 from sandbox.retrieval import Offline
 from switchover.arms.probe import PARAPHRASES, Asked, Round, evidence_rows
+from switchover.arms.spec import Probes
 from switchover.edge.answers import Reply
-from switchover.encoders.spec import Judge
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import GoldSet, Item, load_gold, read_items
 from switchover.judge.evidence import Evidence
@@ -82,7 +82,7 @@ def verdicts(green: Mapping[tuple[int, int, int], Reply]) -> dict[str, Verdict]:
         for role, answers in (("blue", replies(BLUE)), ("green", green))
         for (question, paraphrase, seed), reply in answers.items()
     ]
-    rows = evidence_rows(asked, ROUND, gold=gold(), encoder=judge_encoder(), judge=Judge(), max_tool_depth=4)
+    rows = evidence_rows(asked, ROUND, gold=gold(), encoder=judge_encoder(), probes=Probes())
     evidence = Evidence.from_rows(rows, gold().ids)
     found = judge_acceptance(evidence, rules=Rules(), rehearsal_ttr_s=1.0, traffic=False)
     return {verdict.rule: verdict for verdict in found if verdict.rule in QUALITY}

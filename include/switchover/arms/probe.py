@@ -21,7 +21,6 @@ from switchover.arms.client import ArmClient
 from switchover.arms.spec import Probes
 from switchover.edge.answers import STAGES, Reply
 from switchover.encoders.base import Encoder
-from switchover.encoders.spec import Judge
 from switchover.gold.goldset import GoldSet
 from switchover.gold.spans import span_fault
 from switchover.judge import measure
@@ -100,10 +99,10 @@ async def ask_round(
 
 
 def evidence_rows(
-    asked: Sequence[Asked], round: Round, *, gold: GoldSet, encoder: Encoder, judge: Judge, max_tool_depth: int
+    asked: Sequence[Asked], round: Round, *, gold: GoldSet, encoder: Encoder, probes: Probes
 ) -> list[dict[str, Any]]:
     """Measure a round: one evidence row a probe (SPEC section 12). CPU only."""
-    context = _contexts(asked, encoder, judge)
+    context = _contexts(asked, encoder, probes)
     texts = [gold.items[a.question].paraphrases[a.paraphrase] for a in asked]
     questions = _encode_unique(texts, encoder)
     anchors = encoder.encode(gold.anchors)[[a.question for a in asked]]
@@ -129,7 +128,7 @@ def evidence_rows(
                 "status": reply.status,
                 "error": error,
                 **{f"ms_{stage}": reply.stages_ms.get(stage) if error is None else None for stage in STAGES},
-                "tool_loop": is_tool_loop(reply.tool_calls, max_depth=max_tool_depth),
+                "tool_loop": is_tool_loop(reply.tool_calls, max_depth=probes.max_tool_depth),
                 "hits": [{k: v for k, v in hit.items() if k != "text"} for hit in reply.hits],
                 "at": probe.at,
             }
@@ -149,7 +148,7 @@ def is_tool_loop(calls: Sequence[Mapping[str, Any]], *, max_depth: int) -> bool:
     return len(calls) > max_depth or any(count >= SAME_CALL_IS_A_LOOP for count in counts.values())
 
 
-def _contexts(asked: Sequence[Asked], encoder: Encoder, judge: Judge) -> Any:
+def _contexts(asked: Sequence[Asked], encoder: Encoder, probes: Probes) -> Any:
     hits = [(row, hit) for row, probe in enumerate(asked) for hit in probe.reply.hits]
     vectors = _encode_unique([str(hit.get("text", "")) for _, hit in hits], encoder)
     return measure.context_vectors(
@@ -157,7 +156,7 @@ def _contexts(asked: Sequence[Asked], encoder: Encoder, judge: Judge) -> Any:
         np.array([float(hit.get("tokens", 0)) for _, hit in hits]),
         np.array([row for row, _ in hits], dtype=np.int64),
         len(asked),
-        mode=judge.context,
+        mode=probes.context,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -41,4 +41,7 @@ class Probes(Part):
     )
     max_tool_depth: int = Field(
         4, ge=1, json_schema_extra=at_most(1000), description="More tool calls than this in one request are a loop."
+    )
+    context: Literal["joined", "top1", "mean"] = Field(
+        "joined", description="How the vectors of the hits become one context vector."
     )

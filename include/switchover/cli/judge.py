@@ -14,7 +14,7 @@ from switchover.cli.options import Result, ledger_option, runs
 from switchover.compare.arms import compare_arms, of_probes
 from switchover.compare.text import compared_text
 from switchover.edge.edge import Edge
-from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.encoders import Encoder
 from switchover.errors import BadInput
 from switchover.gold.corpus import sql_corpus
 from switchover.gold.goldset import GoldSet, gold_json, load_gold
@@ -70,7 +70,7 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
     rounds = plan.warm.min_rounds if options.rounds is None else options.rounds
     if rounds < 1:
         raise BadInput(f"--rounds: found {rounds}; allowed: at least 1")
-    encoder = WordLlamaEncoder(dimension=plan.judge.dimension, revision=plan.judge.revision)
+    encoder = plan.judge_encoder.build(edge)
     gold = _gold(plan, edge, options.gold, encoder)
     targets = arms_of(plan, edge, options.arm)
     bar = Bar(sys.stderr.isatty())
@@ -131,7 +131,7 @@ def _replay(options: argparse.Namespace, edge: Edge) -> Result:
 
 def _power(options: argparse.Namespace, edge: Edge) -> Result:
     plan = load_plan(options.plan)
-    encoder = WordLlamaEncoder(dimension=plan.judge.dimension, revision=plan.judge.revision)
+    encoder = plan.judge_encoder.build(edge)
     gold = _gold(plan, edge, None, encoder)
     setup = Setup(
         questions=len(gold.items),
@@ -173,7 +173,7 @@ def _changed(rules: Rules, *, min_cov: float | None, max_ds: float | None) -> Ru
         raise BadInput(f"--min-cov {min_cov}, --max-ds {max_ds}: allowed: 0 to 1 each") from error
 
 
-def _gold(plan: Plan, edge: Edge, path: Path | None, encoder: WordLlamaEncoder) -> GoldSet:
+def _gold(plan: Plan, edge: Edge, path: Path | None, encoder: Encoder) -> GoldSet:
     corpus = sql_corpus(edge.sql(plan.gold.corpus), plan.gold.table)
     return load_gold(path or Path(plan.gold.path), corpus=corpus, encoder=encoder, minimum=plan.gold.minimum)
 

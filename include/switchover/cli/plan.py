@@ -34,7 +34,8 @@ def _check(options: argparse.Namespace, edge: Edge) -> Result:
     if errors or not found:
         raise PlanError("\n".join(errors) or "no plan in that folder; allowed: files *.yaml and *.yml")
     plans = {str(each.path): each.plan for each in found if each.plan}
-    lines = [f"{path}: ok: service {plan.service}, digest {plan.digest[:12]}" for path, plan in plans.items()]
+    lines = [each.old_names for each in found if each.old_names]
+    lines += [f"{path}: ok: service {plan.service}, digest {plan.digest[:12]}" for path, plan in plans.items()]
     data = {path: {"service": plan.service, "digest": plan.digest} for path, plan in plans.items()}
     return "\n".join(lines), data, 0
 

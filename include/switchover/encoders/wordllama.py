@@ -1,8 +1,4 @@
-"""Encoders by name: text in, L2-normalised float32 vectors out.
-
-The judge encoder that measures both arms and the query encoder of the encoder check come from here.
-The weights of ``wordllama`` lie inside its package: nothing is downloaded.
-"""
+"""The static embedding of the package ``wordllama``; its weights lie inside the package, nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,14 +7,47 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-import numpy as np
-import numpy.typing as npt
+from pydantic import Field
 
-from switchover.encoders.base import Vectors
+from switchover.edge.edge import Edge
+from switchover.encoders.base import Encoder, EncoderSpec, Vectors
 from switchover.errors import BadInput
-from switchover.pins import embed_schema
+from switchover.lazy import lazy
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+else:
+    np = lazy("numpy")
+
+NAME: Final = "wordllama-l2-supercat"
+
+
+class WordLlamaSpec(EncoderSpec):
+    """The static embedding that comes inside the package `wordllama`."""
+
+    names: ClassVar[str] = NAME
+
+    kind: Literal["wordllama"] = "wordllama"
+    name: Literal["wordllama-l2-supercat"] = Field(NAME, description="Encoder name.")
+    revision: Literal["256.1"] = Field("256.1", description="Encoder revision.")
+    dimension: int = Field(256, ge=1, le=256, description="Leading dimensions that are used.")
+
+    def build(self, edge: Edge) -> Encoder:
+        """See :class:`EncoderSpec`."""
+        return WordLlamaEncoder(dimension=self.dimension, revision=self.revision)
+
+    @classmethod
+    def reported(cls, facts: Mapping[str, Any]) -> Encoder | None:
+        """See :class:`EncoderSpec`. An arm may report a revision that no plan asks for."""
+        if facts.get("name") != NAME:
+            return None
+        try:
+            return WordLlamaEncoder(dimension=int(facts["dimension"]), revision=str(facts["revision"]))
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            raise BadInput(f"encoder {NAME!r}: cannot be made from what is said of it: {error!r}"[:200]) from None
 
 
 class WordLlamaEncoder:
@@ -28,7 +57,7 @@ class WordLlamaEncoder:
     cosines to the plain revision become noise. It is an honest second encoder of the same dimension.
     """
 
-    name = "wordllama-l2-supercat"
+    name = NAME
 
     def __init__(self, *, dimension: int = 256, revision: str = "256.1") -> None:
         if not 1 <= dimension <= 256:
@@ -60,30 +89,9 @@ class WordLlamaEncoder:
         found = _model().tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [len(_trimmed(text, each.offsets)) for text, each in zip(texts, found, strict=True)]
 
-    @staticmethod
-    def tokenizer_version() -> str:
-        """The TOK_VER pin: digest of the tokenizer file that the encoder uses."""
+    def tokenizer_version(self) -> str:
+        """See :class:`Encoder`. The digest of the tokenizer file that the encoder uses."""
         return _tokenizer_digest()
-
-    def digest(self) -> str:
-        """SHA-256 of the weights file and the rotation: the bytes that decide every vector."""
-        return hashlib.sha256(f"{_weights_digest()}:{self.dimension}:{self.revision}".encode()).hexdigest()
-
-    def schema(self, metric: str = "cosine") -> str:
-        """The EMBED_SCHEMA pin of this encoder."""
-        return embed_schema(
-            name=self.name, revision=self.revision, dimension=self.dimension, normalised=True, metric=metric
-        )
-
-
-def encoder_from(spec: Mapping[str, Any]) -> WordLlamaEncoder:
-    """The encoder that a manifest or a plan describes by name, revision and dimension."""
-    if spec.get("name") != WordLlamaEncoder.name:
-        raise BadInput(f"encoder {spec.get('name')!r} is not known; allowed: {WordLlamaEncoder.name}")
-    try:
-        return WordLlamaEncoder(dimension=int(spec["dimension"]), revision=str(spec["revision"]))
-    except (KeyError, ValueError, TypeError, OverflowError) as error:
-        raise BadInput(f"encoder {spec['name']!r}: cannot be made from what is said of it: {error!r}"[:200]) from None
 
 
 def load_weights() -> None:
@@ -103,14 +111,6 @@ def _model() -> Any:
 
     # Two levels: the package keeps weights/ and tokenizers/ beside its code.
     return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
-
-
-@functools.cache
-def _weights_digest() -> str:
-    import wordllama
-
-    weights = Path(wordllama.__file__).parent / "weights" / "l2_supercat_256.safetensors"
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 @functools.cache

@@ -254,7 +254,7 @@ class Builder:
             pairs=pairs,
             pins=self._pins(),
             secrets=self._secrets,
-            encoded_with=self._encoder.revision,
+            encoder=self._encoder,
         )
 
     def _pins(self) -> dict[str, str]:

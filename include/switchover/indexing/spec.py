@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator
 
 from switchover.edge.names import BUILDING, built_table_name
+from switchover.encoders import DEFAULT, AnyEncoder, Encoder
 from switchover.indexing.chunking import CHUNKINGS
-from switchover.lazy import lazy
 from switchover.part import ConnectionId, Identifier, Part
-from switchover.pins import PIN_NAMES, IndexFacts, Manifest, digest
-
-if TYPE_CHECKING:
-    from switchover.encoders import wordllama
-else:
-    wordllama = lazy("switchover.encoders.wordllama")
+from switchover.pins import PIN_NAMES, IndexFacts, Manifest, digest, embed_schema
 
 METRIC = "cosine"
 MADE_HERE = ("INDEX_HASH", "EMBED_SCHEMA", "TOK_VER", "CHUNK_SCHEMA_VER", "BUILD_ID")
@@ -32,14 +27,6 @@ class BuildDocuments(Part):
     )
 
 
-class BuildEncoder(Part):
-    """The encoder whose vectors are stored, and that queries must use."""
-
-    name: Literal["wordllama-l2-supercat"] = Field("wordllama-l2-supercat", description="Encoder name.")
-    revision: Literal["256.1"] = Field("256.1", description="Encoder revision.")
-    dimension: int = Field(256, ge=1, le=256, description="Leading dimensions that are stored.")
-
-
 class Hnsw(Part):
     """The approximate index over the vectors."""
 
@@ -52,7 +39,9 @@ class Build(Part):
     """How an arm's index is built from the source texts; without it the plan has no build DAG."""
 
     documents: BuildDocuments
-    encoder: BuildEncoder = Field(default_factory=BuildEncoder)
+    encoder: AnyEncoder = Field(
+        default_factory=DEFAULT, description="The encoder whose vectors are stored, and that queries must use."
+    )
     chunking: str = Field(description="How documents are cut: the CHUNK_SCHEMA_VER pin. Names are in docs/build.md.")
     hnsw: Hnsw | None = Field(None, description="The approximate index; without it readers scan every vector.")
     batch: int = Field(2000, ge=1, le=50_000, description="Chunks in one transaction; two such are in memory at once.")
@@ -85,7 +74,10 @@ class Build(Part):
 
     def recipe(self) -> dict[str, Any]:
         """What decides every row: two builds of one recipe over the same documents hold the same rows."""
-        return self.model_dump(mode="json", include={"documents", "encoder", "chunking", "hnsw"})
+        return {
+            **self.model_dump(mode="json", include={"documents", "chunking", "hnsw"}),
+            "encoder": self.encoder.facts(),
+        }
 
     def store(self) -> dict[str, Any]:
         """The store's parameters, as they enter INDEX_HASH."""
@@ -102,19 +94,20 @@ def manifest_of(
     pairs: str,
     pins: Mapping[str, str],
     secrets: tuple[str, ...],
-    encoded_with: str,
+    encoder: Encoder,
     store: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """The manifest of the rows that a build has made.
 
     ``revision``: the corpus revision up to which they hold everything. ``pairs``: see ``pins.pairs_digest``.
-    ``pins``: a value for each of ``TAKEN_OVER``. ``encoded_with``: the revision of the encoder that really
-    ran; it enters BUILD_ID. ``store``: the parameters of another store than pgvector.
+    ``pins``: a value for each of ``TAKEN_OVER``. ``encoder``: the one that really ran; its revision
+    enters BUILD_ID, while EMBED_SCHEMA says what the plan asks for. ``store``: the parameters of another store than
+    pgvector.
     """
-    claimed = wordllama.WordLlamaEncoder(dimension=build.encoder.dimension, revision=build.encoder.revision)
+    asked_for = build.encoder.facts()
     facts = IndexFacts(
-        embed_schema=claimed.schema(METRIC),
-        tok_ver=claimed.tokenizer_version(),
+        embed_schema=embed_schema(**asked_for, normalised=True, metric=METRIC),
+        tok_ver=encoder.tokenizer_version(),
         chunk_schema_ver=build.chunking,
         analyzer_conf=pins["ANALYZER_CONF"],
         metric=METRIC,
@@ -128,10 +121,10 @@ def manifest_of(
         "EMBED_SCHEMA": facts.embed_schema,
         "TOK_VER": facts.tok_ver,
         "CHUNK_SCHEMA_VER": facts.chunk_schema_ver,
-        "BUILD_ID": f"{target}-{digest([build.recipe(), encoded_with, pairs])[:12]}",
+        "BUILD_ID": f"{target}-{digest([build.recipe(), encoder.revision, pairs])[:12]}",
     }
     found = {**pins, **made}
-    described = {**build.encoder.model_dump(), "normalised": True, "metric": METRIC}
+    described = {**asked_for, "normalised": True, "metric": METRIC}
     return Manifest(
         target=target,
         pins={name: found[name] for name in PIN_NAMES},

@@ -30,6 +30,7 @@ class Found:
     path: Path
     plan: Plan | None = None
     error: PlanError | None = None
+    old_names: str | None = None  # one line that says what to rename
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,14 @@ def _load(path: Path) -> tuple[Found, LinedYaml | None]:
         plan, source = load_lined(path)
     except PlanError as error:
         return Found(path=path, error=error), None
-    return Found(path=path, plan=plan), source
+    return Found(path=path, plan=plan, old_names=_old_names(source)), source
+
+
+def _old_names(source: LinedYaml) -> str | None:
+    if not source.renamed:
+        return None
+    words = [f"`{'.'.join(map(str, old))}` to `{'.'.join(map(str, new))}`" for old, new in source.renamed]
+    return source.told(source.renamed[0][0][:1], f"an old name, which is still read; rename {' and '.join(words)}")
 
 
 def _clashes(plans: list[tuple[LinedYaml, Plan]]) -> Iterator[tuple[Path, str]]:

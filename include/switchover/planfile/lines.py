@@ -34,6 +34,7 @@ class LinedYaml:
         self.path = path
         self.data = data
         self._root = root
+        self.renamed: Sequence[tuple[Location, Location]] = ()
 
     @classmethod
     def read(cls, path: Path) -> LinedYaml:
@@ -60,10 +61,14 @@ class LinedYaml:
         found.refuse(_plain_values(data, ()))
         return found
 
+    def use_names_of_now(self, data: Any, renamed: Sequence[tuple[Location, Location]]) -> None:
+        """Go on with ``data``, in which each old key of ``renamed`` (old, new) has its new name."""
+        self.data, self.renamed = data, renamed
+
     def line(self, location: Location) -> int:
         """Line of the deepest part of ``location`` that is in the file, counted from 1."""
         node, line = self._root, 1
-        for step in location:
+        for step in self._written(location):
             found = _child(node, step)
             if found is None:
                 continue  # the tag of a union, or a key that is missing
@@ -72,9 +77,16 @@ class LinedYaml:
 
     def told(self, location: Location, problem: str) -> str:
         """One line: file, line, key, problem."""
-        key = ".".join(str(step) for step in location)
+        key = ".".join(str(step) for step in self._written(location))
         parts = (f"{shown(self.path)}:{self.line(location)}", key, problem)
         return " ".join(": ".join(part for part in parts if part).splitlines())
+
+    def _written(self, location: Location) -> Location:
+        """The place as the file names it, where that still says an old name."""
+        for old, new in self.renamed:
+            if tuple(location[: len(new)]) == new:
+                return (*old, *location[len(new) :])
+        return location
 
     def refuse(self, problems: Iterator[tuple[Location, str]]) -> None:
         """``PlanError`` when there is any problem, a line for each."""
@@ -117,9 +129,12 @@ class LinedYaml:
     def _without_tags(self, location: Location) -> list[int | str]:
         """Pydantic puts the tag of a union into the location; it is no key of the file."""
         data, kept = self.data, list[int | str]()
-        for step in location:
-            if isinstance(step, str) and isinstance(data, dict) and step not in data and data.get("kind") == step:
-                continue
+        for place, step in enumerate(location, start=1):
+            if isinstance(step, str) and isinstance(data, dict) and step not in data:
+                # A key that is not there can only come last; before that it is the tag of a part without its `kind`.
+                kind = data.get("kind", step if place < len(location) else None)
+                if kind == step:
+                    continue
             kept.append(step)
             data = _descend(data, step)
         return kept

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from switchover.errors import PlanError
-from switchover.plan import Plan
+from switchover.plan import Plan, renamed
 from switchover.planfile.checks import problems
 from switchover.planfile.lines import LinedYaml, shown
 
@@ -35,6 +35,7 @@ def load_lined(path: Path) -> tuple[Plan, LinedYaml]:
 def _plan_of(source: LinedYaml) -> Plan:
     if not isinstance(source.data, dict):
         raise PlanError(source.told((), f"a plan is a mapping of keys; found {type(source.data).__name__}"))
+    source.use_names_of_now(*renamed(source.data))
     plan = source.validate(Plan)
     source.refuse(problems(plan, source.data))
     gold = _file_of(source, ("gold", "path"), plan.gold.path, "a JSON lines file")

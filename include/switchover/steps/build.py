@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from switchover.edge.edge import Edge
-from switchover.encoders.wordllama import encoder_from
 from switchover.errors import BadInput
 from switchover.indexes.pgvector import PgvectorIndex
 from switchover.indexing.documents import SqlDocuments
@@ -43,7 +42,7 @@ def builder_of(plan: Plan, edge: Edge, *, actor: str, arm: str, say: Say) -> Bui
         build=plan.build,
         documents=SqlDocuments(engine=edge.sql(plan.build.documents.connection), table=plan.build.documents.table),
         target=PgvectorTarget(engine=engine, target=arm),
-        encoder=encoder_from(plan.build.encoder.model_dump()),
+        encoder=plan.build.encoder.build(edge),
         place=Place(live=live, pins=pins, alone=alone, others=tuple(name for name in plan.arms if name != arm)),
         secrets=tuple(plan.secrets),
         say=say,

@@ -15,7 +15,7 @@ import httpx
 from switchover.arms.client import ArmClient
 from switchover.edge import web
 from switchover.edge.answers import Reply, Report
-from switchover.encoders.wordllama import encoder_from
+from switchover.encoders import encoder_from
 from switchover.errors import InvariantBroken, SwitchoverError
 from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch

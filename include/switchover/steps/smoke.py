@@ -116,8 +116,7 @@ async def evaluate(
                 round,
                 gold=gold,
                 encoder=encoder,
-                judge=plan.judge,
-                max_tool_depth=plan.probes.max_tool_depth,
+                probes=plan.probes,
             )
     return rows
 

@@ -54,8 +54,7 @@ class Switch(World):
             round,
             gold=self.gold,
             encoder=self.encoder,
-            judge=plan.judge,
-            max_tool_depth=plan.probes.max_tool_depth,
+            probes=plan.probes,
         )
         kept = self.ledger.evidence.keep(self.id, rows)
         try:

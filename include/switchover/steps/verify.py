@@ -10,7 +10,7 @@ import numpy as np
 
 from switchover.cache import CacheNamespace
 from switchover.edge.answers import Report
-from switchover.encoders.wordllama import encoder_from
+from switchover.encoders import encoder_from
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError
 from switchover.gold.goldset import gold_json
 from switchover.indexes import Content

@@ -14,7 +14,7 @@ import httpx
 from switchover.arms.client import ArmClient
 from switchover.edge import web
 from switchover.edge.edge import Edge
-from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.encoders import Encoder
 from switchover.errors import GoldError
 from switchover.gold.corpus import sql_corpus
 from switchover.gold.goldset import GoldSet, load_gold
@@ -93,9 +93,9 @@ class World:
         return self.plan.signals.build(self.edge, arms=self.plan.arms)
 
     @cached_property
-    def encoder(self) -> WordLlamaEncoder:
+    def encoder(self) -> Encoder:
         """The judge encoder."""
-        return WordLlamaEncoder(dimension=self.plan.judge.dimension, revision=self.plan.judge.revision)
+        return self.plan.judge_encoder.build(self.edge)
 
     @cached_property
     def gold(self) -> GoldSet:
