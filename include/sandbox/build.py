@@ -33,6 +33,7 @@ from switchover.indexing.rows import Chunk
 from switchover.indexing.run import Builder, Place
 from switchover.indexing.spec import Build, BuildDocuments, Hnsw, manifest_of
 from switchover.pins import Manifest, pairs_digest
+from switchover.text import first_line
 
 CONSUMER_VER = "docs_ingest/1"
 SECRETS = ("DOCS_SERVICE_TOKEN",)
@@ -212,7 +213,7 @@ def main() -> None:
             if args.alias:
                 point(conn, alias=args.alias, target=args.target)
     except (SwitchoverError, psycopg.Error) as error:
-        sys.exit(str(error).splitlines()[0])
+        sys.exit(first_line(error))
     print(f"{built.target}: {built.facts.count} chunks, INDEX_HASH {built.index_hash}")
 
 

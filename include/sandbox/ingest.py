@@ -33,6 +33,7 @@ from switchover.encoders import Encoder, encoder_from
 from switchover.errors import BadInput, SwitchoverError
 from switchover.indexing.rows import Chunk
 from switchover.pins import Manifest, content_digest
+from switchover.text import first_line
 
 Stream = Literal["process", "dag", "http"]
 STREAMS: tuple[Stream, ...] = ("process", "dag", "http")  # the last one is taken in by ``sandbox.writes``
@@ -165,7 +166,7 @@ def run(db_url: str, *, stream: Stream, live: Live, stop: threading.Event, pause
                         stop.wait(pause_s)
         except (psycopg.OperationalError, SwitchoverError) as error:
             what = "pointer" if isinstance(error, SwitchoverError) else "database"
-            print(f"ingest: {what}: {str(error).splitlines()[0]}; trying again", file=sys.stderr, flush=True)
+            print(f"ingest: {what}: {first_line(error)}; trying again", file=sys.stderr, flush=True)
             stop.wait(1.0)
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from switchover.errors import BadInput, FenceConflict, SwitchoverError
 from switchover.fence import Effect, Fence, FenceKey, fence_key
 from switchover.fence.postgres import PostgresStore
+from switchover.text import first_line
 
 _NOTIFY = "INSERT INTO ingest_effect (seq, effect, target) VALUES (%s, 'notify', %s) RETURNING id"
 ONCE = "*"  # the target of effects that happen once, whatever index is live
@@ -65,6 +66,6 @@ def add_canary(app: FastAPI, *, db_url: str) -> None:
         except (FenceConflict, BadInput) as error:
             return JSONResponse({"detail": str(error)}, status_code=409 if isinstance(error, FenceConflict) else 422)
         except (SwitchoverError, psycopg.OperationalError) as error:
-            return JSONResponse({"detail": str(error).splitlines()[0]}, status_code=503)
+            return JSONResponse({"detail": first_line(error)}, status_code=503)
 
     app.add_api_route("/writer/canary", write, methods=["POST"])

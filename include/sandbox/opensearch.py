@@ -27,6 +27,7 @@ from switchover.encoders.base import Vectors
 from switchover.errors import SwitchoverError, TargetRefused, Unreachable
 from switchover.indexing.rows import Chunk
 from switchover.pins import Manifest
+from switchover.text import first_line
 
 CONNECTION = "docs_opensearch"
 STORE = {"database": "opensearch", "similarity": "BM25", "fields": ["terms"]}
@@ -108,7 +109,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except OpenSearchException as error:
-        first = str(error).splitlines()[0]
+        first = first_line(error)
         raise Unreachable(f"OpenSearch: did not answer as it must: {type(error).__name__}: {first}") from error
 
 
@@ -217,7 +218,7 @@ def main() -> None:
         with answering():
             built = build_index(edge.client("opensearch", CONNECTION), build.spec_for(args.target, args.variant))
     except (SwitchoverError, psycopg.Error) as error:
-        sys.exit(f"build: {str(error).splitlines()[0]}")
+        sys.exit(f"build: {first_line(error)}")
     print(f"{built.target}: {built.facts.count} chunks, INDEX_HASH {built.index_hash}")
 
 

@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from switchover.text import first_line
+
 FLUSH_S = 0.25
 KEEP = 50_000  # rows that wait for a database that is away; the oldest go first
 log = logging.getLogger(__name__)
@@ -98,4 +100,4 @@ class RequestLog:
                 await cursor.executemany(_INSERT, [astuple(entry) for entry in batch])
         except (psycopg.Error, PoolTimeout) as error:
             self._waiting.extendleft(reversed(batch))
-            log.warning("request log: %d rows wait: %s", len(batch), str(error).splitlines()[0])
+            log.warning("request log: %d rows wait: %s", len(batch), first_line(error))

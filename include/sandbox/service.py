@@ -36,6 +36,7 @@ from sandbox.request_log import RequestLog
 from sandbox.store import PgStore, configure
 from switchover.cache import CacheNamespace
 from switchover.errors import SwitchoverError
+from switchover.text import first_line
 
 READY_QUESTION = "What does the nonlocal statement do?"
 _ERROR_EVERY = 20  # the fault ``errors`` fails 5 % of the requests
@@ -126,7 +127,7 @@ class Service:
                 if cited is None:
                     reasons.append("the gold question was not answered")
         except (NoArm, NotServing, SwitchoverError, psycopg.Error, PoolTimeout) as error:
-            reasons.append(_line(error))
+            reasons.append(first_line(error))
         state = {"ready": not reasons, "arm": target, "cited": cited, "reasons": reasons}
         return JSONResponse(state, status_code=503 if reasons else 200)
 
@@ -156,7 +157,7 @@ class Service:
             content = await respond(arm, body, began)
             status = 200
         except (NoArm, NotServing, Injected, SwitchoverError, psycopg.Error, PoolTimeout) as error:
-            status, content = _status(error), {"detail": _line(error)}
+            status, content = _status(error), {"detail": first_line(error)}
         finally:
             self.log.add(
                 arm=arm.manifest.target if arm else None,
@@ -283,7 +284,7 @@ def main() -> None:
 
 
 async def _failed(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": _line(error)}, status_code=_status(error))
+    return JSONResponse({"detail": first_line(error)}, status_code=_status(error))
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
@@ -295,10 +296,6 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 def _status(error: Exception) -> int:
     return 404 if isinstance(error, NoArm) else 500 if isinstance(error, Injected) else 503
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _secrets(arm: Arm) -> dict[str, bool]:

@@ -29,6 +29,7 @@ from sandbox.live import Live, live_from
 from switchover.errors import BadInput, FenceConflict, PayloadTooLarge, QueueFull, SwitchoverError
 from switchover.fence import Fence
 from switchover.fence.postgres import PostgresStore
+from switchover.text import first_line
 from switchover.writers.queue import How, Intents
 
 STREAM: ingest.Stream = "http"
@@ -64,7 +65,7 @@ class Writes:
             status = 413 if isinstance(error, PayloadTooLarge) else 409 if isinstance(error, FenceConflict) else 422
             return JSONResponse({"detail": str(error)}, status)
         except (SwitchoverError, psycopg.Error, PoolTimeout) as error:
-            return JSONResponse({"detail": str(error).splitlines()[0]}, 503, headers={"Retry-After": "1"})
+            return JSONResponse({"detail": first_line(error)}, 503, headers={"Retry-After": "1"})
         return JSONResponse({"how": how.value}, STATUS[how])
 
     async def drain(self) -> None:
@@ -73,7 +74,7 @@ class Writes:
             try:
                 await asyncio.to_thread(self._drain)
             except (SwitchoverError, psycopg.Error, PoolTimeout) as error:
-                print(f"writes: {str(error).splitlines()[0]}; trying again", file=sys.stderr, flush=True)
+                print(f"writes: {first_line(error)}; trying again", file=sys.stderr, flush=True)
             await asyncio.sleep(PAUSE_S)
 
     def _write(self, body: Write) -> How:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +21,14 @@ PIN_NAMES = (
     "BUILD_ID",
     "GIT_SHA",
 )
+
+
+def check_pin_names(names: Iterable[str], allowed: Sequence[str] = PIN_NAMES) -> None:
+    """Raise ``ValueError`` for a name that is no pin, or none of the pins that are ``allowed`` there."""
+    for name in names:
+        if name not in allowed:
+            problem = "cannot be given" if name in PIN_NAMES else "is not a pin"
+            raise ValueError(f"{name!r} {problem}; allowed: {', '.join(allowed)}")
 
 
 def canonical_json(value: Any) -> str:

@@ -21,7 +21,7 @@ from switchover.indexing.spec import Build
 from switchover.judge.rules import Rules
 from switchover.notify.parts import Channel
 from switchover.part import ConnectionId, Identifier, Part, at_most, at_most_characters, connections_in
-from switchover.pins import PIN_NAMES, canonical_json, digest
+from switchover.pins import canonical_json, check_pin_names, digest
 from switchover.pointers import AnyPointer
 from switchover.signals import AnySignals
 from switchover.writers import AnyWriter
@@ -166,9 +166,7 @@ class Plan(Part):
     @field_validator("changes")
     @classmethod
     def _known_pins(cls, value: list[str]) -> list[str]:
-        for name in value:
-            if name not in PIN_NAMES:
-                raise ValueError(f"{name!r} is not a pin; allowed: {', '.join(PIN_NAMES)}")
+        check_pin_names(value)
         return value
 
     @model_validator(mode="after")

@@ -1,7 +1,8 @@
-"""Words and tables for people."""
+"""Words, tables and numbers for people."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -26,6 +27,25 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def first_line(said: object) -> str:
+    """The first line of an error or of what a server said: what is wrong, without the client's hints below it.
+
+    An error that says nothing is named by its type.
+    """
+    lines = str(said).strip().splitlines()
+    return lines[0] if lines else type(said).__name__ if isinstance(said, BaseException) else ""
+
+
+def one_line(said: object, most: int | None = 300) -> str:
+    """All that was said, on one line of at most ``most`` characters."""
+    return " ".join(str(said).split())[:most]
+
+
+def finite(value: float | None) -> float | None:
+    """A number for JSON; ``None`` for NaN, an infinity and nothing."""
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def counted(count: int, noun: str) -> str:

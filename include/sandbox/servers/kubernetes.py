@@ -31,6 +31,7 @@ from sandbox.airflow_home import base_environment
 from sandbox.errors import NotHere, ServiceFailed
 from sandbox.keeper_client import KeeperClient, Spec
 from sandbox.servers.base import FETCHED, Server, answers, data_directory, lasting_port, launch, output_of
+from switchover.text import first_line
 
 BUILT = FETCHED / "kubernetes"
 APISERVER, CONTROLLERS, ETCD = BUILT / "kube-apiserver", BUILT / "kube-controller-manager", BUILT / "etcd"
@@ -141,7 +142,7 @@ def named_cluster(path: Path) -> NamedCluster:
         context = _named(config["contexts"], config["current-context"])["context"]
         cluster, user = _named(config["clusters"], context["cluster"]), _named(config["users"], context["user"])
     except (OSError, yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
-        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        reason = first_line(f"{type(error).__name__}: {error}")
         raise NotHere(f"kubeconfig {path}: {reason}; write it with `kubectl config view --raw --flatten`") from None
     alone = {**config, "contexts": [{"name": _USER, "context": context}], "current-context": _USER}
     return NamedCluster(

@@ -16,8 +16,9 @@ import numpy as np
 from switchover.compare.segments import Segment, judge_segments
 from switchover.judge.evidence import ARMS, Evidence, Floats
 from switchover.judge.figures import Figures, Side
-from switchover.judge.paired import Comparison, Moved, compare, finite
+from switchover.judge.paired import Comparison, Moved, compare
 from switchover.judge.rules import Rules
+from switchover.text import finite
 
 Row = Mapping[str, Any]
 Probe = tuple[str, int, int, int]  # question, tick, paraphrase, seed

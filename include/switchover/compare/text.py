@@ -11,7 +11,7 @@ from switchover.compare.segments import Segment
 from switchover.judge.evidence import ARMS
 from switchover.judge.outcome import figure
 from switchover.judge.paired import Comparison
-from switchover.text import table
+from switchover.text import one_line, table
 
 WORSE, BETTER = 5, 2  # movers with their hits; JSON has more
 PAIRED = ("effect", "interval", "n", "wins", "ties", "losses")
@@ -56,10 +56,11 @@ def _mover(mover: Mover) -> str:
     lines = [f"{mover.question}: {which} by {figure(abs(mover.change))} ({figures})"]
     if mover.probe is not None:
         _, tick, paraphrase, seed = mover.probe
-        lines.append(f"  asked (tick {tick}, paraphrase {paraphrase}, seed {seed}): {_one_line(mover.asked or '?')}")
+        asked = one_line(mover.asked or "?", None)
+        lines.append(f"  asked (tick {tick}, paraphrase {paraphrase}, seed {seed}): {asked}")
     for arm in ARMS:
         cited = ", ".join(f"{section} ×{count}" for section, count in mover.cited[arm].items())
-        lines.append(f"  {arm} cites: {_one_line(cited) or 'nothing'}")
+        lines.append(f"  {arm} cites: {one_line(cited, None) or 'nothing'}")
     hits = [mover.hits.get(arm, ()) for arm in ARMS]
     rows = [[str(rank + 1), *(_hit(of_arm, rank) for of_arm in hits)] for rank in range(max(map(len, hits)))]
     if rows:
@@ -72,13 +73,9 @@ def _hit(hits: Sequence[Mapping[str, Any]], rank: int) -> str:
     if rank >= len(hits):
         return "-"
     hit = hits[rank]
-    text = _one_line(f"{hit.get('doc')} {hit.get('start')}-{hit.get('end')} ({hit.get('section_id')})")
+    text = one_line(f"{hit.get('doc')} {hit.get('start')}-{hit.get('end')} ({hit.get('section_id')})")
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
 
 
 def _known(value: float) -> str:
     return "-" if math.isnan(value) else figure(value)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -7,6 +7,7 @@ from typing import Any
 
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, Unreachable
+from switchover.text import first_line
 
 ACCOUNT = r"^\d{12}$"
 EPOCH_TAG = "switchover:epoch"
@@ -166,4 +167,4 @@ def epoch_tag(epoch: int) -> dict[str, str]:
 
 def _line(said: object) -> str:
     """The first line of what was said, without a full stop."""
-    return str(said).strip().partition("\n")[0].rstrip(".")
+    return first_line(said).rstrip(".")

@@ -16,6 +16,7 @@ from switchover.edge.clients_stores import TIMEOUT_S, elasticsearch, milvus, ope
 from switchover.edge.connection import Connection
 from switchover.edge.http_connection import Extra, base_url, http_options
 from switchover.errors import BadInput
+from switchover.text import first_line
 
 __all__ = ["CLIENTS", "TIMEOUT_S", "ClientKind", "elasticsearch", "milvus", "opensearch", "qdrant", "weaviate"]
 
@@ -157,7 +158,7 @@ def kubernetes(connection: Connection) -> Any:
             if connection.password:
                 configuration.api_key = {"authorization": f"Bearer {connection.password}"}
     except (config.ConfigException, yaml.YAMLError, OSError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise BadInput(
             f"connection {connection.id!r}: no Kubernetes configuration from its extra: {reason};"
             " allowed: in_cluster, kube_config_path, or kube_config"

@@ -7,6 +7,7 @@ from typing import Any
 from switchover.edge.connection import Connection
 from switchover.edge.http_connection import HOOKS_OWN, Extra, base_url, no_certificates, tls_of
 from switchover.errors import BadInput, Unreachable
+from switchover.text import one_line
 
 TIMEOUT_S = 5.0
 POOL_SIZE = 10  # OpenSearch's client keeps one connection unless told, and opens another for each call beside it
@@ -120,8 +121,8 @@ def milvus(connection: Connection) -> Any:
             first = first.__context__
         where = f"connection {connection.id!r} at {connection.place}"
         if not isinstance(first, grpc.RpcError):
-            raise Unreachable(f"{where}: did not answer: {' '.join(str(error).split())[:300]}") from error
-        said = " ".join(f"{first.code().name}: {first.details()}".split())[:300]
+            raise Unreachable(f"{where}: did not answer: {one_line(error)}") from error
+        said = one_line(f"{first.code().name}: {first.details()}")
         if first.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             raise BadInput(f"{where}: login refused: {said}") from error
         raise Unreachable(f"{where}: did not answer: {said}") from error
@@ -203,5 +204,5 @@ def weaviate(connection: Connection) -> Any:
     except (WeaviateBaseError, httpx.TransportError) as error:
         if getattr(error, "status_code", None) in (401, 403):
             raise BadInput(f"connection {connection.id!r} at {connection.place}: login refused") from error
-        said = " ".join(str(error).split())[:300]
-        raise Unreachable(f"connection {connection.id!r} at {connection.place}: did not answer: {said}") from error
+        where = f"connection {connection.id!r} at {connection.place}"
+        raise Unreachable(f"{where}: did not answer: {one_line(error)}") from error

@@ -19,6 +19,7 @@ from switchover.edge.http_connection import http_options
 from switchover.edge.sqlstate import away, named
 from switchover.errors import BadInput, Unreachable
 from switchover.lazy import lazy
+from switchover.text import first_line
 
 if TYPE_CHECKING:
     import httpx
@@ -130,12 +131,7 @@ def reaching(what: str, error_type: type[Unreachable] = Unreachable) -> Iterator
         yield
     except sa.exc.OperationalError as error:
         if away(error.orig):
-            raise error_type(f"{what}: did not answer: {_first_line(error.orig)}") from error
-        raise BadInput(f"{what}: refused: {_first_line(error.orig)} ({named(error.orig)})") from error
+            raise error_type(f"{what}: did not answer: {first_line(error.orig)}") from error
+        raise BadInput(f"{what}: refused: {first_line(error.orig)} ({named(error.orig)})") from error
     except httpx.TransportError as error:
-        raise error_type(f"{what}: did not answer: {type(error).__name__}: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException | None) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+        raise error_type(f"{what}: did not answer: {type(error).__name__}: {first_line(error)}") from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from switchover.edge.clients import TIMEOUT_S
 from switchover.errors import BadInput, Unreachable
+from switchover.text import one_line
 
 Object = dict[str, Any]
 Operation = dict[str, Any]
@@ -182,7 +183,7 @@ class Cluster:
                 f"no right to {verb} {resource} in namespace {self.namespace!r}, or no such namespace;"
                 f" grant the Role of docs/{self._page}.md; nothing was changed"
             )
-        return f"refused to {what} in namespace {self.namespace!r}: {_line(message)}; nothing was changed"
+        return f"refused to {what} in namespace {self.namespace!r}: {one_line(message)}; nothing was changed"
 
     def _require_surroundings(self, told: Mapping[str, Any], verb: str, resource: Resource) -> None:
         kind = (told.get("details") or {}).get("kind")
@@ -205,10 +206,10 @@ class Cluster:
                 raise
 
     def _silent(self, error: Exception) -> Unreachable:
-        return Unreachable(f"kubernetes at {self.host}: did not answer: {type(error).__name__}: {_line(str(error))}")
+        return Unreachable(f"kubernetes at {self.host}: did not answer: {type(error).__name__}: {one_line(error)}")
 
     def _untrusted(self, failure: Any) -> BadInput | Unreachable:
-        reason = _line(str(failure.reason).replace("\n", ": "))
+        reason = one_line(str(failure.reason).replace("\n", ": "))
         if "certificate verify failed" in reason.lower():
             return BadInput(
                 f"kubernetes at {self.host}: its certificate is not trusted; give the connection the cluster's"
@@ -232,7 +233,3 @@ def _told(failure: Any) -> Mapping[str, Any]:
     except ValueError:
         return {"message": failure.body}
     return told if isinstance(told, dict) else {}
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:300]

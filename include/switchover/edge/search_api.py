@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from switchover.edge.clients import TIMEOUT_S
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, Unreachable
+from switchover.text import one_line
 
 #: The server gives up before the client does, so that its answer says what it did.
 SERVER_TIMEOUT = f"{int(TIMEOUT_S) - 1}s"
@@ -43,7 +44,7 @@ class Answer:
         """The error's type and its reason, in one line."""
         error = self.body.get("error") if isinstance(self.body, Mapping) else self.body
         kind, reason = (error.get("type"), error.get("reason")) if isinstance(error, Mapping) else ("", error)
-        return str(kind or ""), _line(reason or "no reason given")
+        return str(kind or ""), one_line(reason or "no reason given")
 
 
 class SearchApi:
@@ -118,7 +119,7 @@ def _opensearch(client: Any, what: str, method: str, path: str, body: Any) -> An
     try:
         found = client.transport.perform_request(method, path, body=body)
     except exceptions.ConnectionError as error:
-        raise Unreachable(f"{what}: did not answer: {type(error).__name__}: {_line(error.info)}") from error
+        raise Unreachable(f"{what}: did not answer: {type(error).__name__}: {one_line(error.info)}") from error
     except exceptions.SerializationError as error:
         raise Unreachable(f"{what}: its answer is not JSON") from error
     except exceptions.TransportError as error:
@@ -140,7 +141,7 @@ def _elasticsearch(client: Any, what: str, method: str, path: str, body: Any) ->
         except elasticsearch.SerializationError as error:
             raise Unreachable(f"{what}: its answer is not JSON") from error
         except elasticsearch.TransportError as error:
-            raise Unreachable(f"{what}: did not answer: {type(error).__name__}: {_line(error.message)}") from error
+            raise Unreachable(f"{what}: did not answer: {type(error).__name__}: {one_line(error.message)}") from error
     return Answer(status=found.meta.status, body=found.body)
 
 
@@ -152,7 +153,3 @@ def _not_elasticsearch(what: str) -> Iterator[None]:
         yield
     except elasticsearch.UnsupportedProductError:
         raise BadInput(f"{what}: the server is not Elasticsearch; allowed: kind opensearch for OpenSearch") from None
-
-
-def _line(found: object) -> str:
-    return " ".join(str(found).split())[:300]

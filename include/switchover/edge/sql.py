@@ -11,6 +11,7 @@ from switchover.edge.edge import reaching
 from switchover.edge.sqlstate import LOCK_NOT_GRANTED, NEEDED, READ_ONLY, REFUSED, TOO_LARGE, busy, named, state_of
 from switchover.errors import BadInput, LockBusy, TargetRefused, Unreachable, Unstorable
 from switchover.lazy import lazy
+from switchover.text import first_line
 
 if TYPE_CHECKING:
     import psycopg
@@ -50,13 +51,13 @@ def transaction(
                 connection.connection.driver_connection.answer_s = answer_s  # type: ignore[union-attr]
                 yield connection
         except (sa.exc.ProgrammingError, sa.exc.InternalError) as error:
-            first = str(error.orig).splitlines()[0]
+            first = first_line(error.orig)
             if state_of(error.orig) == READ_ONLY:
                 raise unreachable(f"{what}: takes no writes now ({first}); this transaction changed nothing") from error
             if state_of(error.orig) in REFUSED:
                 raise BadInput(f"{what}: {first}{'; ' + hint if hint else ''}") from error
             if state_of(error.orig) == NEEDED:
-                needed_by = str(error.orig.diag.message_detail).splitlines()[0]  # type: ignore[union-attr]
+                needed_by = first_line(error.orig.diag.message_detail)  # type: ignore[union-attr]
                 raise TargetRefused(f"{what}: {needed_by}; nothing was removed") from error
             raise
         except sa.exc.OperationalError as error:
@@ -72,8 +73,7 @@ def transaction(
 
 
 def _unstorable(what: str, error: sa.exc.DBAPIError) -> Unstorable:
-    first = (str(error.orig).strip().splitlines() or ["a value"])[0]
-    return Unstorable(f"{what}: cannot hold this: {first} ({named(error.orig)}); nothing was written")
+    return Unstorable(f"{what}: cannot hold this: {first_line(error.orig)} ({named(error.orig)}); nothing was written")
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from switchover.indexing.merge import marks
 from switchover.indexing.rights import check_not_described, check_replaceable, grant_as
 from switchover.indexing.rows import Batch, chunk_ids
 from switchover.pins import Manifest, canonical_json, pairs_digest
+from switchover.text import first_line
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
     target text PRIMARY KEY, recipe jsonb NOT NULL, revision bigint NOT NULL, doc text NOT NULL,
@@ -289,7 +290,7 @@ class PgvectorTarget:
             if not isinstance(cause, psycopg.errors.DiskFull):
                 raise
             raise BadInput(
-                f"{self._what}: {str(cause).splitlines()[0]}; what was stored before stays: make room, start it again"
+                f"{self._what}: {first_line(cause)}; what was stored before stays: make room, start it again"
             ) from error
 
 

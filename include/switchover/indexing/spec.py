@@ -11,7 +11,7 @@ from switchover.edge.names import BUILDING, built_table_name
 from switchover.encoders import DEFAULT, AnyEncoder, Encoder
 from switchover.indexing.chunking import CHUNKINGS
 from switchover.part import ConnectionId, Identifier, Part
-from switchover.pins import PIN_NAMES, IndexFacts, Manifest, digest, embed_schema
+from switchover.pins import PIN_NAMES, IndexFacts, Manifest, check_pin_names, digest, embed_schema
 
 METRIC = "cosine"
 MADE_HERE = ("INDEX_HASH", "EMBED_SCHEMA", "TOK_VER", "CHUNK_SCHEMA_VER", "BUILD_ID")
@@ -60,9 +60,7 @@ class Build(Part):
     @field_validator("pins")
     @classmethod
     def _known_pins(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
-            if name not in TAKEN_OVER:
-                raise ValueError(f"{name!r} cannot be given; allowed: {', '.join(TAKEN_OVER)}")
+        check_pin_names(value, TAKEN_OVER)
         return value
 
     def check_arms(self, arms: Collection[str]) -> None:

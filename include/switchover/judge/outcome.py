@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from switchover.judge.settings import Comparison, RuleSpec
+from switchover.text import finite
 
 if TYPE_CHECKING:
     from switchover.judge.intervals import Interval
@@ -78,11 +79,11 @@ class Verdict:
         return {
             "rule": self.rule,
             "outcome": self.outcome.value,
-            "value": _finite(self.value),
-            "bound": _finite(self.bound),
+            "value": finite(self.value),
+            "bound": finite(self.bound),
             "comparison": self.comparison,
-            "margin": _finite(self.margin),
-            "interval": [_finite(end) for end in self.interval] if self.interval is not None else None,
+            "margin": finite(self.margin),
+            "interval": [finite(end) for end in self.interval] if self.interval is not None else None,
             "n": self.n,
             "n_of": self.n_of,
             "needs": self.needs,
@@ -175,7 +176,3 @@ def figure(value: float) -> str:
 def percent(share: float) -> str:
     """A share for people: ``0.5 %``."""
     return f"{100 * share:.4g} %"
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None

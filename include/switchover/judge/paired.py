@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from switchover.judge.intervals import Interval, binomial_cdf, mean_interval
 from switchover.judge.measure import Floats, quantile
+from switchover.text import finite
 
 TIE = 1e-9
 
@@ -153,8 +154,3 @@ def _median_interval(ranked: Floats, confidence: float) -> Interval:
     while 2 * binomial_cdf(k, n, 0.5) <= 1 - confidence:
         k += 1
     return (float(ranked[k - 1]), float(ranked[n - k])) if k else (-math.inf, math.inf)
-
-
-def finite(value: float) -> float | None:
-    """The value for JSON: ``None`` when it is not a finite number."""
-    return float(value) if math.isfinite(value) else None

@@ -19,6 +19,7 @@ from switchover.ledger.tables import NOW
 from switchover.ledger.tables import run as table
 from switchover.plan import Plan
 from switchover.protocol import ENDED, TRANSITIONS, Decision, State
+from switchover.text import first_line
 
 _FLIP = tables.flip.c
 # An intent whose apply found Green there already was not this run's move.
@@ -157,7 +158,7 @@ class Runs:
             try:
                 found.append(Undriven(row=_run_row(row), last_holder=row["held_by"], since=row["over"]))
             except ValueError as error:
-                broken[str(row["id"])] = f"its record cannot be read: {str(error).splitlines()[0]}"
+                broken[str(row["id"])] = f"its record cannot be read: {first_line(error)}"
         return found, broken
 
     def count_open(self) -> int:

@@ -23,6 +23,7 @@ from switchover.pointers.alias import (
     tokens_of,
 )
 from switchover.pointers.base import Pointer
+from switchover.text import first_line, one_line
 
 PORT = 19530
 DATABASE = "default"
@@ -143,14 +144,14 @@ class MilvusStore:
         try:
             return do(self._connect())
         except MilvusException as error:
-            code, said = _code(error), error.message.splitlines()[0] if error.message else type(error).__name__
+            code, said = _code(error), first_line(error.message) or type(error).__name__
             if code in expect:
                 raise Declined(code, said) from error
             if code in BUSY:
                 raise Unreachable(f"{where}: did not answer: {said}") from error
             raise BadInput(f"{where}: refused: {said}; this request changed nothing") from error
         except grpc.RpcError as error:
-            said = " ".join(f"{error.code().name}: {error.details()}".split())
+            said = one_line(f"{error.code().name}: {error.details()}")
             if error.code().name in DENIED:
                 raise BadInput(f"{where}: {said}; needed: {NEEDS}; this request changed nothing") from error
             raise Unreachable(f"{where}: did not answer: {said}") from error

@@ -26,6 +26,7 @@ from switchover.pointers.alias import (
     tokens_of,
 )
 from switchover.pointers.base import TRIES, Change, Fencing, Pointer, Reading
+from switchover.text import first_line
 
 PORT = 6333
 BUSY = frozenset([408, 425, 429])
@@ -110,8 +111,8 @@ class QdrantStore:
         try:
             return do()
         except ResponseHandlingException as error:
-            said = (str(error.source).splitlines() or [""])[0]
-            raise Unreachable(f"{where}: did not answer: {type(error.source).__name__}: {said}") from error
+            said = first_line(f"{type(error.source).__name__}: {error.source}")
+            raise Unreachable(f"{where}: did not answer: {said}") from error
         except ResourceExhaustedResponse as error:
             raise Unreachable(f"{where}: is busy: {error}") from error
         except UnexpectedResponse as error:

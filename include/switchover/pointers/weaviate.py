@@ -24,6 +24,7 @@ from switchover.pointers.alias import (
     tokens_of,
 )
 from switchover.pointers.base import Pointer
+from switchover.text import one_line
 
 if TYPE_CHECKING:
     import httpx
@@ -147,16 +148,16 @@ class WeaviateStore:
         try:
             return do(self._connect())
         except silent as error:
-            raise Unreachable(f"{where}: did not answer: {_line(error)}") from error
+            raise Unreachable(f"{where}: did not answer: {one_line(error)}") from error
         except given.UnexpectedStatusCodeError as error:
             if error.status_code in expect:
-                raise Declined(_line(error)) from error
+                raise Declined(one_line(error)) from error
             if error.status_code >= 500 or error.status_code == 429:
-                raise Unreachable(f"{where}: {_line(error)}") from error
+                raise Unreachable(f"{where}: {one_line(error)}") from error
             needs = f"; needed: {NEEDS}" if error.status_code in REFUSED else ""
-            raise BadInput(f"{where}: {_line(error)}{needs}; this request changed nothing") from error
+            raise BadInput(f"{where}: {one_line(error)}{needs}; this request changed nothing") from error
         except given.WeaviateUnsupportedFeatureError as error:
-            raise BadInput(f"{where}: {_line(error)}") from error
+            raise BadInput(f"{where}: {one_line(error)}") from error
 
 
 def _first_object(client: Any, collection: str) -> httpx.Response:
@@ -173,7 +174,3 @@ def _first_object(client: Any, collection: str) -> httpx.Response:
         status_codes=_ExpectedStatusCodes(ok_in=[200], error="list objects"),
     )
     return answer
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

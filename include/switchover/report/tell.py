@@ -16,6 +16,7 @@ from switchover.notify.parts import Channel, Event
 from switchover.notify.texts import Message
 from switchover.report.summary import deciding, summarise
 from switchover.report.told import Advice, Now, line_of, look, title_of
+from switchover.text import one_line
 
 log = logging.getLogger("switchover")
 
@@ -96,7 +97,7 @@ def _deliver(
             send(edge, channel, message, template=None)
             told += f", by the own text: {error}"
     except SwitchoverError as error:
-        told = f"did not tell {name}: {_line(error)}"
+        told = f"did not tell {name}: {one_line(error, 500)}"
     except Exception as error:  # noqa: BLE001  (whatever is wrong with a channel must not reach the run)
         told = f"did not tell {name}: {type(error).__name__}"
     finally:
@@ -110,7 +111,3 @@ def _note(ledger: Ledger, id: str, told: str) -> None:
         ledger.journal.say(id, told, actor="notify")
     except (SwitchoverError, sa.exc.SQLAlchemyError) as error:  # also of a run that is not there
         log.warning("%s: not written down: %s", id, type(error).__name__)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]

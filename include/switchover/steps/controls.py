@@ -19,6 +19,7 @@ from switchover.encoders import encoder_from
 from switchover.errors import InvariantBroken, SwitchoverError
 from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch
+from switchover.text import first_line
 
 QUESTION = "switchover preflight"
 CANNOT = (SwitchoverError, ValueError, KeyError)
@@ -31,7 +32,7 @@ def require_controls(switch: Switch, *, blue: str, green: str) -> None:
         try:
             check()
         except CANNOT as error:
-            wrong.append(f"{what}: {str(error).splitlines()[0]}")
+            wrong.append(f"{what}: {first_line(error)}")
     if wrong:
         raise InvariantBroken(
             f"{len(wrong)} of what this run needs later fails on Blue {blue!r} now; nothing was frozen or changed:"

@@ -17,7 +17,7 @@ from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.observe import observe
 from switchover.steps.readers import unproven
 from switchover.steps.world import World
-from switchover.text import table
+from switchover.text import first_line, table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def _observed(world: World) -> Observation:
     try:
         return observe(world)
     except (SwitchoverError, ValueError) as error:
-        return Observation(target=None, unread=str(error).splitlines()[0])
+        return Observation(target=None, unread=first_line(error))
 
 
 def _pointer(row: RunRow, seen: Observation) -> str:

@@ -27,6 +27,7 @@ from switchover.steps.hold_judge import Answers, Before, End, Tick, judge, secon
 from switchover.steps.hold_lease import beating
 from switchover.steps.observe import observe
 from switchover.steps.switch import Switch
+from switchover.text import one_line
 
 __all__ = ["HELD", "WATCHED", "End", "Tick", "watch"]
 
@@ -88,7 +89,7 @@ async def _look_or_wait(switch: Switch, number: int, beat: Heartbeat, probing: _
         if isinstance(error, SwitchoverError) and not isinstance(error, Unreachable):
             raise
         probing.blind += 1
-        line = f"tick {number}: not judged ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        line = f"tick {number}: not judged ({type(error).__name__}: {one_line(error, 200)})"
         if probing.blind >= BLIND or time.monotonic() >= until:
             line = f"{line}; {probing.blind} looks in a row could not be made, so nobody watches Green"
             return Tick(number=number, outcome=Outcome.ERROR, line=line, end=End.BLIND)

@@ -13,6 +13,7 @@ from switchover.errors import NotConverged, SwitchoverError, Unreachable
 from switchover.report.advice import POINTER, Unproven
 from switchover.steps.move import wait_until
 from switchover.steps.world import World
+from switchover.text import first_line
 
 PAUSE_S = 0.05
 
@@ -46,7 +47,7 @@ def unproven(world: World, target: str, *, index_hash: str) -> Unproven:
     try:
         looked = asyncio.run(_wait(world, target, index_hash, 0.0))
     except (SwitchoverError, ValueError) as error:
-        return Unproven(unread={"readers": str(error).splitlines()[0]})
+        return Unproven(unread={"readers": first_line(error)})
     unread = {name: why for name, why in looked.unread.items() if name not in left_out}
     if POINTER not in left_out and (why := _pointer_unproven(world, target)):
         unread[POINTER] = why
@@ -69,7 +70,7 @@ def _pointer_unproven(world: World, target: str) -> str:
     try:
         proven = world.pointer.verify(target)
     except SwitchoverError as error:
-        return str(error).splitlines()[0]
+        return first_line(error)
     return "" if proven else f"the store does not prove that it serves {target!r} everywhere"
 
 

@@ -20,6 +20,7 @@ from switchover.protocol import Decision, State
 from switchover.report.tell import tell
 from switchover.steps.doctor import advice
 from switchover.steps.world import World
+from switchover.text import first_line
 
 LEASE_PAUSE_S = 0.2
 STALLED_S = 3600.0  # a proof of a large index reads for minutes and says nothing meanwhile
@@ -112,7 +113,7 @@ class Switch(World):
             with self.leading(wait=wait, idle_s=self._moving_s if name in MOVING else STALLED_S):
                 yield note
         except BaseException as error:
-            first = f"{type(error).__name__}: {error}".splitlines()[0]
+            first = first_line(f"{type(error).__name__}: {error}")
             self.ledger.journal.step_ended(self.id, name, ok=False, note=first)
             raise
         self.ledger.journal.step_ended(self.id, name, ok=True, note=note.text)

@@ -24,6 +24,7 @@ from switchover.ledger import Ledger, RunRow
 from switchover.ledger.run_row import Undriven
 from switchover.steps.switch import Switch
 from switchover.steps.take_over import UNSETTLED, Attended, attend
+from switchover.text import first_line
 from switchover.watchdog.metrics import Metrics
 
 AT_ONCE = 8
@@ -184,4 +185,4 @@ def _broke(error: BaseException) -> str:
 
 def _line(error: BaseException) -> str:
     known = isinstance(error, SwitchoverError)
-    return (str(error) if known else f"{type(error).__name__}: {error}").splitlines()[0]
+    return first_line(error if known else f"{type(error).__name__}: {error}")

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from switchover.edge.edge import Edge
 from switchover.errors import WriterChanged
 from switchover.part import ConnectionId, Part, at_most
-from switchover.pins import PIN_NAMES
+from switchover.pins import check_pin_names
 from switchover.writers.proving import ProvesAt
 
 State = Mapping[str, Any]
@@ -88,9 +88,7 @@ class WriterSpec(Part, ABC):
     @field_validator("pins")
     @classmethod
     def _known_pins(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
-            if name not in PIN_NAMES:
-                raise ValueError(f"{name!r} is not a pin; allowed: {', '.join(PIN_NAMES)}")
+        check_pin_names(value)
         return value
 
     @model_validator(mode="after")

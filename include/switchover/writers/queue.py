@@ -21,6 +21,7 @@ from switchover.edge.sqlstate import away, busy, named
 from switchover.errors import BadInput, FenceConflict, PayloadTooLarge, QueueFull, Unreachable
 from switchover.fence import Fence, fence_key
 from switchover.fence.payload import changes, payload_of
+from switchover.text import first_line
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_intent (
     id bigserial PRIMARY KEY, stream text NOT NULL, key text NOT NULL, revision bigint NOT NULL,
@@ -198,19 +199,17 @@ class Intents:
         try:
             yield
         except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege) as error:
-            raise BadInput(f"{self._what}: {_first(error)}; docs/writers.md has the tables and the rights") from error
+            raise BadInput(
+                f"{self._what}: {first_line(error)}; docs/writers.md has the tables and the rights"
+            ) from error
         except psycopg.OperationalError as error:
             if not (away(error) or busy(error)):
-                raise BadInput(f"{self._what}: refused: {_first(error)} ({named(error)})") from error
+                raise BadInput(f"{self._what}: refused: {first_line(error)} ({named(error)})") from error
             what = "is busy" if busy(error) else "did not answer"
-            raise Unreachable(f"{self._what}: {what}: {_first(error)}; repeat the write") from error
+            raise Unreachable(f"{self._what}: {what}: {first_line(error)}; repeat the write") from error
 
 
 def _run(connection: psycopg.Connection[Any], query: str, values: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
     """Never prepared under a name: behind a pooler the next transaction may have another server connection."""
     text: Any = query
     return connection.execute(text, values or None, prepare=False)
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
