@@ -20,7 +20,7 @@ class Part(BaseModel):
 
 
 def at_most(high: float) -> dict[str, Any]:
-    """``json_schema_extra`` of a number: a plan's file may say no more; see ``plan_checks``."""
+    """``json_schema_extra`` of a number: a plan's file may say no more; see ``planfile.checks``."""
     return {"maximum": high}
 
 
