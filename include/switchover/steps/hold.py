@@ -80,7 +80,10 @@ async def _look_or_wait(switch: Switch, number: int, beat: Heartbeat, probing: _
     try:
         tick = await _look(switch, number, beat, probing)
     except LeaseLost as error:  # while it looked: what it found is not written
-        return Tick(number=number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
+        if beat.lost or time.monotonic() >= until:
+            return Tick(number=number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
+        # The ledger took no writes for longer than the lease: the beat says whether the run has it again.
+        line = f"tick {number}: not written, looking again: {error}"
     except LedgerUnreachable as error:
         if time.monotonic() >= until:
             raise
