@@ -30,7 +30,7 @@ from switchover.errors import BadInput, FenceConflict, PayloadTooLarge, QueueFul
 from switchover.fence import Fence
 from switchover.fence.postgres import PostgresStore
 from switchover.text import first_line
-from switchover.writers.queue import How, Intents
+from switchover.writers.queue import How, WriteQueue
 
 STREAM: ingest.Stream = "http"
 BOUND = 1000
@@ -79,7 +79,7 @@ class Writes:
 
     def _write(self, body: Write) -> How:
         with self._pool.connection() as connection:
-            return self._intents(connection).write(
+            return self._queue(connection).write(
                 connection,
                 key=body.key,
                 revision=body.revision,
@@ -89,16 +89,16 @@ class Writes:
 
     def _drain(self) -> None:
         with self._pool.connection() as connection:
-            self._intents(connection).drain(
+            self._queue(connection).drain(
                 connection,
                 apply=lambda payload: self._store(connection, payload),
                 onto=lambda: self._live.target(connection) or "nothing",
             )
             ingest.apply_batch(connection, stream=STREAM, live=self._live)
 
-    def _intents(self, connection: psycopg.Connection[Any]) -> Intents:
+    def _queue(self, connection: psycopg.Connection[Any]) -> WriteQueue:
         fence = Fence(store=PostgresStore(connection), holder="sandbox writes")
-        return Intents(fence=fence, gate=tables.FENCE, stream=STREAM, bound=self._bound)
+        return WriteQueue(fence=fence, gate=tables.FENCE, stream=STREAM, bound=self._bound)
 
     def _store(self, connection: psycopg.Connection[Any], payload: Mapping[str, Any]) -> dict[str, int]:
         """The effect: the source row and what follows from it, in the transaction that shares the fence."""

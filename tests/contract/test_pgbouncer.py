@@ -28,7 +28,7 @@ from switchover.ledger import Ledger
 from switchover.pointers.base import Change
 from switchover.pointers.pgvector import PgvectorPointer, create_tables
 from switchover.writers import sql_fence
-from switchover.writers.queue import How, Intents
+from switchover.writers.queue import How, WriteQueue
 from tests.sandbox.index_world import World
 
 DIRECT = {"prepare_threshold": None}
@@ -178,20 +178,20 @@ def test_writes_are_gated_and_queued(pooled: Pooled) -> None:
     pooled.direct.execute("CREATE TABLE applied (n int)")
     with psycopg.connect(pooled.url, autocommit=True) as connection:
         fence = Fence(store=PostgresStore(connection), holder="writer")
-        intents = Intents(fence=fence, gate="docs", stream="edits")
-        intents.create_table(connection)
+        queue = WriteQueue(fence=fence, gate="docs", stream="edits")
+        queue.create_table(connection)
 
         def apply(payload: Any) -> int:
             connection.execute("INSERT INTO applied VALUES (%s)", [payload["n"]], prepare=False)
             return int(payload["n"])
 
         def write(number: int) -> How:
-            return intents.write(connection, key=f"k{number}", revision=1, payload={"n": number}, apply=apply)
+            return queue.write(connection, key=f"k{number}", revision=1, payload={"n": number}, apply=apply)
 
         assert {write(number) for number in range(8)} == {How.APPLIED}
         pooled.direct.execute("UPDATE switchover_fence SET frozen = true")
         assert {write(number) for number in range(8, 16)} == {How.QUEUED}
         pooled.direct.execute("UPDATE switchover_fence SET frozen = false")
-        assert intents.drain(connection, apply=apply, onto=lambda: "b") == 8
+        assert queue.drain(connection, apply=apply, onto=lambda: "b") == 8
     assert pooled.direct.execute("SELECT count(*), count(DISTINCT n) FROM applied").fetchone() == (16, 16)
     assert pooled.left_behind() == []

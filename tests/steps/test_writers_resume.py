@@ -17,7 +17,7 @@ from switchover.steps import finish, staleness
 from switchover.steps.flip import flip
 from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.switch import Switch
-from switchover.writers.queue import Intents
+from switchover.writers.queue import WriteQueue
 from switchover.writers.sql_fence import SqlFenceSpec
 from tests.steps.conftest import World
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_resumed_is_one_line(world: World, call: Any, arguments: 
 
 def test_the_gauge_tells_what_waits_and_who_is_not_frozen_any_more(world: World) -> None:
     with psycopg.connect(world.db_url, autocommit=True) as conn:
-        Intents.create_table(conn)
+        WriteQueue.create_table(conn)
         conn.execute("TRUNCATE switchover_intent")
     plan = plan_with(world, queue={"connection": "docs_db", "stream": "http"})
     switch = world.warmed(plan=plan)

@@ -115,9 +115,9 @@ def service(scene: Scene, at: Boundaries, port: str) -> None:
     from sandbox import ports
     from sandbox.live import Live
     from sandbox.writes import create_app
-    from switchover.writers.queue import How, Intents
+    from switchover.writers.queue import How, WriteQueue
 
-    write, drain, queue = Intents.write, Intents.drain, Intents._queue
+    write, drain, queue = WriteQueue.write, WriteQueue.drain, WriteQueue._queue
     doing: ContextVar[str] = ContextVar("doing", default="")
 
     def before_effect(apply: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -127,7 +127,7 @@ def service(scene: Scene, at: Boundaries, port: str) -> None:
 
         return effect
 
-    def writing(self: Intents, *args: Any, apply: Any, **kwargs: Any) -> How:
+    def writing(self: WriteQueue, *args: Any, apply: Any, **kwargs: Any) -> How:
         doing.set("write, ")
         how = write(self, *args, apply=before_effect(apply), **kwargs)
         verb = "queue" if how is How.QUEUED else "write"
@@ -139,15 +139,15 @@ def service(scene: Scene, at: Boundaries, port: str) -> None:
         at.passes("queue, before commit")
         return how
 
-    def draining(self: Intents, *args: Any, apply: Any, **kwargs: Any) -> int:
+    def draining(self: WriteQueue, *args: Any, apply: Any, **kwargs: Any) -> int:
         doing.set("drain, ")
         left = drain(self, *args, apply=before_effect(apply), **kwargs)
         if left:
             at.passes("drain, after commit")
         return left
 
-    Intents.write, Intents.drain = writing, draining  # type: ignore[method-assign, assignment]
-    Intents._queue = queueing  # type: ignore[method-assign, assignment]
+    WriteQueue.write, WriteQueue.drain = writing, draining  # type: ignore[method-assign, assignment]
+    WriteQueue._queue = queueing  # type: ignore[method-assign, assignment]
     _around_receipts(at, "intent", prefix=doing.get)
     app = create_app(db_url=scene.db_url, live=Live(alias=ALIAS), bound=BOUND)
     uvicorn.run(app, host=ports.HOST, port=int(port), log_level="error", timeout_graceful_shutdown=5)

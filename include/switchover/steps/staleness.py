@@ -17,8 +17,7 @@ from switchover.ledger.journal import Row
 from switchover.notify import Event
 from switchover.steps.switch import Switch
 from switchover.text import counted
-from switchover.writers import Writer, WriterSpec
-from switchover.writers import queue as intents
+from switchover.writers import Writer, WriterSpec, queue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +83,6 @@ def _waiting(switch: Switch, spec: WriterSpec, writer: Writer) -> tuple[int, flo
     count, age = writer.waiting(), 0.0
     if spec.queue is not None:
         with sql.transaction(switch.edge.sql(spec.queue.connection), f"writer {spec.name!r}: its queue") as connection:
-            row = connection.exec_driver_sql(intents.WAITING, (spec.queue.stream,)).one()
+            row = connection.exec_driver_sql(queue.WAITING, (spec.queue.stream,)).one()
         count, age = count + int(row[0]), float(row[1] or 0.0)
     return count, age

@@ -4,6 +4,9 @@ For a writer whose fence is a ``sql_fence`` and whose callers cannot wait until 
 once while the fence is open, and queues while it is closed; over the bound the caller is told to come again. After
 the fence has opened, ``drain`` applies what waits, onto whatever arm is live then, before anything newer of the
 same stream. Every effect goes through the dedupe fence in its own transaction, so a caller may repeat a write.
+
+The table in a team's database is called ``switchover_intent``, and the dedupe fence's keys begin with ``intent``: both
+names are older than the word queue, and they stay, since rows that exist carry them.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ class Waiting:
     oldest_s: float
 
 
-class Intents:
+class WriteQueue:
     """The queue of one stream of writes, behind one fence row.
 
     Every method takes a psycopg connection to the database that holds the fence row, the queue and the effects,
@@ -73,7 +76,7 @@ class Intents:
         self._gate = gate
         self._stream = stream
         self._bound = bound
-        self._what = f"intents of {stream!r}"
+        self._what = f"queue of {stream!r}"
 
     @staticmethod
     def create_table(connection: psycopg.Connection[Any]) -> None:

@@ -16,7 +16,7 @@ from switchover.errors import BadInput, FenceConflict, PayloadTooLarge, QueueFul
 from switchover.fence import Fence
 from switchover.fence.postgres import PostgresStore
 from switchover.writers import sql_fence
-from switchover.writers.queue import How, Intents
+from switchover.writers.queue import How, WriteQueue
 
 Conn = psycopg.Connection[Any]
 
@@ -28,18 +28,18 @@ class Shop:
         self.url = url
         self.conn: Conn = psycopg.connect(url, autocommit=True)
         self.store = PostgresStore(self.conn)
-        self.intents = self.queue()
+        self.queue = self.queue_of()
 
-    def queue(self, bound: int = 5) -> Intents:
-        return Intents(fence=Fence(store=self.store, holder="test"), gate="shop", stream="orders", bound=bound)
+    def queue_of(self, bound: int = 5) -> WriteQueue:
+        return WriteQueue(fence=Fence(store=self.store, holder="test"), gate="shop", stream="orders", bound=bound)
 
     def close_gate(self, closed: bool = True) -> None:
         self.conn.execute("UPDATE switchover_fence SET frozen = %s WHERE fence = 'shop'", [closed])
 
-    def put(self, key: str, revision: int, conn: Conn | None = None, intents: Intents | None = None) -> How:
+    def put(self, key: str, revision: int, conn: Conn | None = None, queue: WriteQueue | None = None) -> How:
         conn = conn or self.conn
         body = {"key": key, "revision": revision}
-        write = (intents or self.intents).write
+        write = (queue or self.queue).write
         return write(conn, key=key, revision=revision, payload=body, apply=self.effect(conn))
 
     def effect(self, conn: Conn) -> Any:
@@ -50,7 +50,7 @@ class Shop:
 
     def drain(self, onto: str = "green", conn: Conn | None = None, limit: int = 50) -> int:
         conn = conn or self.conn
-        return self.intents.drain(conn, apply=self.effect(conn), onto=lambda: onto, limit=limit)
+        return self.queue.drain(conn, apply=self.effect(conn), onto=lambda: onto, limit=limit)
 
     @property
     def log(self) -> list[tuple[str, int]]:
@@ -64,7 +64,7 @@ def shop(fresh_db_url: str) -> Iterator[Shop]:
     shop.conn.execute(sql_fence.TABLE)
     shop.conn.execute("INSERT INTO switchover_fence (fence) VALUES ('shop')")
     shop.store.create_table()
-    Intents.create_table(shop.conn)
+    WriteQueue.create_table(shop.conn)
     yield shop
     shop.conn.close()
 
@@ -79,7 +79,7 @@ def test_a_closed_fence_queues_and_the_queue_is_applied_in_order_before_anything
     assert {shop.put("a", 1), shop.put("b", 1), shop.put("a", 2), shop.put("a", 1 + 1)} == {How.QUEUED}
     assert shop.log == []
     assert shop.drain() == 0, "the fence is closed"
-    waiting = shop.intents.waiting(shop.conn)
+    waiting = shop.queue.waiting(shop.conn)
     assert waiting.count == 3 and waiting.oldest_s >= 0
     shop.close_gate(False)
     assert shop.put("c", 1) is How.QUEUED, "what waits goes first"
@@ -118,11 +118,11 @@ def test_what_cannot_be_written_is_one_line_and_changes_nothing(shop: Shop) -> N
     shop.close_gate()
     shop.put("a", 2)
     with pytest.raises(PayloadTooLarge, match=r"payload of key 'a' has \d+ bytes; allowed: 262144"):
-        shop.intents.write(shop.conn, key="a", revision=3, payload="x" * 300_000, apply=lambda body: None)
+        shop.queue.write(shop.conn, key="a", revision=3, payload="x" * 300_000, apply=lambda body: None)
     with pytest.raises(BadInput, match="key 'a' revision 1 comes after revision 2"):
         shop.put("a", 1)
     with pytest.raises(FenceConflict, match="is queued with another payload") as raised:
-        shop.intents.write(shop.conn, key="a", revision=2, payload={"key": "b"}, apply=lambda body: None)
+        shop.queue.write(shop.conn, key="a", revision=2, payload={"key": "b"}, apply=lambda body: None)
     assert raised.value.diff == ['key: "a" → "b"', "revision: 2 → absent"]
     shop.conn.execute("DELETE FROM switchover_fence")
     with pytest.raises(BadInput, match="there is no fence row 'shop'"):
@@ -130,7 +130,7 @@ def test_what_cannot_be_written_is_one_line_and_changes_nothing(shop: Shop) -> N
     shop.conn.execute("DROP TABLE switchover_fence")
     with pytest.raises(BadInput, match='"switchover_fence" does not exist; docs/writers.md'):
         shop.put("a", 3)
-    assert shop.intents.waiting(shop.conn).count == 1
+    assert shop.queue.waiting(shop.conn).count == 1
     with psycopg.connect(shop.url) as gone:
         gone.close()
         with pytest.raises(Unreachable, match="repeat the write"):
@@ -140,7 +140,7 @@ def test_what_cannot_be_written_is_one_line_and_changes_nothing(shop: Shop) -> N
 def test_a_queued_write_that_conflicts_with_an_applied_one_does_not_hold_up_the_others(shop: Shop) -> None:
     shop.put("a", 1)
     shop.close_gate()
-    shop.intents.write(shop.conn, key="a", revision=1, payload={"other": 1}, apply=lambda body: None)
+    shop.queue.write(shop.conn, key="a", revision=1, payload={"other": 1}, apply=lambda body: None)
     shop.put("b", 1)
     shop.close_gate(False)
     assert shop.drain() == 2
@@ -161,7 +161,7 @@ def test_an_effect_that_fails_leaves_the_queue_as_it_was(shop: Shop) -> None:
         shop.effect(shop.conn)(body)
 
     with pytest.raises(ValueError, match="no"):
-        shop.intents.drain(shop.conn, apply=fails, onto=lambda: "green")
+        shop.queue.drain(shop.conn, apply=fails, onto=lambda: "green")
     assert shop.log == []
     assert shop.drain() == 2
     assert shop.log == [("a", 1), ("a", 2)]
@@ -169,7 +169,7 @@ def test_an_effect_that_fails_leaves_the_queue_as_it_was(shop: Shop) -> None:
 
 def test_constant_writers_and_a_gate_that_opens_and_closes_lose_and_double_nothing(shop: Shop) -> None:
     """Four callers that repeat at random, two drainers, a fence that is frozen as a run does it."""
-    wide, stop, wrote = shop.queue(bound=40), threading.Event(), {}
+    wide, stop, wrote = shop.queue_of(bound=40), threading.Event(), {}
     problems: list[Exception] = []
 
     def guarded(do: Any) -> None:
@@ -235,7 +235,7 @@ def test_the_rights_of_the_page_are_enough_for_the_writer(shop: Shop) -> None:
             assert shop.put("a", 1) is How.APPLIED
             admin.execute("UPDATE switchover_fence SET frozen = true")
             assert shop.put("a", 2) is How.QUEUED
-            shop.intents.write(shop.conn, key="a", revision=3, payload={"n": 3}, apply=shop.effect(shop.conn))
+            shop.queue.write(shop.conn, key="a", revision=3, payload={"n": 3}, apply=shop.effect(shop.conn))
             admin.execute("UPDATE switchover_intent SET revision = 1 WHERE revision = 3")  # a conflict, once open
             admin.execute("UPDATE switchover_fence SET frozen = false")
             assert shop.drain() == 2
