@@ -143,11 +143,11 @@ def review_of(values: list[float], questions: int = 3) -> Any:
     effect = SimpleNamespace(effect=of[0], interval=(of[0], of[-1]))
     measure = SimpleNamespace(name="ds_question", blue=each, green=np.roll(each, 1), against_blue=effect)
     pair = (float(of[0]), float(of[-1]))
-    where = SimpleNamespace(latency={"total": (pair, pair)}, states=(np.array([0, 1]), np.array([2, 3])))
+    overall = SimpleNamespace(latency={"total": (pair, pair)}, states=(np.array([0, 1]), np.array([2, 3])))
     names = [f"q{i}" for i in range(questions)]
     arms = SimpleNamespace(measures=[measure])
     compared = SimpleNamespace(
-        phase="hold", arms=arms, course=path, seconds=[float(v) for v in of], where=where, names=names
+        phase="hold", arms=arms, over_time=path, seconds=[float(v) for v in of], overall=overall, names=names
     )
     parts = [Traffic(seconds=float(v), requests=i, errors_5xx=0, failures=0, span_s=float(v)) for i, v in enumerate(of)]
     return SimpleNamespace(compared=compared, rules=Rules(), traffic=parts)
@@ -182,7 +182,7 @@ def test_pictures_are_left_out_when_their_time_is_over() -> None:
 
 def test_a_plot_that_breaks_takes_no_other_with_it() -> None:
     review = review_of([0.1, 0.5])
-    review.compared.where.latency = {"total": None}
+    review.compared.overall.latency = {"total": None}
     plots, left_out = plots_of(review)
     assert [line.split(":")[0] for line in left_out] == ["plot of latency"]
     assert {"drift", "coverage", "states", "paired"} <= {plot.name for plot in plots}

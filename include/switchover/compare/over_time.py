@@ -14,11 +14,11 @@ from switchover.judge.intervals import z_of
 from switchover.judge.measure import STAGES
 from switchover.judge.rules import Rules
 
-POINTS = 80  # ticks that a course shows at most; more would not be seen
+POINTS = 80  # ticks that are shown at most; more would not be seen
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class OverTime:
     """Figures at some ticks (t,), each over the window of ticks that the stop rules read.
 
     ``drift`` is the ΔS quantile's Green - Blue with its interval; ``coverage_*`` are means; NaN without a figure.
@@ -33,8 +33,8 @@ class Course:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
-    """Where both arms are, Blue first.
+class Overall:
+    """Figures of both arms over all of the evidence, Blue first.
 
     ``latency``: stage -> (p50, p95) in milliseconds for each arm, NaN without a figure. ``states``: λ state of
     each question that was asked. ``answered``: successful probes of the newest tick and all of them.
@@ -45,8 +45,8 @@ class Where:
     answered: tuple[tuple[int, int], tuple[int, int]]
 
 
-def course(evidence: Evidence, *, rules: Rules) -> Course:
-    """The course over ordered evidence."""
+def over_time(evidence: Evidence, *, rules: Rules) -> OverTime:
+    """The figures over time, of ordered evidence."""
     evidence = evidence.in_order()
     ticks, bounds = evidence.ticks, evidence.bounds
     shown = np.unique(np.linspace(0, len(ticks) - 1, min(len(ticks), POINTS)).astype(np.int64))
@@ -56,7 +56,7 @@ def course(evidence: Evidence, *, rules: Rules) -> Course:
         window = evidence.take(np.arange(first, bounds[tick + 1]))
         found[:, column] = _at(window, rules)
     drift, low, high, blue, green = found
-    return Course(ticks=ticks[shown], drift=drift, low=low, high=high, coverage_blue=blue, coverage_green=green)
+    return OverTime(ticks=ticks[shown], drift=drift, low=low, high=high, coverage_blue=blue, coverage_green=green)
 
 
 def _at(window: Evidence, rules: Rules) -> tuple[float, ...]:
@@ -71,8 +71,8 @@ def _at(window: Evidence, rules: Rules) -> tuple[float, ...]:
     return figures.drift(q), green[0] - blue[1], green[1] - blue[0], *covered
 
 
-def where(evidence: Evidence, *, newest_ticks: int | None = None) -> Where:
-    """Where both arms stand over all of the evidence; their λ states over the newest ticks, if those are asked for."""
+def overall(evidence: Evidence, *, newest_ticks: int | None = None) -> Overall:
+    """Figures of both arms over all of the evidence; their λ states over the newest ticks, if those are asked for."""
     green, blue = sides(evidence)
     recent = evidence if newest_ticks is None else evidence.newest(newest_ticks)
     recent_green, recent_blue = sides(recent)
@@ -80,7 +80,7 @@ def where(evidence: Evidence, *, newest_ticks: int | None = None) -> Where:
     observed = evidence.observed & newest
     of_blue, of_green = (_answered(evidence, observed & (evidence.arm == arm)) for arm in (BLUE, GREEN))
     stages = [stage for stage in STAGES if any(np.isfinite(side[f"ms_{stage}"]).any() for side in (blue, green))]
-    return Where(
+    return Overall(
         latency={stage: (_latency(blue, stage), _latency(green, stage)) for stage in stages},
         states=(recent_blue.states[recent_blue.asked], recent_green.states[recent_green.asked]),
         answered=(of_blue, of_green),

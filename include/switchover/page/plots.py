@@ -120,7 +120,7 @@ def _paired(review: Review, compared: Compared) -> Plot | None:
 
 
 def _states(review: Review, compared: Compared) -> Plot | None:
-    counts = [np.bincount(states, minlength=len(STATE_SYMBOLS)) for states in compared.where.states]
+    counts = [np.bincount(states, minlength=len(STATE_SYMBOLS)) for states in compared.overall.states]
     if not all(count.sum() for count in counts):
         return None
     when = "in the newest looks" if compared.phase == "hold" else "in all rounds"
@@ -145,7 +145,7 @@ def _states(review: Review, compared: Compared) -> Plot | None:
 
 
 def _latency(review: Review, compared: Compared) -> Plot | None:
-    stages = [each for each in compared.where.latency.items() if any(math.isfinite(p95) for _, p95 in each[1])]
+    stages = [each for each in compared.overall.latency.items() if any(math.isfinite(p95) for _, p95 in each[1])]
     if not stages:
         return None
     series: list[Series] = []

@@ -14,22 +14,22 @@ from switchover.report.review import Compared, Review
 
 def drift(review: Review, compared: Compared) -> Plot | None:
     """ΔS drift with its interval, against what is accepted and what stops."""
-    path, rule, times = compared.course, review.rules.ds_p95_drift, compared.seconds
-    known = [i for i, value in enumerate(path.drift) if math.isfinite(value) and math.isfinite(times[i])]
+    by_tick, rule, times = compared.over_time, review.rules.ds_p95_drift, compared.seconds
+    known = [i for i, value in enumerate(by_tick.drift) if math.isfinite(value) and math.isfinite(times[i])]
     if len(known) < 2:
         return None
     x = [times[i] for i in known]
-    band: list[Point] = [(times[i], _cut(path.high[i])) for i in known]
-    band += [(times[i], _cut(path.low[i])) for i in reversed(known)]
+    band: list[Point] = [(times[i], _cut(by_tick.high[i])) for i in known]
+    band += [(times[i], _cut(by_tick.low[i])) for i in reversed(known)]
     lines = [("accept", f"accepted: {number(rule.accept)}", rule.accept)]
     if rule.stop is not None:
         lines.append(("stop", f"stop: {number(rule.stop)}", rule.stop))
     last, confidence = known[-1], 100 * review.rules.statistics.confidence
     told = (
         f"p{100 * rule.quantile:g} of ΔS, Green − Blue, over the newest looks, with its {confidence:g} % interval."
-        f" Now {signed(path.drift[last])} ({number(path.low[last])} to {number(path.high[last])})."
+        f" Now {signed(by_tick.drift[last])} ({number(by_tick.low[last])} to {number(by_tick.high[last])})."
     )
-    top = max(rule.accept, rule.stop or 0, *(_cut(path.high[i]) for i in known)) * 1.15
+    top = max(rule.accept, rule.stop or 0, *(_cut(by_tick.high[i]) for i in known)) * 1.15
     return Plot(
         name="drift",
         title="ΔS drift",
@@ -40,25 +40,28 @@ def drift(review: Review, compared: Compared) -> Plot | None:
             [
                 Series(kind="band", points=band, area=True),
                 *(Series(kind=kind, points=[(x[0], bound), (x[-1], bound)]) for kind, _, bound in lines),
-                _line("green", "drift", x, [path.drift[i] for i in known], dots=True),
+                _line("green", "drift", x, [by_tick.drift[i] for i in known], dots=True),
             ],
             x=_time(x, compared),
-            y=Axis(title="drift", low=min(0.0, *(_cut(path.low[i]) for i in known)) * 1.15, high=top),
+            y=Axis(title="drift", low=min(0.0, *(_cut(by_tick.low[i]) for i in known)) * 1.15, high=top),
         ),
         legend=[("green", "drift"), ("band", "interval"), *((kind, text) for kind, text, _ in lines)],
         head=("at", "drift", "low", "high"),
-        rows=[(seconds(times[i]), number(path.drift[i]), number(path.low[i]), number(path.high[i])) for i in known],
+        rows=[
+            (seconds(times[i]), number(by_tick.drift[i]), number(by_tick.low[i]), number(by_tick.high[i]))
+            for i in known
+        ],
     )
 
 
 def coverage(review: Review, compared: Compared) -> Plot | None:
     """Coverage of both arms."""
-    path, rule, times = compared.course, review.rules.coverage, compared.seconds
-    known = [i for i, value in enumerate(path.coverage_green) if math.isfinite(value) and math.isfinite(times[i])]
+    by_tick, rule, times = compared.over_time, review.rules.coverage, compared.seconds
+    known = [i for i, value in enumerate(by_tick.coverage_green) if math.isfinite(value) and math.isfinite(times[i])]
     if len(known) < 2:
         return None
     x = [times[i] for i in known]
-    arms = {"blue": path.coverage_blue, "green": path.coverage_green}
+    arms = {"blue": by_tick.coverage_blue, "green": by_tick.coverage_green}
     lines = [("accept", f"accepted: {number(rule.accept)}", rule.accept)]
     if rule.stop is not None:
         lines.append(("stop", f"stop: {number(rule.stop)}", rule.stop))

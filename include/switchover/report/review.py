@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from switchover.approval import open_question
 from switchover.cache import CacheNamespace
 from switchover.compare.arms import ArmsCompared
-from switchover.compare.over_time import Course, Where, course, where
+from switchover.compare.over_time import Overall, OverTime, over_time, overall
 from switchover.errors import SwitchoverError
 from switchover.judge.gates import decisive
 from switchover.judge.rules import RULE_KINDS, Rules
@@ -57,13 +57,13 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """What is worked out from evidence rows: both arms, how they went, where they stand, the retrieved texts."""
+    """What is worked out from evidence rows: both arms, over time and overall, and the retrieved texts."""
 
     phase: str
     arms: ArmsCompared
-    course: Course
-    seconds: Sequence[float]  # of the course's ticks: since the flip, or since the first probe
-    where: Where
+    over_time: OverTime
+    seconds: Sequence[float]  # of the ticks in over_time: since the flip, or since the first probe
+    overall: Overall
     names: Sequence[str]  # of the questions, as the measures have them
     texts: Mapping[tuple[str, str], str]  # (arm, snippet id) -> text
     questions: Mapping[str, Mapping[str, Any]]
@@ -126,7 +126,7 @@ class Reviews:
             compared=compared,
             missing=missing,
         )
-        answered = compared.where.answered if compared is not None and compared.phase == "hold" else None
+        answered = compared.overall.answered if compared is not None and compared.phase == "hold" else None
         line = headline(
             row,
             now,
@@ -166,22 +166,22 @@ def _compare(ledger: Ledger, row: RunRow, phase: str, rules: Rules) -> Compared 
     evidence = recording.evidence
     arms = compare_recorded(ledger, row.id, evidence, phase=phase, rules=rules)
     wanted = [(arm, str(hit.get("snippet_id"))) for m in arms.movers for arm, hits in m.hits.items() for hit in hits]
-    path = course(evidence, rules=rules)
+    by_tick = over_time(evidence, rules=rules)
     return Compared(
         phase=phase,
         arms=arms,
-        course=path,
-        seconds=_seconds(row, phase, path, recording.began),
-        where=where(evidence, newest_ticks=rules.statistics.window if phase == "hold" else None),
+        over_time=by_tick,
+        seconds=_seconds(row, phase, by_tick, recording.began),
+        overall=overall(evidence, newest_ticks=rules.statistics.window if phase == "hold" else None),
         names=evidence.questions,
         texts=ledger.subjects.snippets(row.id, sorted(set(wanted))),
         questions={str(each["id"]): each for each in ledger.subjects.questions(row.id)},
     )
 
 
-def _seconds(row: RunRow, phase: str, path: Course, began: Mapping[int, datetime]) -> list[float]:
+def _seconds(row: RunRow, phase: str, by_tick: OverTime, began: Mapping[int, datetime]) -> list[float]:
     start = (row.flipped_at if phase == "hold" else None) or min(began.values())
-    return [(began[int(tick)] - start).total_seconds() if int(tick) in began else math.nan for tick in path.ticks]
+    return [(began[int(tick)] - start).total_seconds() if int(tick) in began else math.nan for tick in by_tick.ticks]
 
 
 def _more(
