@@ -22,7 +22,7 @@ from switchover.steps.freeze import freeze
 from switchover.steps.hold_lease import rejoin
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
-from switchover.steps.take_over import attend
+from switchover.steps.take_over import take_over
 from tests.schedules.actors import Actor, Fault, How
 from tests.schedules.world import HASH, V1, V2, World
 
@@ -128,7 +128,7 @@ class Schedules(RuleBasedStateMachine):
             return
         switch = self.world.switch(self.prefix + run, holder=f"watchdog:{which}")
         if not row.state.before_flip or self.froze_writers(row):
-            self.act("watchdog", run, fault, lambda: attend(
+            self.act("watchdog", run, fault, lambda: take_over(
                 switch, since=lease.expires_at, last_holder=lease.holder
             ))  # fmt: skip
 

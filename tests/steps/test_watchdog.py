@@ -58,7 +58,7 @@ def watching(environ: dict[str, str]) -> Iterator[Watchdog]:
 def test_a_hold_that_nobody_drives_is_rolled_back_and_said_and_timed(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
     abandon(world)
-    (done,) = watchdog.once().attended
+    (done,) = watchdog.once().take_overs
     assert done.result == "settled"
     assert (world.live, world.frozen) == ("docs_v1", False)
     row = switch.row
@@ -88,7 +88,7 @@ def test_a_rule_that_fired_before_nobody_drove_it_is_in_the_reason(world: World,
 def test_a_hold_that_is_driven_is_left_alone(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
     look = watchdog.once()
-    assert (look.open, look.undriven, look.attended) == (1, [], [])
+    assert (look.open, look.undriven, look.take_overs) == (1, [], [])
     assert (switch.row.state, world.live) == (State.HOLDING, "docs_v2")
 
 
@@ -193,7 +193,7 @@ def test_one_writer_that_cannot_be_resumed_is_said_and_keeps_nobody_frozen(world
     world.sql(f"UPDATE switchover_run SET plan = jsonb_set(plan, '{{writers}}', '{writers}')")
     world.ledger.journal.found_writer(switch.id, "another", {"frozen": False})
     abandon(world)
-    (done,) = watchdog.once().attended
+    (done,) = watchdog.once().take_overs
     assert done.result == "failed" and "another" in done.line
     assert (switch.row.state, world.frozen) == (State.ROLLED_BACK, False)
 
@@ -206,7 +206,7 @@ def test_nothing_is_changed_while_the_pointer_cannot_be_read(
     good = world.environ["AIRFLOW_CONN_DOCS_DB"]
     world.environ["AIRFLOW_CONN_DOCS_DB"] = f"postgres://nobody@127.0.0.1:{free_port()}/none"
     try:
-        (done,) = watchdog.once().attended
+        (done,) = watchdog.once().take_overs
     finally:
         world.environ["AIRFLOW_CONN_DOCS_DB"] = good
     assert done.result == "blind"
@@ -214,7 +214,7 @@ def test_nothing_is_changed_while_the_pointer_cannot_be_read(
     assert metric(watchdog, 'switchover_watchdog_unsettled_runs{result="blind"}') == 1
     assert (switch.row.state, switch.row.decision, world.live) == (State.HOLDING, None, "docs_v2")
     time.sleep(2.1)
-    assert watchdog.once().attended[0].result == "settled"
+    assert watchdog.once().take_overs[0].result == "settled"
     watchdog.once()
     assert metric(watchdog, 'switchover_watchdog_unsettled_runs{result="blind"}') == 0
 
@@ -229,16 +229,16 @@ def test_a_foreign_move_is_reported_once_and_a_repaired_one_is_ended(world: Worl
     switch = held(world)
     world.sql("UPDATE switchover_alias SET target = 'docs_v0' WHERE alias = 'docs'")
     abandon(world)
-    (done,) = watchdog.once().attended
+    (done,) = watchdog.once().take_overs
     assert done.result == "stuck" and "'docs_v0', which is neither Blue" in done.line
     assert (switch.row.state, world.live, world.frozen) == (State.STUCK, "docs_v0", True)
     events = len(world.ledger.journal.events(switch.id))
     watchdog._not_before.clear()
-    assert watchdog.once().attended[0].result == "stuck"
+    assert watchdog.once().take_overs[0].result == "stuck"
     assert len(world.ledger.journal.events(switch.id)) == events
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     watchdog._not_before.clear()
-    assert watchdog.once().attended[0].result == "settled"
+    assert watchdog.once().take_overs[0].result == "settled"
     assert (switch.row.state, world.frozen) == (State.ROLLED_BACK, False)
 
 
@@ -250,7 +250,7 @@ def test_one_bad_run_does_not_keep_it_from_the_others(world: World, watchdog: Wa
     )
     world.sql("INSERT INTO switchover_lease (pointer, epoch, holder, expires_at) VALUES ('bad', 1, 'bad:1', now())")
     abandon(world)
-    results = {done.run: done.result for done in watchdog.once().attended}
+    results = {done.run: done.result for done in watchdog.once().take_overs}
     assert results == {"bad:1": "failed", switch.id: "settled"}
 
 
@@ -264,7 +264,7 @@ def test_of_two_watchdogs_one_rolls_back(world: World) -> None:
 
         def look(watchdog: Watchdog) -> None:
             barrier.wait()
-            results.extend(done.result for done in watchdog.once().attended)
+            results.extend(done.result for done in watchdog.once().take_overs)
 
         threads = [threading.Thread(target=look, args=(each,)) for each in (one, two)]
         for thread in threads:
@@ -304,11 +304,11 @@ def test_a_ledger_that_went_away_gives_whoever_lives_time_to_renew(world: World,
             while watchdog.once().problem:
                 assert time.monotonic() < deadline
             began = time.monotonic()
-            while not (attended := watchdog.once().attended):
+            while not (ended := watchdog.once().take_overs):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             assert time.monotonic() - began > 1.5, "one life of the lease"
-            assert attended[0].run == "docs:1"
+            assert ended[0].run == "docs:1"
         edge.close()
 
 
@@ -373,6 +373,6 @@ def test_one_odd_row_is_that_row_s_alarm_and_nothing_else_s(world: World, watchd
     look = watchdog.once()
     assert look.problem == ""
     assert "odd:1" in [*look.undriven, *look.broken], "it is seen"
-    assert [done.result for done in look.attended if done.run == switch.id] == ["settled"]
+    assert [done.result for done in look.take_overs if done.run == switch.id] == ["settled"]
     assert (switch.row.state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
     assert watchdog.once().problem == "", "and the next look is made"

@@ -46,8 +46,8 @@ def _watchdog(options: argparse.Namespace, edge: Edge) -> Result:
     if options.once:
         look = watchdog.once()
         watchdog.close()
-        lines = [look.problem or look.sees, *(f"{each.run}: {each.line}" for each in look.attended)]
-        unsettled = any(each.result != "settled" for each in look.attended)
+        lines = [look.problem or look.sees, *(f"{each.run}: {each.line}" for each in look.take_overs)]
+        unsettled = any(each.result != "settled" for each in look.take_overs)
         return "\n".join(lines), asdict(look), 4 if look.problem else 1 if unsettled else 0
     _log(as_json=options.json)
     over = threading.Event()

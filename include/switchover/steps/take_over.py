@@ -15,30 +15,30 @@ UNSETTLED = ("blind", "stuck", "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attended:
-    """What became of one run. ``result``: ``settled``, ``overtaken``, ``blind``, ``stuck`` or ``failed``."""
+class TakeOver:
+    """How an attempt to settle a run ended. ``result``: ``settled``, ``overtaken``, ``blind``, ``stuck`` or ``failed``."""
 
     run: str
     result: str
     line: str
 
 
-def attend(switch: Switch, *, since: datetime, last_holder: str) -> Attended:
+def take_over(switch: Switch, *, since: datetime, last_holder: str) -> TakeOver:
     """Take the lease that ran out ``since`` then, settle the run, resume its writers, let the lease go.
 
     Never raises for what a run, its stores or its ledger do.
     """
     try:
-        return _untouched(switch) or _take_over(switch, since, last_holder)
+        return _untouched(switch) or _lead_to_the_end(switch, since, last_holder)
     except LeaseLost as error:
-        return Attended(run=switch.id, result="overtaken", line=f"somebody else drives: {error}")
+        return TakeOver(run=switch.id, result="overtaken", line=f"somebody else drives: {error}")
     except PointerConflict as error:
-        return Attended(run=switch.id, result="stuck", line=str(error))
+        return TakeOver(run=switch.id, result="stuck", line=str(error))
     except SwitchoverError as error:
-        return Attended(run=switch.id, result="failed", line=f"not settled yet, trying again: {error}")
+        return TakeOver(run=switch.id, result="failed", line=f"not settled yet, trying again: {error}")
 
 
-def _take_over(switch: Switch, since: datetime, last_holder: str) -> Attended:
+def _lead_to_the_end(switch: Switch, since: datetime, last_holder: str) -> TakeOver:
     why = f"nobody renewed the lease since {since:%H:%M:%S} UTC, last held by {last_holder!r}"
     try:
         with switch.leading() as lease:
@@ -51,17 +51,17 @@ def _take_over(switch: Switch, since: datetime, last_holder: str) -> Attended:
         switch.release_lease()
     row = switch.row
     line = f"{row.state.value}: {row.reason}; {len(names)} writers resumed here"
-    return Attended(run=switch.id, result="settled", line=line)
+    return TakeOver(run=switch.id, result="settled", line=line)
 
 
-def _untouched(switch: Switch) -> Attended | None:
+def _untouched(switch: Switch) -> TakeOver | None:
     """Look without the lease first: what cannot be read, or needs a person and says so already, is left alone."""
     row = switch.row
     if row.state.ended:
         return None
     action = decide(row.record, observe(switch, run_ended=True), switch.ledger.now())
     if action.kind is Kind.RETRY:
-        return Attended(run=row.id, result="blind", line=action.why)
+        return TakeOver(run=row.id, result="blind", line=action.why)
     if action.kind is Kind.STOP and row.state is State.STUCK:
-        return Attended(run=row.id, result="stuck", line=action.why)
+        return TakeOver(run=row.id, result="stuck", line=action.why)
     return None

@@ -49,7 +49,7 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
-        self._attended = Counter(
+        self._taken_over = Counter(
             f"{name}_attended", "Attempts to settle a run, by result.", ["result"], registry=self.registry
         )
 
@@ -70,9 +70,9 @@ class Metrics:
         self._open.set(open)
         self._undriven.set(undriven)
 
-    def attended(self, run: str, result: str) -> None:
+    def taken_over(self, run: str, result: str) -> None:
         """After each attempt to settle a run."""
-        self._attended.labels(result=result).inc()
+        self._taken_over.labels(result=result).inc()
         with self._lock:
             self._results[run] = result
             self._count()

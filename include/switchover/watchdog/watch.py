@@ -23,7 +23,7 @@ from switchover.errors import SwitchoverError
 from switchover.ledger import Ledger, RunRow
 from switchover.ledger.run_row import Undriven
 from switchover.steps.switch import Switch
-from switchover.steps.take_over import UNSETTLED, Attended, attend
+from switchover.steps.take_over import UNSETTLED, TakeOver, take_over
 from switchover.text import first_line
 from switchover.watchdog.metrics import Metrics
 
@@ -45,7 +45,7 @@ class Look:
     open: int = 0
     undriven: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
-    attended: list[Attended] = field(default_factory=list)
+    take_overs: list[TakeOver] = field(default_factory=list)
     problem: str = ""
 
     @property
@@ -56,7 +56,7 @@ class Look:
 
 
 class Watchdog:
-    """One watchdog on one ledger. ``edges`` builds an edge; each run that is attended gets its own."""
+    """One watchdog on one ledger. ``edges`` builds an edge; each run that is taken over gets its own."""
 
     def __init__(self, *, edges: Callable[[], Edge], ledger: str, interval_s: float) -> None:
         self.name = f"watchdog:{socket.gethostname()}:{os.getpid()}"
@@ -65,8 +65,8 @@ class Watchdog:
         self._edges = edges
         self._edge = edges()
         self._ledger = Ledger(engine=self._edge.sql(ledger))
-        self._pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="attend")
-        self._busy: dict[str, Future[Attended]] = {}
+        self._pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="take-over")
+        self._busy: dict[str, Future[TakeOver]] = {}
         self._not_before: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
         self._said: dict[str, tuple[str, float]] = {}
@@ -84,7 +84,7 @@ class Watchdog:
         """One look, and whatever it starts is waited for."""
         look = self.look()
         wait(self._busy.values())
-        look.attended += self._collect()
+        look.take_overs += self._collect()
         return look
 
     def close(self) -> None:
@@ -98,8 +98,8 @@ class Watchdog:
         self._edge.close()
 
     def look(self) -> Look:
-        """Read every run that nobody drives, and start to attend each."""
-        look = Look(attended=self._collect())
+        """Read every run that nobody drives, and start to take over each."""
+        look = Look(take_overs=self._collect())
         try:
             found, look.broken = self._ledger.runs.undriven()
             look.open, look.undriven = self._ledger.runs.count_open(), [each.row.id for each in found]
@@ -133,30 +133,30 @@ class Watchdog:
         grace_over = (self._answers_since or now) + _lease_s(found.row)
         if id in self._busy or now < max(grace_over, self._not_before.get(id, 0.0)):
             return
-        self._busy[id] = self._pool.submit(self._attend, found)
+        self._busy[id] = self._pool.submit(self._take_over, found)
 
-    def _attend(self, found: Undriven) -> Attended:
+    def _take_over(self, found: Undriven) -> TakeOver:
         edge = self._edges()
         try:
             switch = Switch(edge=edge, ledger=self._ledger, id=found.row.id, actor=self.name, holder=self.name)
-            return attend(switch, since=found.since, last_holder=found.last_holder)
+            return take_over(switch, since=found.since, last_holder=found.last_holder)
         finally:
             edge.close()
 
-    def _collect(self) -> list[Attended]:
-        """What has been attended since the last look; a run whose attendance broke is tried again like a failed one."""
-        attended = []
+    def _collect(self) -> list[TakeOver]:
+        """The take-overs that ended since the last look; one that broke is tried again like a failed one."""
+        take_overs = []
         for id, future in [(id, future) for id, future in self._busy.items() if future.done()]:
             del self._busy[id]
             error = future.exception()
-            done = future.result() if error is None else Attended(run=id, result="failed", line=_broke(error))
+            done = future.result() if error is None else TakeOver(run=id, result="failed", line=_broke(error))
             self._not_before[id] = time.monotonic() + self._pause_s(done)
             self._tell(id, f"{id}: {done.line}", bad=done.result in UNSETTLED)
-            self.metrics.attended(id, done.result)
-            attended.append(done)
-        return attended
+            self.metrics.taken_over(id, done.result)
+            take_overs.append(done)
+        return take_overs
 
-    def _pause_s(self, done: Attended) -> float:
+    def _pause_s(self, done: TakeOver) -> float:
         """How long to leave the run alone."""
         if done.result in ("stuck", "failed"):
             self._failures[done.run] += 1
