@@ -28,7 +28,7 @@ class Follower:
         self._say = say
         self._told_steps: set[str] = set()
         self._told_tick = -1
-        self._told_seat: tuple[str, int] | None = None
+        self._told_question: tuple[str, int] | None = None
         self.id = f"{service}:{dag_run}"
 
     def until_done(self, *, timeout: float, on_hold: Callable[[float], None]) -> str:
@@ -60,11 +60,11 @@ class Follower:
 
     def _tell_question(self, row: RunRow) -> None:
         asked = open_question(self._ledger.approvals.of(self.id))
-        seat = (asked["gate"], asked["seat"]) if asked is not None else None
-        if asked is not None and seat != self._told_seat:
+        question = (asked["gate"], asked["seat"]) if asked is not None else None
+        if asked is not None and question != self._told_question:
             subject = subject_text(row, Gate(asked["gate"]))
             self._say(f"     asks {subject} Answer on the review page until {at(asked['until'])} UTC")
-        self._told_seat = seat
+        self._told_question = question
 
     def _tell_look(self, since: float, whole: float) -> None:
         looks = self._ledger.journal.verdicts(self.id, gate="stop", latest=True)

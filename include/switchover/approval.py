@@ -62,10 +62,10 @@ OLD_ID = re.compile(r".* \(([^()]+)\)")
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Where a gate's question is. ``seat`` is the person that it waits for, counted from 1; ``None`` when decided."""
+    """Where a gate's question is. ``person_number``: whom it waits for, from 1; ``None`` when decided."""
 
     approved: bool
-    seat: int | None
+    person_number: int | None
     why: str
 
 
@@ -77,16 +77,20 @@ def standing(rows: Sequence[Mapping[str, Any]], *, gate: Gate, approvers: int) -
     for row in rows:
         if row["answered_at"] is not None and row["answer"] != Answer.APPROVED.value:
             by = f" by {row['answered_by']}" if row["answered_by"] else ""
-            return Standing(approved=False, seat=None, why=f"{gate}: {row['answer']}{by}{WHY.get(row['answer'], '')}")
+            return Standing(
+                approved=False, person_number=None, why=f"{gate}: {row['answer']}{by}{WHY.get(row['answer'], '')}"
+            )
     if len({row["subject"] for row in rows}) > 1:
-        return Standing(approved=False, seat=None, why=f"{gate}: void: the questions are not of one subject")
+        return Standing(approved=False, person_number=None, why=f"{gate}: void: the questions are not of one subject")
     people = sorted({person_id(row): str(row["answered_by"]) for row in rows if row["answered_by"]}.values())
     if len(people) >= approvers:
-        return Standing(approved=True, seat=None, why=f"{gate}: approved by {', '.join(people)}")
+        return Standing(approved=True, person_number=None, why=f"{gate}: approved by {', '.join(people)}")
     if not rows:
-        return Standing(approved=False, seat=1, why=f"{gate}: nobody was asked")
+        return Standing(approved=False, person_number=1, why=f"{gate}: nobody was asked")
     by = f", so far by {', '.join(people)}" if people else ""
-    return Standing(approved=False, seat=len(people) + 1, why=f"{gate}: waits for {approvers - len(people)} more{by}")
+    return Standing(
+        approved=False, person_number=len(people) + 1, why=f"{gate}: waits for {approvers - len(people)} more{by}"
+    )
 
 
 def open_question(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -22,7 +22,7 @@ def told(ledger: Ledger, end: str) -> str:
     plan = load_plan(ROOT / "docs" / "examples" / "docs_approved.yaml")
     ledger.runs.open(id=RUN, plan=plan, pointer="asks", blue="docs_v1", green="docs_v2", hold_minutes=20)
     until = ledger.now() + timedelta(minutes=1)
-    ledger.approvals.ask(RUN, Gate.BEFORE_UNFREEZE, seat=1, subject="s", until=until)
+    ledger.approvals.ask(RUN, Gate.BEFORE_UNFREEZE, person_number=1, subject="s", until=until)
     task = ApproveOperator(
         task_id="approve_unfreeze", ledger_conn_id="switchover_ledger", switchover_id=RUN, plan_print="p"
     )

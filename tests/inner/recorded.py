@@ -79,8 +79,10 @@ def record(ledger: Ledger, id: str = "docs:1", *, state: State = State.HOLDING, 
     subjects.found_arm(id, "blue", target="docs_v1", pins=pins, reported=pins)
     subjects.found_arm(id, "green", target="docs_v2", pins={**pins, "INDEX_HASH": "new", "TOK_VER": "9"}, reported=pins)
     subjects.asks(id, gold())
-    ledger.approvals.ask(id, "before_flip", seat=1, subject="a" * 64, until=ledger.now() + timedelta(minutes=30))
-    ledger.approvals.answer(id, "before_flip", seat=1, answer="approved", by=Person(id="anna", name="anna"))
+    ledger.approvals.ask(
+        id, "before_flip", person_number=1, subject="a" * 64, until=ledger.now() + timedelta(minutes=30)
+    )
+    ledger.approvals.answer(id, "before_flip", person_number=1, answer="approved", by=Person(id="anna", name="anna"))
     flip = journal.intend_flip(id, pointer="p", before="docs_v1", after="docs_v2", epoch=1, actor="test")
     journal.applied_flip(flip, changed=True, version=2)
     journal.read_back(flip, readers={"docs-service": "docs_v2"}, seconds=0.2)

@@ -24,7 +24,7 @@ OK = Answer.APPROVED
 
 
 @pytest.mark.parametrize(
-    ("rows", "approvers", "approved", "seat", "why"),
+    ("rows", "approvers", "approved", "person_number", "why"),
     [
         ([], 1, False, 1, "before_flip: nobody was asked"),
         ([row(1)], 1, False, 1, "before_flip: waits for 1 more"),
@@ -45,10 +45,10 @@ OK = Answer.APPROVED
     ],
 )
 def test_what_answers_come_to(
-    rows: list[dict[str, Any]], approvers: int, approved: bool, seat: int | None, why: str
+    rows: list[dict[str, Any]], approvers: int, approved: bool, person_number: int | None, why: str
 ) -> None:
     found = standing(rows, gate=Gate.BEFORE_FLIP, approvers=approvers)
-    assert (found.approved, found.seat) == (approved, seat)
+    assert (found.approved, found.person_number) == (approved, person_number)
     assert why in found.why
 
 

@@ -50,11 +50,11 @@ def test_a_run_that_was_rolled_back_has_every_metric(ledger: Ledger) -> None:
     assert told(ledger)["switchover.live_arm", "docs_v2"] == 1
     body = {"rule": "coverage", "outcome": "FAIL", "value": 0.5, "bound": 0.6, "margin": -0.1}
     ledger.journal.judged(RUN, gate="stop", tick=3, verdicts=[body])
-    assert ledger.approvals.ask(RUN, "before_flip", seat=1, subject="s", until=now)
-    assert not ledger.approvals.ask(RUN, "before_flip", seat=1, subject="other", until=now)
+    assert ledger.approvals.ask(RUN, "before_flip", person_number=1, subject="s", until=now)
+    assert not ledger.approvals.ask(RUN, "before_flip", person_number=1, subject="other", until=now)
     assert told(ledger)["switchover.approval.waiting", "before_flip"] == 1
-    ledger.approvals.answer(RUN, "before_flip", seat=1, answer="approved", by=Person(id="anna", name="anna"))
-    ledger.approvals.answer(RUN, "before_flip", seat=1, answer="rejected", by=Person(id="bert", name="bert"))
+    ledger.approvals.answer(RUN, "before_flip", person_number=1, answer="approved", by=Person(id="anna", name="anna"))
+    ledger.approvals.answer(RUN, "before_flip", person_number=1, answer="rejected", by=Person(id="bert", name="bert"))
     assert [(row["answer"], row["answered_by"]) for row in ledger.approvals.of(RUN)] == [("approved", "anna")]
     ledger.journal.step_started(RUN, "rollback", actor="t")
     ledger.journal.step_ended(RUN, "rollback", ok=True, note="")

@@ -72,7 +72,7 @@ def test_a_page_that_asks_shows_what_is_approved_and_not_the_looks_that_follow(l
     ledger.journal.judged(
         "docs:2", gate="hold", tick=9, verdicts=[{"rule": r, "outcome": o, "detail": ""} for r, o in judge.items()]
     )
-    ledger.approvals.ask("docs:2", gate, seat=1, subject="b" * 64, until=ledger.now() + timedelta(minutes=30))
+    ledger.approvals.ask("docs:2", gate, person_number=1, subject="b" * 64, until=ledger.now() + timedelta(minutes=30))
     looks = [{"rule": rule, "outcome": "PASS", "detail": ""} for rule in ("coverage", "http_5xx")]
     ledger.journal.judged("docs:2", gate="stop", tick=10, verdicts=looks)
     found = review(ledger, "docs:2")
@@ -87,7 +87,9 @@ def test_a_page_that_asks_shows_what_is_approved_and_not_the_looks_that_follow(l
 
 def test_a_page_that_asks_whether_to_flip_shows_acceptance(ledger: Ledger) -> None:
     record(ledger, "docs:2", state=State.WARMED)
-    ledger.approvals.ask("docs:2", "before_flip", seat=2, subject="b" * 64, until=ledger.now() + timedelta(minutes=30))
+    ledger.approvals.ask(
+        "docs:2", "before_flip", person_number=2, subject="b" * 64, until=ledger.now() + timedelta(minutes=30)
+    )
     found = review(ledger, "docs:2")
     assert {verdict["gate"] for verdict in found.facts["gate"]} == {"acceptance"}
     assert "acceptance rules, before the flip" in render_run(found, base="/switchover")

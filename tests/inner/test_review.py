@@ -116,7 +116,9 @@ def test_after_a_rollback_the_playbook_of_the_rule_that_fired_comes_first(ledger
 def test_what_a_person_may_decide_is_on_the_page_and_in_no_file(ledger: Ledger) -> None:
     id = "docs:manual__2026-11-26T10:00:00+00:00"
     record(ledger, id)
-    ledger.approvals.ask(id, "before_unfreeze", seat=1, subject="b" * 64, until=ledger.now() + timedelta(minutes=30))
+    ledger.approvals.ask(
+        id, "before_unfreeze", person_number=1, subject="b" * 64, until=ledger.now() + timedelta(minutes=30)
+    )
     found = review(ledger, id)
     assert "; waits for a person; " in found.facts["status"]
     answer, back = actions(found, "/switchover")
@@ -145,7 +147,7 @@ def test_where_nothing_is_open_there_is_nothing_to_decide(ledger: Ledger, state:
 
 def test_the_second_person_is_told_who_was_the_first(ledger: Ledger) -> None:
     record(ledger, state=State.WARMED)
-    ledger.approvals.ask("docs:1", "before_flip", seat=2, subject="a" * 64, until=ledger.now())
+    ledger.approvals.ask("docs:1", "before_flip", person_number=2, subject="a" * 64, until=ledger.now())
     (answer,) = actions(review(ledger, "docs:1"), "/switchover")
     assert answer.told.startswith("A second person, another one than anna, decides until ")
 

@@ -117,7 +117,7 @@ def test_a_second_person_must_be_another_one(world: World) -> None:
     switch = asking(world, "before_flip", approvers=2)
     ask(switch, Gate.BEFORE_FLIP, **same(switch))
     assert says(switch, Gate.BEFORE_FLIP, "anna") == "before_flip: waits for 1 more, so far by anna"
-    assert ask(switch, Gate.BEFORE_FLIP, **same(switch)).seat == 2
+    assert ask(switch, Gate.BEFORE_FLIP, **same(switch)).person_number == 2
     assert says(switch, Gate.BEFORE_FLIP, "anna") == "before_flip: waits for 1 more, so far by anna"
     renamed = Person(id="anna", name="Anna Maria")
     assert says(switch, Gate.BEFORE_FLIP, renamed) == "before_flip: waits for 1 more, so far by anna"

@@ -18,22 +18,22 @@ Row = Mapping[str, Any]
 
 
 class Approvals:
-    """The questions of a ledger. ``seat`` counts the persons that a gate needs, from 1."""
+    """The questions of a ledger. ``person_number`` counts whom a gate needs, from 1; its column is ``seat``."""
 
     def __init__(self, *, database: Database) -> None:
         self._db = database
 
-    def ask(self, run: str, gate: str, *, seat: int, subject: str, until: datetime) -> bool:
+    def ask(self, run: str, gate: str, *, person_number: int, subject: str, until: datetime) -> bool:
         """Write a question down; false when it was asked before, and then it stands as it was."""
-        values = {"run": run, "gate": gate, "seat": seat, "subject": subject, "until": until}
+        values = {"run": run, "gate": gate, "seat": person_number, "subject": subject, "until": until}
         insert = postgresql.insert(table).values(values).on_conflict_do_nothing().returning(table.c.seat)
         with self._db.transaction() as connection:
             return connection.execute(insert).scalar_one_or_none() is not None
 
-    def answer(self, run: str, gate: str, *, seat: int, answer: str, by: Person | None) -> None:
+    def answer(self, run: str, gate: str, *, person_number: int, answer: str, by: Person | None) -> None:
         """Write an answer down; the first one stands."""
         condition = sa.and_(
-            table.c.run == run, table.c.gate == gate, table.c.seat == seat, table.c.answered_at.is_(None)
+            table.c.run == run, table.c.gate == gate, table.c.seat == person_number, table.c.answered_at.is_(None)
         )
         who = {"answered_by": str(by), "answered_by_id": by.id} if by is not None else {}
         values = {"answer": answer, **who, "answered_at": NOW}

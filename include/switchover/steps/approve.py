@@ -36,7 +36,7 @@ class Question:
     """What a person is shown. ``fresh`` is false when it was asked before; ``seconds`` are left for an answer."""
 
     gate: Gate
-    seat: int
+    person_number: int
     subject: str
     body: str
     seconds: float
@@ -93,23 +93,23 @@ def ask(switch: Switch, gate: Gate, *, now_planned: str) -> Question:
     plan, approvals = switch.plan, switch.ledger.approvals
     asked = approvals.of(switch.id, gate=gate)
     found = standing(asked, gate=gate, approvers=plan.approvers)
-    if found.seat is None:
+    if found.person_number is None:
         raise StateConflict(f"switchover {switch.id!r}: {found.why}; there is nothing left to ask")
     if not asked:
         switch.ledger.journal.step_started(switch.id, gate.step, actor=switch.actor)
     now = switch.ledger.now()
     until = asked[0]["until"] if asked else now + timedelta(minutes=plan.approve_minutes)
     bound = subject(switch, now_planned=now_planned)
-    fresh = approvals.ask(switch.id, gate, seat=found.seat, subject=bound, until=until)
+    fresh = approvals.ask(switch.id, gate, person_number=found.person_number, subject=bound, until=until)
     if gate is not Gate.BEFORE_FLIP:
         switch.join()
         switch.ledger.runs.stamp(switch.id, hold_until=until)
     if fresh:
-        switch.say(f"{gate}: asked person {found.seat} of {plan.approvers} until {until:%H:%M:%S} UTC")
+        switch.say(f"{gate}: asked person {found.person_number} of {plan.approvers} until {until:%H:%M:%S} UTC")
     row = switch.row
     return Question(
         gate=gate,
-        seat=found.seat,
+        person_number=found.person_number,
         subject=subject_text(row, gate),
         body=body_text(
             summarise(switch.ledger, switch.id),
@@ -177,16 +177,16 @@ def answer(
     already does not count twice, and the question stays open. ``at`` is when they answered, now by default.
     """
     asked = switch.questions(gate)
-    open_seats = [row for row in asked if row["answered_at"] is None]
-    if not open_seats:
+    open_questions = [row for row in asked if row["answered_at"] is None]
+    if not open_questions:
         return standing(asked, gate=gate, approvers=switch.plan.approvers)
-    question = open_seats[0]
+    question = open_questions[0]
     if approved and by is not None and by.id in [person_id(row) for row in asked]:
         switch.say(f"{gate}: {by} has approved already; a second person must")
         return standing(asked, gate=gate, approvers=switch.plan.approvers)
     at = at or switch.ledger.now()
     given = _answer(switch, question, approved=approved, by=by, now_planned=now_planned, at=at)
-    switch.ledger.approvals.answer(switch.id, gate, seat=question["seat"], answer=given, by=by)
+    switch.ledger.approvals.answer(switch.id, gate, person_number=question["seat"], answer=given, by=by)
     switch.say(f"{gate}: {given}" + (f" by {by}" if by else ""))
     return standing(switch.questions(gate), gate=gate, approvers=switch.plan.approvers)
 
@@ -206,7 +206,7 @@ def closed(switch: Switch, gate: Gate, *, why: str) -> Standing:
     """Nobody answered, or the watch ended first: whatever is still open is no answer."""
     for row in switch.questions(gate):
         if row["answered_at"] is None:
-            switch.ledger.approvals.answer(switch.id, gate, seat=row["seat"], answer=Answer.NONE, by=None)
+            switch.ledger.approvals.answer(switch.id, gate, person_number=row["seat"], answer=Answer.NONE, by=None)
             switch.say(f"{gate}: no answer: {why}")
     return standing(switch.questions(gate), gate=gate, approvers=switch.plan.approvers)
 

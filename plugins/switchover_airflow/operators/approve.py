@@ -61,9 +61,9 @@ class ApproveOperator(HITLOperator):
             found, why = self._found(switch, asked, event)
             if found.approved:
                 approve.hand_over(switch)
-            if found.seat is None:
+            if found.person_number is None:
                 approve.ended(switch, found, asked, why=why)
-        if found.seat is not None:
+        if found.person_number is not None:
             return self._ask(context, asked)
         told = "; ".join(filter(None, (why, found.why)))
         if not found.approved and event.get("end") != End.STOPPED.value:  # a stop is in haste: see HoldSensor
