@@ -14,7 +14,7 @@ from airflow.sdk import DAG, Asset, Param, chain
 
 from switchover.approval import Gate
 from switchover.plan import Plan
-from switchover.steps.approve import plan_print
+from switchover.steps.approve import approval_digest
 from switchover_airflow import deadlines
 from switchover_airflow.operators.approve import ApproveOperator
 from switchover_airflow.operators.base import RETRY_POLICY
@@ -158,7 +158,7 @@ def build_dag(plan: Plan) -> DAG:
             **step("evidence", execution_timeout=EVIDENCE_TIME, retries=1, folder=plan.evidence)
         ).as_teardown()
 
-        asking = {"plan_print": plan_print(plan)}
+        asking = {"approval_digest": approval_digest(plan)}
         to_flip = [ApproveOperator(**step("approve_flip", **asking))] if plan.asks(Gate.BEFORE_FLIP) else []
         after = plan.asks(Gate.BEFORE_UNFREEZE) or plan.asks(Gate.ON_UNACCEPTED)
         to_stay = [ApproveOperator(**step("approve_unfreeze", **asking))] if after else []

@@ -24,7 +24,7 @@ def told(ledger: Ledger, end: str) -> str:
     until = ledger.now() + timedelta(minutes=1)
     ledger.approvals.ask(RUN, Gate.BEFORE_UNFREEZE, person_number=1, subject="s", until=until)
     task = ApproveOperator(
-        task_id="approve_unfreeze", ledger_conn_id="switchover_ledger", switchover_id=RUN, plan_print="p"
+        task_id="approve_unfreeze", ledger_conn_id="switchover_ledger", switchover_id=RUN, approval_digest="p"
     )
     return task.execute_complete(cast(Context, {}), {"end": end, "line": "flip_rate FAIL"}, gate="before_unfreeze")
 

@@ -16,7 +16,7 @@ from switchover.gold.goldset import read_items
 from switchover.plan import Plan
 from switchover.protocol import Decision, State
 from switchover.steps import approve, finish
-from switchover.steps.approve import answer, ask, closed, plan_print, waiting, wanted
+from switchover.steps.approve import answer, approval_digest, ask, closed, waiting, wanted
 from switchover.steps.flip import flip, flip_or_abort
 from switchover.steps.hold import End, Tick
 from switchover.steps.switch import Switch
@@ -42,7 +42,7 @@ def held(world: World, switch: Switch, outcome: str = "PASS") -> Switch:
 
 
 def same(switch: Switch) -> dict[str, str]:
-    return {"now_planned": plan_print(switch.plan)}
+    return {"now_planned": approval_digest(switch.plan)}
 
 
 def says(switch: Switch, gate: Gate, by: str | Person | None, approved: bool = True, **more: Any) -> str:
@@ -107,7 +107,7 @@ def test_a_change_of_what_was_asked_voids_the_answer(
     elif changed == "gold":
         monkeypatch.setattr(approve, "read_items", lambda path: (read_items(path)[0], "another"))
     else:
-        more = {"now_planned": plan_print(switch.plan.model_copy(update={"green": "docs_v1"}))}
+        more = {"now_planned": approval_digest(switch.plan.model_copy(update={"green": "docs_v1"}))}
     assert "void by anna: plan, manifests or gold set have changed" in says(switch, Gate.BEFORE_FLIP, "anna", **more)
     assert not flip_or_abort(switch)
     assert world.live == "docs_v1"
@@ -220,8 +220,8 @@ def test_a_hold_that_is_open_ends_as_open(world: World) -> None:
 def test_a_print_of_a_plan_is_the_same_on_every_host(world: World) -> None:
     plan = world.plan
     moved = plan.model_copy(update={"gold": plan.gold.model_copy(update={"path": "/elsewhere/python_reference.jsonl"})})
-    assert plan_print(moved) == plan_print(plan)
-    assert plan_print(plan.model_copy(update={"converge_s": 1})) != plan_print(plan)
+    assert approval_digest(moved) == approval_digest(plan)
+    assert approval_digest(plan.model_copy(update={"converge_s": 1})) != approval_digest(plan)
     assert dataclasses.is_dataclass(world)
 
 

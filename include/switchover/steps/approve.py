@@ -59,8 +59,8 @@ def wanted(switch: Switch) -> Gate | None:
     return gate if plan.asks(gate) else None
 
 
-def plan_print(plan: Plan) -> str:
-    """Digest of a plan that is the same on every host: files count by their names."""
+def approval_digest(plan: Plan) -> str:
+    """Digest of a plan as an approval binds it, the same on every host: files count by their names."""
     values = plan.model_dump(mode="json")
     values["gold"]["path"] = Path(plan.gold.path).name
     for channel in values["notify"]:
@@ -71,7 +71,7 @@ def plan_print(plan: Plan) -> str:
 def subject(switch: Switch, *, now_planned: str) -> str:
     """Digest of what is approved: the plan, both manifests, the gold set, each as it is now.
 
-    ``now_planned`` is the print of the plan as its file says it now; the run's own copy is in the ledger.
+    ``now_planned`` is the digest of the plan as its file says it now; the run's own copy is in the ledger.
     """
     row, plan = switch.row, switch.plan
     try:
@@ -80,7 +80,7 @@ def subject(switch: Switch, *, now_planned: str) -> str:
         gold = f"unreadable: {error}"
     return digest(
         {
-            "plan": [plan_print(plan), now_planned],
+            "plan": [approval_digest(plan), now_planned],
             "approved": [row.approved_hash, row.blue_hash, row.gold_digest],
             "stored": [switch.index.health(target).stored_hash for target in (row.green, row.blue)],
             "gold": gold,

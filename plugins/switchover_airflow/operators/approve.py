@@ -32,18 +32,18 @@ class ApproveOperator(HITLOperator):
 
     :param ledger_conn_id: connection of the ledger
     :param switchover_id: the run's id in the ledger (templated)
-    :param plan_print: print of the plan as its file says it now; an answer to another plan is void
+    :param approval_digest: digest of the plan as its file says it now; an answer to another plan is void
     """
 
     template_fields: Collection[str] = ("switchover_id",)
     ui_color = "#f3e8fd"
     operator_extra_links = (SwitchoverLink(),)
 
-    def __init__(self, *, ledger_conn_id: str, switchover_id: str, plan_print: str, **kwargs: Any) -> None:
+    def __init__(self, *, ledger_conn_id: str, switchover_id: str, approval_digest: str, **kwargs: Any) -> None:
         super().__init__(subject="Switchover", options=[APPROVE, REJECT], defaults=[REJECT], **kwargs)
         self.ledger_conn_id = ledger_conn_id
         self.switchover_id = switchover_id
-        self.plan_print = plan_print
+        self.approval_digest = approval_digest
 
     def execute(self, context: Context) -> str:
         """Ask, and go on watching; returns at once when there is nothing to ask."""
@@ -79,12 +79,12 @@ class ApproveOperator(HITLOperator):
         by = Person(id=str(user["id"]), name=str(user["name"] or user["id"])) if user else None
         approved = list(event["chosen_options"]) == [APPROVE]
         at = event.get("responded_at")
-        return approve.answer(switch, gate, approved=approved, by=by, now_planned=self.plan_print, at=at), ""
+        return approve.answer(switch, gate, approved=approved, by=by, now_planned=self.approval_digest, at=at), ""
 
     def _ask(self, context: Context, gate: Gate) -> str:
         ti_id = context["ti"].id
         with open_switch(self) as switch:
-            question = approve.ask(switch, gate, now_planned=self.plan_print)
+            question = approve.ask(switch, gate, now_planned=self.approval_digest)
             approve.hand_over(switch)
             trigger = AnswerTrigger(
                 ledger_conn_id=self.ledger_conn_id,
