@@ -105,7 +105,7 @@ class Hold:
         recent = BothWays(evidence.newest(1))
         hold = HoldSoFar(
             evidence=evidence,
-            gaps=recent.gaps,
+            probes=recent.probes,
             recent=recent,
             statistics=RULES.statistics,
             traffic=Traffic.of(self.signals(TICKS)),

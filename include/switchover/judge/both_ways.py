@@ -17,8 +17,8 @@ from switchover.judge.figures import Figures
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gaps:
-    """What is there and what is lacking, each as [Blue, Green].
+class ProbeCounts:
+    """What is there and what is lacking, counted, each as [Blue, Green].
 
     ``runs`` probes are due of each (arm, question, paraphrase): as given, or as many as the one asked most.
     """
@@ -29,21 +29,21 @@ class Gaps:
     unanswered: tuple[int, ...]
 
     @classmethod
-    def of(cls, evidence: Evidence, runs: int | None) -> Gaps:
+    def of(cls, evidence: Evidence, runs: int | None) -> ProbeCounts:
         """Count the probes that were made."""
-        if ("gaps", runs) in evidence.memo:
-            known: Gaps = evidence.memo["gaps", runs]
+        if ("probe counts", runs) in evidence.memo:
+            known: ProbeCounts = evidence.memo["probe counts", runs]
             return known
         seen = evidence.seen
         made = seen[BLUE] + seen[BLUE_FAILED], seen[GREEN]
         due = int(seen.max(initial=0)) if runs is None else runs
-        gaps = evidence.memo["gaps", runs] = cls(
+        counts = evidence.memo["probe counts", runs] = cls(
             runs=due,
             observed=tuple(int(arm.sum()) for arm in made),
             lacking=tuple(int(np.maximum(due - arm, 0).sum()) for arm in made),
             unanswered=tuple(int(np.count_nonzero(arm == 0)) for arm in evidence.answered),
         )
-        return gaps
+        return counts
 
 
 class BothWays:
@@ -51,25 +51,25 @@ class BothWays:
 
     def __init__(self, evidence: Evidence, *, runs: int | None = None) -> None:
         self._read = [evidence]  # kept as long as the figures of it
-        self.gaps = Gaps.of(evidence, runs)
+        self.probes = ProbeCounts.of(evidence, runs)
         self.plain = Figures.plain(evidence)
         self.blue_answered = self.plain.blue.n
-        self.blue_failed = self.gaps.observed[BLUE] - self.blue_answered
+        self.blue_failed = self.probes.observed[BLUE] - self.blue_answered
         self.strict = self.plain
-        if any(self.gaps.lacking) or self.blue_failed:
-            whole = evidence.complete(self.gaps.runs) if any(self.gaps.lacking) else evidence
+        if any(self.probes.lacking) or self.blue_failed:
+            whole = evidence.complete(self.probes.runs) if any(self.probes.lacking) else evidence
             self._read.append(whole)
-            self.strict = self.plain.strict(whole, whole_green=not self.gaps.lacking[GREEN])
+            self.strict = self.plain.strict(whole, whole_green=not self.probes.lacking[GREEN])
 
     @property
     def observed(self) -> tuple[int, ...]:
         """Probes that were made, [Blue, Green]."""
-        return self.gaps.observed
+        return self.probes.observed
 
     @property
     def lacking(self) -> tuple[int, ...]:
         """Probes that are missing, [Blue, Green]."""
-        return self.gaps.lacking
+        return self.probes.lacking
 
     def doubts(self, *, blue: bool) -> str:
         """What makes the strict reading differ, in words; with ``blue``, also what Blue lacks."""
@@ -87,8 +87,8 @@ class BothWays:
         arms = (("Green", GREEN), ("Blue", BLUE)) if blue else (("Green", GREEN),)
         whole = len(self.plain.questions) * PARAPHRASES
         lacks = [
-            f"{name} never answered {self.gaps.unanswered[arm]} of {whole} paraphrases"
+            f"{name} never answered {self.probes.unanswered[arm]} of {whole} paraphrases"
             for name, arm in arms
-            if self.gaps.unanswered[arm]
+            if self.probes.unanswered[arm]
         ]
         return " and ".join(lacks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from switchover.judge.accept import Acceptance
-from switchover.judge.both_ways import BothWays, Gaps
+from switchover.judge.both_ways import BothWays, ProbeCounts
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import Evidence, Expected
 from switchover.judge.outcome import Outcome, Verdict, decisive, worst
@@ -67,7 +67,7 @@ def judge_stop(
     runs = None if expected is None or not ticks else round(expected.runs * min(window, ticks) / ticks)
     hold = HoldSoFar(
         evidence=made,
-        gaps=Gaps.of(made, expected.runs if expected else None),
+        probes=ProbeCounts.of(made, expected.runs if expected else None),
         recent=BothWays(made.newest(window), runs=runs),
         statistics=rules.statistics,
         traffic=Traffic.of(signals),

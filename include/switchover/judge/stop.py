@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from switchover.judge import measure
-from switchover.judge.both_ways import BothWays, Gaps
+from switchover.judge.both_ways import BothWays, ProbeCounts
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import GREEN, Evidence, Floats
 from switchover.judge.figures import Side, sides
@@ -28,13 +28,13 @@ from switchover.judge.traffic import Traffic
 
 @dataclass(frozen=True, kw_only=True)
 class HoldSoFar:
-    """A hold so far: all of its evidence, the ``gaps`` in it, and the ``recent`` ticks read both ways.
+    """A hold so far: all of its evidence, the ``probes`` counted in it, and the ``recent`` ticks read both ways.
 
     ``canaries`` are those of the newest look; ``None`` when the plan asks none.
     """
 
     evidence: Evidence
-    gaps: Gaps
+    probes: ProbeCounts
     recent: BothWays
     statistics: Statistics
     traffic: Traffic
@@ -52,7 +52,7 @@ class HoldSoFar:
 
     def doubts(self) -> str:
         """What of Green was not seen in the whole hold, in words."""
-        missing = self.gaps.lacking[GREEN]
+        missing = self.probes.lacking[GREEN]
         return " and ".join(filter(None, (f"{missing} probes are missing" if missing else "", self.traffic.unseen)))
 
     def log_wealth(self, growth: Floats) -> float:

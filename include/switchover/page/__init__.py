@@ -54,7 +54,7 @@ def render_run(review: Review, *, base: str | None) -> str:
         steps=steps(review),
         movers=movers(review),
         plots=plots,
-        gaps=[*review.missing, *left_out],
+        not_recorded=[*review.missing, *left_out],
         events=facts["events"][-MOST_EVENTS:],
         actions=actions(review, base),
     )

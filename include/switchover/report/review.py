@@ -109,13 +109,13 @@ class Reviews:
 
         plan = part("plan", row.read_plan, None)
         rules = plan.rules if plan is not None else Rules()
-        compared, gaps = self._compared(ledger, row, rules)
+        compared, unreadable = self._compared(ledger, row, rules)
         facts = {**summarise(ledger, id), **_more(ledger, row, plan, part)}
         facts["gate"] = deciding(
             facts["verdicts"], decided=row.decision is not None or row.state.ended, asked=facts["approvals"]
         )
         facts["playbook"] = _playbook(facts)
-        missing += [*gaps, *missing_records(facts, compared is not None)]
+        missing += [*unreadable, *missing_records(facts, compared is not None)]
         review = Review(
             facts=facts,
             row=row,

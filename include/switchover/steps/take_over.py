@@ -16,7 +16,7 @@ UNSETTLED = ("blind", "stuck", "failed")
 
 @dataclass(frozen=True, kw_only=True)
 class TakeOver:
-    """How an attempt to settle a run ended. ``result``: ``settled``, ``overtaken``, ``blind``, ``stuck`` or ``failed``."""
+    """How one attempt went. ``result``: ``settled``, ``overtaken``, ``blind``, ``stuck`` or ``failed``."""
 
     run: str
     result: str
