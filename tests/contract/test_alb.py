@@ -148,7 +148,7 @@ class TestSwap:
         now = pointer.read()
         world.remove()
         assert not pointer.swap(now, change())
-        pointer.fence(5)
+        pointer.refuse_older(5)
         with pytest.raises(PointerConflict, match="does not exist; nothing was changed"):
             pointer.apply(change())
 

@@ -82,7 +82,7 @@ def actions(policy: Mapping[str, Any]) -> set[str]:
 def live(pointer: Pointer) -> None:
     """Everything that a switchover does with a pointer."""
     pointer.plan(change())
-    pointer.fence(2)
+    pointer.refuse_older(2)
     with pointer.shadow(BLUE) as shadow:
         shadow.apply(change(epoch=2))
         assert shadow.verify(GREEN)

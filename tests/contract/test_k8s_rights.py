@@ -69,7 +69,7 @@ def user(world: KubernetesWorld, name: str, rules: Rules) -> Pointer:
 
 def switchover(pointer: Pointer) -> None:
     """Everything that a run does to its pointer."""
-    pointer.fence(1)
+    pointer.refuse_older(1)
     with pointer.shadow(BLUE) as shadow:
         shadow.apply(change())
         assert shadow.verify(GREEN)

@@ -57,7 +57,7 @@ def as_role(world: KvSqlWorld, rights: str) -> Pointer:
 
 def test_the_grants_of_the_page_are_enough_for_everything(sql_world: KvSqlWorld) -> None:
     pointer = as_role(sql_world, "SELECT, INSERT, UPDATE, DELETE")
-    pointer.fence(3)
+    pointer.refuse_older(3)
     assert pointer.apply(change(epoch=3)).changed
     with pointer.shadow(BLUE) as shadow:
         assert shadow.apply(change(epoch=3)).changed

@@ -136,7 +136,7 @@ def guarded(guarded_etcd: Server) -> Iterator[GuardedEtcdWorld]:
 def test_the_role_of_the_page_is_enough_for_everything(guarded: GuardedEtcdWorld) -> None:
     guarded.allow(guarded.name, f"{guarded.name}__rehearsal")
     pointer = guarded.pointer()
-    pointer.fence(3)
+    pointer.refuse_older(3)
     assert pointer.apply(change(epoch=3)).changed
     with pointer.shadow(BLUE) as shadow:
         assert shadow.apply(change(epoch=3)).changed

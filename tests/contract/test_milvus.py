@@ -107,7 +107,7 @@ def test_a_busy_server_is_unreachable(world: MilvusWorld, status: grpc.StatusCod
 def test_the_token_follows_so_that_the_old_collection_can_be_dropped(world: MilvusWorld) -> None:
     """A Milvus cluster refuses to drop a collection that has an alias; Milvus Lite drops the aliases with it."""
     pointer = world.pointer()
-    pointer.fence(5)
+    pointer.refuse_older(5)
     pointer.apply(change(epoch=5))
     token = f"{world.name}__epoch_5"
     assert world.client.describe_alias(token)["collection_name"] == world.collections[GREEN]
@@ -118,7 +118,7 @@ def test_the_token_follows_so_that_the_old_collection_can_be_dropped(world: Milv
 def test_one_token_stands_however_often_it_is_fenced(world: MilvusWorld) -> None:
     pointer = world.pointer()
     for epoch in (2, 3, 3, 7, 5):
-        pointer.fence(epoch)
+        pointer.refuse_older(epoch)
     names = [name for name in world.client.list_aliases()["aliases"] if name.startswith(f"{world.name}__")]
     assert names == [f"{world.name}__epoch_7"]
 

@@ -55,7 +55,7 @@ def test_a_sleeper_is_stopped_after_many_moves_too(world: OpenSearchWorld) -> No
     pointer, newer = search_alias(world), search_alias(world)
     pointer.apply(change(epoch=1))
     seen = pointer.read()
-    newer.fence(7)
+    newer.refuse_older(7)
     assert not pointer.swap(seen, back(epoch=3))
     assert world.serve() == {GREEN}
     with pytest.raises(LeaseLost, match="epoch 7 has written, this holder has 3"):
@@ -70,7 +70,7 @@ def test_of_two_holders_that_both_found_no_mark_the_older_is_stopped(world: Open
     assert unmarked.epoch is None
     assert not older.swap(unmarked, change(epoch=3)), "the first mark is set, and the caller must look again"
     seen = older.read()
-    newer.fence(7)
+    newer.refuse_older(7)
     assert not older.swap(seen, change(epoch=3))
     assert not older.swap(unmarked, change(epoch=3)), "a first mark again, beside the newer holder's"
     with pytest.raises(LeaseLost, match="epoch 7"):
@@ -170,7 +170,7 @@ def test_the_target_is_counted_the_way_readers_reach_it(world: OpenSearchWorld, 
 def test_what_cannot_be_carried_is_refused(world: OpenSearchWorld) -> None:
     """A property that this version does not know would be lost without a word."""
     pointer = search_alias(world)
-    pointer.fence(1)
+    pointer.refuse_older(1)
     now = pointer.read()
     now.token.holders[world.index(BLUE)]["weight"] = 3
     with pytest.raises(BadInput, match="the alias carries weight; allowed: filter, .*; nothing was changed"):

@@ -67,7 +67,7 @@ def test_the_grants_of_the_page_are_enough_for_everything(world: PgvectorWorld) 
     grants = ["SELECT, INSERT, UPDATE, DELETE ON switchover_alias", "SELECT ON switchover_manifest"]
     assert all(f"GRANT {grant} TO switchover;" in page for grant in grants)
     pointer = as_role(world, *grants)
-    pointer.fence(3)
+    pointer.refuse_older(3)
     assert pointer.apply(change(epoch=3)).changed
     with pointer.shadow(BLUE) as shadow:
         assert shadow.apply(change(epoch=3)).changed

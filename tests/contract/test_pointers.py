@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from switchover.errors import BadInput, LeaseLost, PointerConflict, SwitchoverError, TargetRefused, Unreachable
-from switchover.pointers import Change, Fencing, Pointer, Reading
+from switchover.pointers import Change, EpochCheck, Pointer, Reading
 from tests.contract.proxy import proxy_to
 from tests.contract.worlds import WORLDS
 from tests.contract.worlds.base import BLUE, GREEN, NotApplicable, World, back, change
@@ -156,8 +156,8 @@ def test_a_foreign_move_before_the_look_stops_the_apply(world: World) -> None:
 
 def test_a_late_holder_with_an_old_epoch_loses(world: World, record: Record) -> None:
     pointer, fencing = world.pointer(), world.pointer().describe().fencing
-    pointer.fence(5)
-    if fencing is Fencing.NONE:
+    pointer.refuse_older(5)
+    if fencing is EpochCheck.NONE:
         assert pointer.read().epoch is None
         pytest.skip("this store has no place for an epoch; the table says so")
     with pytest.raises(LeaseLost, match="epoch 5 has written, this holder has 4; nothing was changed"):
@@ -169,7 +169,7 @@ def test_a_late_holder_with_an_old_epoch_loses(world: World, record: Record) -> 
 def test_a_holder_that_slept_between_look_and_write(world: World, record: Record) -> None:
     """A newer holder fences while the old one sleeps; whether its write is stopped is the strength of the fence."""
     sleeper, newer = world.pointer(), world.pointer()
-    before_swap(sleeper, lambda: newer.fence(7))
+    before_swap(sleeper, lambda: newer.refuse_older(7))
     try:
         sleeper.apply(change(epoch=3))
         stopped = False
@@ -178,15 +178,15 @@ def test_a_holder_that_slept_between_look_and_write(world: World, record: Record
     assert world.serve() == ({BLUE} if stopped else {GREEN})
     fencing = sleeper.describe().fencing
     record(world, fencing=fencing.value)
-    assert stopped == (fencing is Fencing.WITH_THE_WRITE)
+    assert stopped == (fencing is EpochCheck.WITH_THE_WRITE)
 
 
 def test_a_fence_never_goes_back(world: World) -> None:
     pointer = world.pointer()
-    if pointer.describe().fencing is Fencing.NONE:
+    if pointer.describe().fencing is EpochCheck.NONE:
         pytest.skip("this store has no place for an epoch; the table says so")
-    pointer.fence(5)
-    pointer.fence(3)
+    pointer.refuse_older(5)
+    pointer.refuse_older(3)
     assert pointer.read().epoch == 5
     assert world.serve() == {BLUE}
 

@@ -64,7 +64,7 @@ def pointer_at(port: int) -> Pointer:
 def test_of_two_holders_with_one_token_the_second_changes_nothing(world: QdrantWorld) -> None:
     """Two that both have read the same token, even of the same epoch: the first move takes it away."""
     one, two = world.pointer(), world.pointer()
-    one.fence(4)
+    one.refuse_older(4)
     seen_by_one, seen_by_two = one.read(), two.read()
     assert one.swap(seen_by_one, change(epoch=4))
     assert not two.swap(seen_by_two, change(BLUE, "elsewhere", epoch=4))
@@ -73,7 +73,7 @@ def test_of_two_holders_with_one_token_the_second_changes_nothing(world: QdrantW
 
 def test_a_token_never_comes_again(world: QdrantWorld) -> None:
     pointer, seen = world.pointer(), set()
-    pointer.fence(4)
+    pointer.refuse_older(4)
     for wanted in (change(epoch=4), back(epoch=4), change(epoch=4)):
         pointer.apply(wanted)
         seen.update(tokens(world))
@@ -84,7 +84,7 @@ def test_a_token_never_comes_again(world: QdrantWorld) -> None:
 def test_the_token_survives_the_old_collection(world: QdrantWorld) -> None:
     """Dropping a collection takes its aliases with it."""
     pointer = world.pointer()
-    pointer.fence(5)
+    pointer.refuse_older(5)
     pointer.apply(change(epoch=5))
     world.client.delete_collection(world.collections[BLUE])
     assert pointer.read().epoch == 5
@@ -98,7 +98,7 @@ def test_two_tokens_become_one_and_the_newer_stays(world: QdrantWorld) -> None:
         )
         world.client.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
     pointer = world.pointer()
-    pointer.fence(5)
+    pointer.refuse_older(5)
     assert tokens(world) == [f"{world.name}__epoch_8_aa"]
     assert pointer.read().epoch == 8
 
@@ -106,7 +106,7 @@ def test_two_tokens_become_one_and_the_newer_stays(world: QdrantWorld) -> None:
 def test_a_request_that_fails_halfway_leaves_the_alias_where_it_was(world: QdrantWorld) -> None:
     """The token is renamed first, the alias is moved second: a target that went away stops there."""
     pointer = world.pointer()
-    pointer.fence(2)
+    pointer.refuse_older(2)
     before, now = tokens(world), pointer.read()
     world.spoil(GREEN, "missing")
     assert not pointer.swap(now, change(epoch=2))
@@ -173,7 +173,7 @@ def test_a_local_folder_is_a_store_too(tmp_path: Path) -> None:
     edge = Edge(connections=lambda _: connection)
     pointer = QdrantSpec(kind="qdrant", connection=CONNECTION, alias="docs").build(edge)
     assert str(tmp_path) in pointer.key
-    pointer.fence(3)
+    pointer.refuse_older(3)
     late = pointer.read()
     assert pointer.apply(change(epoch=3)).changed
     assert not pointer.swap(late, change(epoch=3))

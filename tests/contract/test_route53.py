@@ -105,7 +105,7 @@ def test_one_batch_moves_record_and_fence(world: Route53World) -> None:
 def test_a_fence_that_moves_between_look_and_write_stops_the_whole_batch(world: Route53World) -> None:
     sleeper = world.pointer()
     now = sleeper.read()
-    world.pointer().fence(7)
+    world.pointer().refuse_older(7)
     assert not sleeper.swap(now, change(epoch=3))
     assert world.serve() == {BLUE}
     assert world.pointer().read().epoch == 7

@@ -154,7 +154,7 @@ def test_the_documented_role_is_enough(es: ElasticsearchWorld, logins: None) -> 
     """Every verb, the fence, the rehearsal and the freeze, with nothing else allowed."""
     pointer = es.pointer(freeze_writes=True, login=(LOGIN, PASSWORD))
     assert pointer.read().target == BLUE
-    pointer.fence(1)
+    pointer.refuse_older(1)
     with pointer.shadow(BLUE) as shadow:
         assert shadow.apply(change()).changed
     assert pointer.apply(change()).changed

@@ -130,9 +130,9 @@ def test_a_target_that_vanishes_after_the_freeze_leaves_the_live_index_writable(
 
 def test_a_late_holder_freezes_nothing(world: OpenSearchWorld) -> None:
     pointer, newer = freezing(world), freezing(world)
-    pointer.fence(1)
+    pointer.refuse_older(1)
     seen = pointer.read()
-    newer.fence(7)
+    newer.refuse_older(7)
     assert not pointer.swap(seen, change(epoch=3))
     with pytest.raises(LeaseLost):
         pointer.apply(change(epoch=3))

@@ -36,7 +36,7 @@ def value(world: SsmWorld) -> str:
 
 def test_readers_get_the_bare_value_and_a_fence_makes_no_version(world: SsmWorld) -> None:
     pointer = world.pointer()
-    pointer.fence(9)
+    pointer.refuse_older(9)
     assert pointer.read().version == 1
     assert pointer.apply(change(epoch=9)).version == 2
     assert value(world) == world.targets[GREEN]
@@ -77,7 +77,7 @@ def test_a_parameter_that_vanishes_between_look_and_write(world: SsmWorld) -> No
 def test_one_that_vanishes_between_fence_and_write_is_told(world: SsmWorld) -> None:
     """AWS refuses a put without a type; moto makes the parameter, and the version tells."""
     pointer = world.pointer()
-    pointer.fence(1)
+    pointer.refuse_older(1)
     now = pointer.read()
     world.remove()
     with pytest.raises(PointerConflict, match="overwrote 'nothing'"):

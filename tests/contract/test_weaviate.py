@@ -110,7 +110,7 @@ def readers(name: str) -> list[Any]:
 def test_the_role_of_the_page_is_enough_for_everything(guarded: GuardedWorld) -> None:
     guarded.allow(aliases(f"{guarded.name}*"), *readers(guarded.name))
     pointer = guarded.pointer()
-    pointer.fence(3)
+    pointer.refuse_older(3)
     assert pointer.apply(change(epoch=3, approved="hash-docs_v2")).changed
     with pointer.shadow(BLUE) as shadow:
         assert shadow.apply(change(epoch=3)).changed
@@ -136,7 +136,7 @@ def test_a_fence_that_its_holder_cannot_see_is_refused(guarded: GuardedWorld) ->
     hidden = aliases(f"{guarded.name}__*", create=True, delete=True)
     guarded.allow(aliases(guarded.name), hidden, *readers(guarded.name))
     with pytest.raises(BadInput, match=r"does not see it; needed: the right to list the aliases"):
-        guarded.pointer().fence(4)
+        guarded.pointer().refuse_older(4)
     assert guarded.serve() == {BLUE}
 
 
@@ -148,11 +148,11 @@ def test_a_wrong_key_is_one_line(guarded: GuardedWorld) -> None:
 
 def test_the_fence_outlives_the_collection_that_its_token_was_made_on(world: WeaviateWorld) -> None:
     pointer = world.pointer()
-    pointer.fence(5)
+    pointer.refuse_older(5)
     pointer.apply(change(epoch=5))
     world.client.collections.delete(world.collections[BLUE])
     assert pointer.read().epoch == 5
-    pointer.fence(6)
+    pointer.refuse_older(6)
     assert [name for name in world.client.alias.list_all() if name.startswith(world.name)] == [
         world.name,
         f"{world.name}__epoch_6",

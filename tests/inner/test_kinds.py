@@ -34,7 +34,7 @@ MODULE = '''
 from pathlib import Path
 from typing import Literal
 
-from switchover.pointers import Capabilities, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers import Capabilities, EpochCheck, Pointer, PointerSpec, Reading
 
 
 class ShelfSpec(PointerSpec):
@@ -64,7 +64,7 @@ class Shelf(Pointer):
     def check_target(self, target):
         pass
 
-    def fence(self, epoch):
+    def refuse_older(self, epoch):
         pass
 
     def swap(self, change, now):

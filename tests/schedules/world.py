@@ -17,7 +17,7 @@ from switchover.indexes.pgvector import PgvectorIndexSpec
 from switchover.ledger import Lease, Ledger
 from switchover.ledger.leases import Leases
 from switchover.plan import Plan
-from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, Reading
+from switchover.pointers.base import Capabilities, Change, EpochCheck, Pointer, Reading
 from switchover.pointers.pgvector import PgvectorSpec
 from switchover.steps.switch import Switch
 from switchover.writers.base import Drain, Writer
@@ -79,7 +79,7 @@ class ModelPointer(Pointer):
 
     def describe(self) -> Capabilities:
         """See :class:`Pointer`."""
-        fencing = Fencing.WITH_THE_WRITE if self._world.store.fenced else Fencing.NONE
+        fencing = EpochCheck.WITH_THE_WRITE if self._world.store.fenced else EpochCheck.NONE
         return Capabilities(atomic=True, compare_and_set=True, fencing=fencing, propagation="at once")
 
     def read(self) -> Reading:
@@ -110,7 +110,7 @@ class ModelPointer(Pointer):
             store.epoch = max(store.epoch, change.epoch) if not store.fenced else change.epoch
         return True
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         store = self._world.store
         with self._world.actors.effect(ledger=False):

@@ -138,7 +138,7 @@ def test_a_zombie_that_wakes_after_its_lease_was_taken_cannot_flip(world: World)
     other = world.ledger.leases.take(zombie.pointer.key, holder="watchdog", seconds=60)
     with pytest.raises(LeaseLost, match="held by 'watchdog'"):
         flip(zombie)
-    zombie.pointer.fence(other.epoch)
+    zombie.pointer.refuse_older(other.epoch)
     change = Change(before="docs_v1", after="docs_v2", epoch=1, actor="zombie", approved_hash="x")
     with pytest.raises(LeaseLost, match=f"epoch {other.epoch} has written, this holder has 1"):
         zombie.pointer.apply(change)

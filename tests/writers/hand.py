@@ -40,7 +40,7 @@ def flip(scene: Scene, at: Boundaries, words: str) -> None:
 
     pointer._copy_offsets = copying
     for each, where in ((pointer, "one of two pointers moved"), (scene.alias, "")):
-        each.fence(change.epoch)
+        each.refuse_older(change.epoch)
         each.apply(change)
         if where:
             at.passes(where)

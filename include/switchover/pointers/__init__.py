@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from switchover.pointers.base import Applied, Capabilities, Change, Fencing, Pointer, PointerSpec, Reading
+from switchover.pointers.base import Applied, Capabilities, Change, EpochCheck, Pointer, PointerSpec, Reading
 from switchover.registry import kinds, one_of
 
-__all__ = ["KINDS", "AnyPointer", "Applied", "Capabilities", "Change", "Fencing", "Pointer", "PointerSpec", "Reading"]
+__all__ = [
+    "KINDS",
+    "AnyPointer",
+    "Applied",
+    "Capabilities",
+    "Change",
+    "EpochCheck",
+    "Pointer",
+    "PointerSpec",
+    "Reading",
+]
 
 KINDS = kinds(
     "switchover.pointers",

@@ -18,7 +18,7 @@ from switchover.edge.aws_calls import Declined, Service, distinct, epoch_in, epo
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused
 from switchover.pointers.alb_rehearsal import rehearsal_rule, rules_of
-from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
+from switchover.pointers.base import Capabilities, Change, EpochCheck, Pointer, PointerSpec, Reading, arm_of
 
 ARN = r"^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:\d{12}:"
 ALL, NONE = 100, 0
@@ -87,7 +87,7 @@ class AlbPointer(Pointer):
         return Capabilities(
             atomic=True,
             compare_and_set=False,
-            fencing=Fencing.BEFORE_THE_WRITE,
+            fencing=EpochCheck.BEFORE_THE_WRITE,
             propagation="seconds, until every node of the load balancer has it; only the readers tell",
         )
 
@@ -156,7 +156,7 @@ class AlbPointer(Pointer):
             return False
         return True
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         now = self.read()
         if now.target is not None and (now.epoch is None or now.epoch < epoch):

@@ -21,7 +21,7 @@ from switchover.errors import BadInput, TargetRefused
 from switchover.pointers.base import (
     Capabilities,
     Change,
-    Fencing,
+    EpochCheck,
     Pointer,
     PointerSpec,
     Reading,
@@ -123,7 +123,7 @@ class AliasSpec(PointerSpec):
 class AliasPointer(Pointer):
     """Base of a pointer that is an alias."""
 
-    fencing: ClassVar[Fencing]
+    fencing: ClassVar[EpochCheck]
     propagation: ClassVar[str] = "at once: the server resolves it per request"
 
     def __init__(self, *, kind: str, store: Any, alias: str, targets: Mapping[str, str] | None) -> None:
@@ -185,7 +185,7 @@ class SteppedAliasPointer(AliasPointer):
     collection that has one, or drops the token with it.
     """
 
-    fencing = Fencing.BEFORE_THE_WRITE
+    fencing = EpochCheck.BEFORE_THE_WRITE
     token_follows: ClassVar[bool] = True
     _store: MovingStore
 
@@ -204,7 +204,7 @@ class SteppedAliasPointer(AliasPointer):
         collection = self._store.where(self._alias)
         return Reading(target=None if collection is None else arm_of(self._targets, collection))
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         look = self._raise(self._store.look(self._alias), epoch)
         for token in look.tokens[:-1]:

@@ -1,4 +1,4 @@
-"""What every pointer can do: five verbs, a fence where the store has one, a shadow to rehearse on (SPEC section 7).
+"""What every pointer can do: five verbs, a refusal of older epochs, a shadow to rehearse on (SPEC section 7).
 
 A backend is one file: its part of the plan (a :class:`PointerSpec`), and its :class:`Pointer`, which says how
 to read, how to look at a target, and how to swap. What a move *is* stands here once, in :meth:`Pointer.apply`.
@@ -66,7 +66,7 @@ class Applied:
     version: int | None
 
 
-class Fencing(str, Enum):
+class EpochCheck(str, Enum):
     """How a holder with an old epoch is kept from writing."""
 
     WITH_THE_WRITE = "with the write"  # the store compares the epoch and writes in one step
@@ -84,7 +84,7 @@ class Capabilities:
 
     atomic: bool
     compare_and_set: bool
-    fencing: Fencing
+    fencing: EpochCheck
     propagation: str
 
 
@@ -150,7 +150,7 @@ class Pointer(ABC):
         """
 
     @abstractmethod
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """From now on refuse every apply with a lower epoch, where the store can; idempotent, never goes back."""
 
     @abstractmethod

@@ -20,7 +20,7 @@ from switchover.errors import BadInput, TargetRefused
 from switchover.pointers.base import (
     Capabilities,
     Change,
-    Fencing,
+    EpochCheck,
     Pointer,
     PointerSpec,
     Reading,
@@ -77,7 +77,7 @@ class KubernetesPointer(Pointer):
     def describe(self) -> Capabilities:
         """See :class:`Pointer`."""
         return Capabilities(
-            atomic=True, compare_and_set=True, fencing=Fencing.WITH_THE_WRITE, propagation=self.propagation
+            atomic=True, compare_and_set=True, fencing=EpochCheck.WITH_THE_WRITE, propagation=self.propagation
         )
 
     def swap(self, now: Reading, change: Change) -> bool:
@@ -86,7 +86,7 @@ class KubernetesPointer(Pointer):
         writes = [*self.writes(now.token, change.after), *annotate(now.token, marks)]
         return self._cluster.patch(self.resource, now.token, writes)
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         while (now := self.read()).target is not None and (now.epoch or 0) < epoch:
             if self._cluster.patch(self.resource, now.token, annotate(now.token, {EPOCH: str(epoch)})):

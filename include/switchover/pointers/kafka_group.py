@@ -27,7 +27,7 @@ from switchover.pointers.base import (
     REHEARSAL,
     Capabilities,
     Change,
-    Fencing,
+    EpochCheck,
     Pointer,
     PointerSpec,
     Reading,
@@ -81,7 +81,7 @@ class KafkaGroupPointer(Pointer):
         return Capabilities(
             atomic=True,
             compare_and_set=True,
-            fencing=Fencing.WITH_THE_WRITE,
+            fencing=EpochCheck.WITH_THE_WRITE,
             propagation="when a consumer next looks at the control topic",
         )
 
@@ -119,7 +119,7 @@ class KafkaGroupPointer(Pointer):
         """See :class:`Pointer`."""
         return self._write(now, change.after, change.epoch, hand_over=change)
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         while True:
             now = self.read()

@@ -24,7 +24,7 @@ from switchover.pointers.base import (
     REHEARSAL,
     Capabilities,
     Change,
-    Fencing,
+    EpochCheck,
     Pointer,
     PointerSpec,
     Reading,
@@ -157,7 +157,7 @@ class KeyPointer(Pointer):
         return Capabilities(
             atomic=True,
             compare_and_set=True,
-            fencing=Fencing.WITH_THE_WRITE,
+            fencing=EpochCheck.WITH_THE_WRITE,
             propagation="at once: readers resolve it per request",
         )
 
@@ -181,7 +181,7 @@ class KeyPointer(Pointer):
         entry = Entry(target=change.after, epoch=change.epoch, actor=self._actor or change.actor)
         return self._store.put(self._name, entry, instead_of=now.token)
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         while (entry := self._store.get(self._name)) is not None and entry.epoch < epoch:
             raised = Entry(target=entry.target, epoch=epoch, actor=entry.actor)

@@ -23,7 +23,7 @@ from switchover.pointers.base import (
     REHEARSAL,
     Capabilities,
     Change,
-    Fencing,
+    EpochCheck,
     Pointer,
     PointerSpec,
     Reading,
@@ -90,7 +90,7 @@ class PgvectorPointer(Pointer):
         return Capabilities(
             atomic=True,
             compare_and_set=True,
-            fencing=Fencing.WITH_THE_WRITE,
+            fencing=EpochCheck.WITH_THE_WRITE,
             propagation="at once: readers resolve it per request",
         )
 
@@ -125,7 +125,7 @@ class PgvectorPointer(Pointer):
         with self._transaction() as connection:
             return connection.execute(sa.text(SWAP), values).rowcount == 1
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         statement = sa.text("UPDATE switchover_alias SET epoch = :epoch WHERE alias = :alias AND epoch < :epoch")
         with self._transaction() as connection:

@@ -25,7 +25,7 @@ from switchover.pointers.alias import (
     token_name,
     tokens_of,
 )
-from switchover.pointers.base import TRIES, Change, Fencing, Pointer, Reading
+from switchover.pointers.base import TRIES, Change, EpochCheck, Pointer, Reading
 from switchover.text import first_line
 
 PORT = 6333
@@ -134,14 +134,14 @@ class QdrantStore:
 class QdrantPointer(AliasPointer):
     """The alias ``alias`` of one Qdrant."""
 
-    fencing = Fencing.WITH_THE_WRITE
+    fencing = EpochCheck.WITH_THE_WRITE
     _store: QdrantStore
 
     def swap(self, now: Reading, change: Change) -> bool:
         """See :class:`Pointer`. Creating an alias that exists moves it, so it is never gone in between."""
         look: Look = now.token
         if not look.tokens:
-            self.fence(change.epoch)
+            self.refuse_older(change.epoch)
             return False
         collection = self._collection(change.after)
         fresh = self._fresh(change.epoch)
@@ -152,7 +152,7 @@ class QdrantPointer(AliasPointer):
             _create(fresh, collection),  # dropping a collection takes its aliases with it, the token too
         )
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`. Ends when exactly one token is left, of this epoch or a newer one."""
         for _ in range(TRIES):
             look = self._store.look(self._alias)

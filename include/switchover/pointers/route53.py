@@ -23,7 +23,7 @@ from switchover.pointers.base import (
     TRIES,
     Capabilities,
     Change,
-    Fencing,
+    EpochCheck,
     Pointer,
     PointerSpec,
     Reading,
@@ -126,7 +126,7 @@ class Route53Pointer(Pointer):
         return Capabilities(
             atomic=True,
             compare_and_set=True,
-            fencing=Fencing.WITH_THE_WRITE,
+            fencing=EpochCheck.WITH_THE_WRITE,
             propagation=f"Route 53's own servers, about a minute; then resolvers' caches, {MAX_TTL_S} s or longer",
         )
 
@@ -164,7 +164,7 @@ class Route53Pointer(Pointer):
             return False
         return True
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         for _ in range(TRIES):
             now = self.read()

@@ -22,7 +22,7 @@ from switchover.pointers.base import (
     Applied,
     Capabilities,
     Change,
-    Fencing,
+    EpochCheck,
     Pointer,
     PointerSpec,
     Reading,
@@ -121,7 +121,7 @@ class SearchAlias(Pointer):
         return Capabilities(
             atomic=True,
             compare_and_set=True,
-            fencing=Fencing.WITH_THE_WRITE,
+            fencing=EpochCheck.WITH_THE_WRITE,
             propagation="at once: every node acknowledges the move before the call returns",
         )
 
@@ -169,7 +169,7 @@ class SearchAlias(Pointer):
         move = [remove(old, self._alias), add(new, self._alias, **carried)]
         return act(self._api, *move, *thaw, *exchange(seen.marks, mark))
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         while (seen := look(self._api, self._alias)).holders and (seen.epoch is None or seen.epoch < epoch):
             home = min(seen.holders)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from switchover.edge.aws_calls import ACCOUNT, Declined, Service, distinct, epoch_in, epoch_tag, place_of, service
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, PointerConflict
-from switchover.pointers.base import Capabilities, Change, Fencing, Pointer, PointerSpec, Reading, arm_of
+from switchover.pointers.base import Capabilities, Change, EpochCheck, Pointer, PointerSpec, Reading, arm_of
 
 Value = Annotated[str, Field(min_length=1, max_length=4096)]
 
@@ -55,7 +55,7 @@ class SsmPointer(Pointer):
         return Capabilities(
             atomic=True,
             compare_and_set=False,
-            fencing=Fencing.BEFORE_THE_WRITE,
+            fencing=EpochCheck.BEFORE_THE_WRITE,
             propagation="when readers ask again: a cached parameter is as old as the cache",
         )
 
@@ -98,7 +98,7 @@ class SsmPointer(Pointer):
             self._refuse_overwritten(int(written["Version"]), change)
         return True
 
-    def fence(self, epoch: int) -> None:
+    def refuse_older(self, epoch: int) -> None:
         """See :class:`Pointer`."""
         now = self.read()
         if now.target is not None and (now.epoch is None or now.epoch < epoch):

@@ -115,7 +115,7 @@ def _roll_back(switch: Switch, action: Action) -> None:
     row = switch.row
     switch.move(State.ROLLING_BACK, reason=row.reason or action.why)
     switch.ledger.runs.stamp(switch.id, "rollback_started_at")
-    switch.fence()
+    switch.refuse_older()
     _move_pointer(switch, row.green, row.blue, approved=row.blue_hash)
     switch.ledger.runs.stamp(switch.id, "rollback_applied_at")
 
@@ -164,7 +164,7 @@ def _promote(switch: Switch, action: Action) -> None:
 
 def _confirm_rollback(switch: Switch, action: Action) -> None:
     row = switch.row
-    switch.fence()
+    switch.refuse_older()
     try:
         _read_back(switch, row.blue, index_hash=row.blue_hash)
     except NotConverged as error:
@@ -183,7 +183,7 @@ def _abort(switch: Switch, action: Action) -> None:
     row = switch.row
     if row.state is State.FLIPPING:
         # An older process may be about to flip: shut it out, and look again before saying that it did not.
-        switch.fence()
+        switch.refuse_older()
         if switch.pointer.read().target != row.blue:
             return
     switch.move(State.ABORTED, reason=row.reason or action.why)

@@ -108,7 +108,7 @@ def leased(ledger: Ledger, pointer: Pointer, *, actor: str, seconds: float) -> I
     holder = f"{actor}, process {os.getpid()} on {socket.gethostname()}"
     lease = ledger.leases.take(pointer.key, holder=holder, seconds=seconds + LEASE_SLACK_S)
     try:
-        pointer.fence(lease.epoch)
+        pointer.refuse_older(lease.epoch)
         yield lease.epoch
     finally:
         ledger.leases.release(lease)

@@ -97,7 +97,7 @@ def preflight(
         _refuse_others(ledger, pointer, id)
         build = switch.index.health(green).stored_hash
         again = ask_again(ledger, plan=plan, pointer=pointer.key, green=green, build=build, word=retry_build)
-        pointer.fence(lease.epoch)
+        pointer.refuse_older(lease.epoch)
         # Only now nobody else of ours moves it: what was read before the lease may be another run's Blue.
         found = pointer.read()
         if found.target != live:

@@ -197,10 +197,10 @@ class Switch(World):
             self.ledger.leases.release(self._lease)
             self._lease = None
 
-    def fence(self) -> None:
+    def refuse_older(self) -> None:
         """Have the store refuse every older epoch from now on, where it can."""
         if self._fenced != self.lease.epoch:
-            self.pointer.fence(self.lease.epoch)
+            self.pointer.refuse_older(self.lease.epoch)
             self._fenced = self.lease.epoch
 
     def read_plan_again(self) -> None:
