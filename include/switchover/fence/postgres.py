@@ -17,7 +17,6 @@ from psycopg import pq
 
 from switchover.errors import BadInput, FenceBusy, SwitchoverError, Unreachable
 from switchover.fence.base import TABLE, Claim, Done, Held
-from switchover.text import first_line
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -274,7 +273,7 @@ def _translated(place: str) -> Iterator[None]:
 
 
 def _in_words(place: str, error: psycopg.Error) -> Exception | None:
-    first = first_line(error)
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if error.sqlstate in _REFUSED:
         return BadInput(f"fence: {place}: {first}; docs/fence.md has the table and the rights")
     if error.sqlstate in _WAITED:
