@@ -49,6 +49,7 @@ class Actor:
     dead: bool = False
     error: SwitchoverError | None = None
     moved_by_others: int = 0
+    reader_changes: int = 0
     renewing: bool = False
     checked: bool = False  # the last thing it did was to look at its lease
     _greenlet: Any = field(default=None, repr=False)

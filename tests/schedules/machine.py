@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
 
-import sqlalchemy as sa
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, rule
 
-from switchover.errors import SwitchoverError
 from switchover.ledger import RunRow
 from switchover.plan import Plan
 from switchover.protocol import Decision, State
 from switchover.steps import finish
-from switchover.steps.flip import flip, flip_or_abort
-from switchover.steps.freeze import freeze
-from switchover.steps.hold_lease import rejoin
+from switchover.steps.doctor import diagnose
 from switchover.steps.preflight import preflight
-from switchover.steps.switch import Switch
 from switchover.steps.take_over import take_over
+from tests.schedules.accidents import BOUND_MIN, Accidents
 from tests.schedules.actors import Actor, Fault, How
-from tests.schedules.world import HASH, V1, V2, World
+from tests.schedules.arms import FOLLOWS, HASH, SEARCH, V1, V2
+from tests.schedules.tasks import TASKS, break_glass, next_of, verdict
+from tests.schedules.world import World
 
 RUNS = ("docs:1", "docs:2", "docs:3")
 OPEN_AND_MOVED = (State.FLIPPING, State.HOLDING, State.ROLLING_BACK)
@@ -32,46 +30,9 @@ faults = st.none() | st.builds(Fault, how=st.sampled_from(How), at=st.integers(0
 numbers = itertools.count()
 
 
-def prepare(switch: Switch) -> None:
-    """Verify and warm: they only read, so their records are all there is to them."""
-    with switch.leading():
-        row = switch.row
-        switch.ledger.runs.stamp(switch.id, approved_hash=HASH[row.green], blue_hash=HASH[row.blue])
-        switch.move(State.VERIFIED)
-        verdict(switch, "acceptance", passes=True)
-        switch.move(State.WARMED)
-
-
-def verdict(switch: Switch, gate: str, *, passes: bool) -> None:
-    """What the judge would write."""
-    body = {"rule": "coverage", "outcome": "PASS" if passes else "FAIL", "detail": ""}
-    switch.ledger.journal.judged(switch.id, gate=gate, tick=0, verdicts=[body])
-
-
-def beat(switch: Switch) -> None:
-    """The hold keeps the lease, or a new one goes on after an outage."""
-    rejoin(switch)
-    switch.renew_lease()
-
-
-TASKS: dict[str, Callable[[Switch], object]] = {
-    "freeze": freeze,
-    "prepare": prepare,
-    "acceptance_gate": flip_or_abort,
-    "flip": flip,
-    "beat": beat,
-    "gate": finish.promote_or_roll_back,
-    "unfreeze": finish.unfreeze,
-    "rollback": finish.rollback,
-    "abort": finish.abort,
-    "restore": finish.restore,
-}
-
-
-class Schedules(RuleBasedStateMachine):
+class Schedules(Accidents):
     """One schedule. ``engine`` and ``plan`` are set by the test."""
 
-    engine: sa.Engine
     plan: Plan
 
     def __init__(self) -> None:
@@ -80,13 +41,14 @@ class Schedules(RuleBasedStateMachine):
         self.decided: dict[str, Decision] = {}
         self.ended: dict[str, State] = {}
 
-    @initialize(fenced=st.booleans(), steps=st.integers(0, 5), passes=st.booleans())
-    def begin(self, fenced: bool, steps: int, passes: bool) -> None:
+    @initialize(fenced=st.booleans(), steps=st.integers(0, 5), passes=st.booleans(), stalled=st.booleans())
+    def begin(self, fenced: bool, steps: int, passes: bool, stalled: bool) -> None:
         """A run that has come as far as ``steps`` tasks bring it: nothing, ..., flipped, decided, ended."""
         number = next(numbers)
         if number and number % 500 == 0:
             print(f"{number} schedules", file=sys.stderr, flush=True)
         self.prefix = f"{number}/"
+        self.stalled = stalled  # who is asleep at the end wakes only when everything is over
         self.world = World(engine=self.engine, plan=self.plan, key=f"pointer {number}", fenced=fenced)
         self.open("docs:1")
         for _ in range(steps):
@@ -123,13 +85,11 @@ class Schedules(RuleBasedStateMachine):
     @rule(run=st.sampled_from(RUNS), which=st.sampled_from(["a", "b"]), fault=faults)
     def watchdog(self, run: str, which: str, fault: Fault | None) -> None:
         run, row = self.known(run)
-        lease = self.world.plain.leases.get(self.world.key)
-        if lease is None or lease.alive:
-            return
-        switch = self.world.switch(self.prefix + run, holder=f"watchdog:{which}")
-        if not row.state.before_flip or self.froze_writers(row):
+        found = next((each for each in self.world.plain.runs.undriven()[0] if each.row.id == row.id), None)
+        if found is not None:
+            switch = self.world.switch(row.id, holder=f"watchdog:{which}")
             self.act("watchdog", run, fault, lambda: take_over(
-                switch, since=lease.expires_at, last_holder=lease.holder
+                switch, since=found.since, last_holder=found.last_holder
             ))  # fmt: skip
 
     @rule(run=st.sampled_from(RUNS), fault=faults)
@@ -140,34 +100,16 @@ class Schedules(RuleBasedStateMachine):
             switch = self.world.switch(self.prefix + run, holder="person:ada")
             self.act("person", run, fault, lambda: break_glass(switch))
 
-    # What happens to them.
+    @rule(run=st.sampled_from(RUNS), fault=faults, mended=st.booleans())
+    def person_answers_for_the_reader(self, run: str, fault: Fault | None, mended: bool) -> None:
+        """Leaves it out by name, or gives a plan without it."""
+        run, _ = self.known(run)
+        plan = self.world.plan.model_copy(update={"readers": []})
+        self.restore(run, fault, **({"plan": plan} if mended else {"without": [SEARCH]}))
 
-    @precondition(lambda self: self.world and self.world.actors.sleeping)
-    @rule(data=st.data())
-    def wake(self, data: st.DataObject) -> None:
-        sleeping = self.world.actors.sleeping
-        self.world.actors.wake(sleeping[data.draw(st.integers(0, len(sleeping) - 1))])
-
-    @rule()
-    def the_lease_runs_out(self) -> None:
-        self.sql("UPDATE switchover_lease SET expires_at = clock_timestamp() WHERE pointer = :key")
-
-    @rule(hours=st.sampled_from([-1, 1]))
-    def the_clock_jumps(self, hours: int) -> None:
-        shift = f"- interval '{hours} hours'"
-        times = ", ".join(f"{name} = {name} {shift}" for name in ("expires_at", "released_at"))
-        self.sql(f"UPDATE switchover_lease SET {times} WHERE pointer = :key")
-        self.sql(f"UPDATE switchover_run SET hold_until = hold_until {shift} WHERE pointer = :key")
-
-    @rule(to=st.sampled_from([V1, V2, "elsewhere"]))
-    def somebody_else_moves_the_pointer(self, to: str) -> None:
-        store = self.world.store
-        store.target, store.revision, store.version = to, store.revision + 1, store.version + 1
-        store.moved_by_others += 1
-
-    @rule(away=st.booleans())
-    def the_store_goes_away_or_comes_back(self, away: bool) -> None:
-        self.world.store.away = away
+    def restore(self, run: str, fault: Fault | None, **options: Any) -> Actor:
+        switch = self.world.switch(self.prefix + run, holder="person:ada")
+        return self.act("person", run, fault, lambda: finish.restore(switch, person="ada", **options))
 
     # What must always be so.
 
@@ -212,30 +154,35 @@ class Schedules(RuleBasedStateMachine):
             assert self.world.store.frozen
 
     def teardown(self) -> None:
-        """Every accident is over: everything must come to an end, and stay there."""
+        """Every accident but the reader's is over: everything must come to an end, and stay there."""
         if self.world is None:
             return
         store = self.world.store
         store.away = False
-        for actor in list(self.world.actors.sleeping):
-            self.world.actors.wake(actor)
-            self.check()
-        for _ in range(2):
-            self.heal()
+        for awake in (False, True) if self.stalled else (True,):
+            if awake:
+                self.wake_all()
+            self.time_passes(BOUND_MIN)
+            for _ in range(2):
+                self.heal()
+            for run in RUNS:
+                self.take_the_advice(run)
         for row in self.rows():
-            stuck = row.state is State.STUCK and row.reason and store.moved_by_others
-            assert row.state.ended or stuck, row
+            assert row.state.ended, row
         if not store.moved_by_others:
-            last = max(self.rows(), key=lambda row: row.ended_at or row.opened_at)
-            assert store.target == (last.green if last.state is State.PROMOTED else last.blue)
-        if all(row.state.ended for row in self.rows()) and store.target in (V1, V2):
-            assert not store.frozen or store.moved_by_others, "the writers run again"
+            newest = max(self.rows(), key=lambda row: row.ended_at or row.opened_at)
+            assert store.target == (newest.green if newest.state is State.PROMOTED else newest.blue)
+        assert not store.frozen, "the writers run again"
         moves = len(store.moves)
         self.heal()
         assert len(store.moves) == moves, "what has ended stays as it is"
         self.the_clock_jumps(-1)  # it stepped back: what is written down is later than it is now
-        if all(row.state.ended for row in self.rows()) and not store.frozen:
-            assert self.world.plain.leases.take(self.world.key, holder="the next run", seconds=1.0)
+        assert self.world.plain.leases.take(self.world.key, holder="the next run", seconds=1.0)
+
+    def wake_all(self) -> None:
+        for actor in list(self.world.actors.sleeping):
+            self.world.actors.wake(actor)
+            self.check()
 
     def heal(self) -> None:
         """The watchdog, then each run's teardown, one after another."""
@@ -247,6 +194,28 @@ class Schedules(RuleBasedStateMachine):
             self.check()
         self.the_lease_runs_out()
 
+    def over(self, row: RunRow) -> bool:
+        return row.state.ended and not self.froze_writers(row)
+
+    def take_the_advice(self, run: str) -> None:
+        """A run that is not over ends by what doctor says, word for word.
+
+        Twice at most: the first command may end at the next obstacle, a pointer put back, then its reader.
+        """
+        said: list[object] = []
+        while (row := self.row(run)) is not None and not self.over(row):
+            assert len(said) < 4, f"{row.state.value} after {said}"
+            advice = "\n".join(diagnose(edge=self.world.edge, ledger=self.world.plain, row=row).next)
+            if put := re.search(r"put it on '(\w+)' with the store's own tool", advice):
+                self.somebody_else_moves_the_pointer(put[1])
+            if "have 'search' follow the pointer" in advice:
+                self.the_reader_changes(FOLLOWS)
+            command = re.search(r"switchover restore (\S+)((?: --without \w+)*)", advice)
+            assert command is not None and command[1] == row.id, f"{row.state.value}, and no command: {advice}"
+            without = command[2].replace("--without", "").split()
+            said += [advice, self.restore(run, None, without=without).error]
+            self.check()
+
     def check(self) -> None:
         """Every invariant, outside of Hypothesis' own rounds."""
         self.nothing_wrong_was_done()
@@ -256,10 +225,12 @@ class Schedules(RuleBasedStateMachine):
         self.decisions_and_ends_stand()
         self.writers_stand_still_while_a_pointer_may_move()
 
-    def act(self, name: str, run: str, fault: Fault | None, work: Callable[[], object]) -> None:
+    def act(self, name: str, run: str, fault: Fault | None, work: Callable[[], object]) -> Actor:
         actor = Actor(name=name, run=self.prefix + run, fault=fault)
         actor.moved_by_others = self.world.store.moved_by_others
+        actor.reader_changes = self.world.store.reader_changes
         self.world.actors.act(actor, work)
+        return actor
 
     def row(self, run: str) -> RunRow | None:
         return self.world.plain.runs.find(self.prefix + run)
@@ -274,30 +245,3 @@ class Schedules(RuleBasedStateMachine):
 
     def rows(self) -> list[RunRow]:
         return [row for run in RUNS if self.world is not None and (row := self.row(run)) is not None]
-
-    def sql(self, statement: str) -> None:
-        with self.engine.begin() as connection:
-            connection.execute(sa.text(statement), {"key": self.world.key})
-
-
-def next_of(row: RunRow) -> str:
-    """The task that the DAG would start next for a run as it is."""
-    if row.state in (State.PLANNED, State.FROZEN):
-        return {State.PLANNED: "freeze", State.FROZEN: "prepare"}[row.state]
-    if row.state.ended:
-        return "restore"
-    if row.state in (State.WARMED, State.VERIFIED):
-        return "abort" if row.decision else "flip"
-    if row.decision is None:
-        return "flip" if row.state is State.FLIPPING else "gate"
-    return "unfreeze" if row.decision is Decision.PROMOTE else "rollback"
-
-
-def break_glass(switch: Switch) -> Any:
-    """What a person does who wants Blue back at once."""
-    try:
-        with switch.leading(seize=True):
-            return finish.bring_to_an_end(switch, reason="person:ada: asked for it", who="person:ada")
-    finally:
-        with contextlib.suppress(SwitchoverError):
-            switch.release_lease()

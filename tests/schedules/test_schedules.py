@@ -14,11 +14,14 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from switchover.arms.spec import Reader
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.planfile.load import load_plan
+from tests.schedules.arms import SEARCH, ask_reader
+from tests.schedules.hours import Beat
 from tests.schedules.machine import Schedules
-from tests.schedules.world import IndexPart, PointerPart, WriterPart
+from tests.schedules.world import IndexPart, ModelSwitch, PointerPart, WriterPart
 
 PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"
 LONG = "SCHEDULES" in os.environ
@@ -42,7 +45,7 @@ def modelled() -> Plan:
             "pointer": PointerPart.model_construct(**dict(plan.pointer)),
             "index": IndexPart.model_construct(**dict(plan.index)),
             "writers": [WriterPart.model_construct(**{**dict(fence), "drain_s": 0.0})],
-            "readers": [],
+            "readers": [Reader(name=SEARCH, connection="search_http", path="/version")],
             "notify": [],
             "converge_s": 0.0,
             "lease_s": 3600.0,
@@ -53,7 +56,12 @@ def modelled() -> Plan:
 
 def test_every_schedule_comes_to_a_right_end(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("switchover.steps.act.time.sleep", lambda seconds: None)
-    monkeypatch.setattr("switchover.steps.preflight.require_controls", lambda switch, blue, green: None)  # no services
+    monkeypatch.setattr("switchover.steps.controls._arm_answers", lambda switch, arm, canaries: "no services")
+    monkeypatch.setattr("switchover.steps.controls._judge", lambda switch: "nothing is encoded")
+    monkeypatch.setattr("switchover.steps.readers._ask", ask_reader)
+    monkeypatch.setattr("switchover.steps.doctor.World", ModelSwitch)
+    for module in ("switch", "hold_lease"):
+        monkeypatch.setattr(f"switchover.steps.{module}.Heartbeat", Beat)
     Schedules.engine, Schedules.plan = engine, modelled()
     run_state_machine_as_test(
         Schedules,

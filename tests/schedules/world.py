@@ -6,15 +6,17 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 
+from switchover.arms.spec import Reader
 from switchover.edge.edge import Edge
 from switchover.errors import LeaseLost, Unreachable
 from switchover.indexes.base import Health
 from switchover.indexes.pgvector import PgvectorIndexSpec
-from switchover.ledger import Lease, Ledger
+from switchover.ledger import Lease, Ledger, RunRow
 from switchover.ledger.leases import Leases
 from switchover.plan import Plan
 from switchover.pointers.base import Capabilities, Change, EpochCheck, Pointer, Reading
@@ -23,9 +25,8 @@ from switchover.steps.switch import Switch
 from switchover.writers.base import Drain, Writer
 from switchover.writers.sql_fence import SqlFenceSpec
 from tests.schedules.actors import Actors
-
-V1, V2 = "docs_v1", "docs_v2"
-HASH = {V1: "hash of build v1", V2: "hash of build v2"}
+from tests.schedules.arms import FOLLOWS, GONE, HASH, SEARCH, V1
+from tests.schedules.hours import Beat, Hours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,8 @@ class Store:
     frozen: bool = False
     writer_epoch: int = 0
     away: bool = False
+    reader: str = FOLLOWS  # or GONE, or the arm on which it stands still
+    reader_changes: int = 0
     moved_by_others: int = 0
     moves: list[Move] = field(default_factory=list)
     wrongs: list[str] = field(default_factory=list)
@@ -194,7 +197,17 @@ class IndexPart(PgvectorIndexSpec):
 
 
 class ModelSwitch(Switch):
-    """Nobody waits: who waits for another's lease does so by trying again later, which is a rule of its own."""
+    """Nobody waits: who waits for another's lease does so by trying again later, which is a rule of its own.
+
+    Its plan is the model's, with the readers that the ledger has for the run.
+    """
+
+    @cached_property
+    def plan(self) -> Plan:
+        """See :class:`Switch`."""
+        model: World = self.edge.world  # type: ignore[attr-defined]
+        readers = [Reader.model_validate(each) for each in model.plain.runs.get(self.id).plan["readers"]]
+        return model.plan.model_copy(update={"readers": readers})
 
     def lead(self, *, wait: bool = False, seize: bool = False) -> Lease:
         """See :class:`Switch`."""
@@ -212,14 +225,13 @@ class World:
         self.plan = plan
         self.edge = ModelEdge(engine=engine, world=self)
         self.ledger = Ledger(engine=engine)
+        Beat.hours = self.hours = Hours()
         self.plain = Ledger(engine=engine)  # for the test's own looks, which are no side effects
         self._watch_the_ledger()
 
     def switch(self, run: str, *, holder: str | None = None) -> Switch:
         """One process's view of a run."""
-        return ModelSwitch(
-            edge=self.edge, ledger=self.ledger, id=run, actor=holder or "task", holder=holder, plan=self.plan
-        )
+        return ModelSwitch(edge=self.edge, ledger=self.ledger, id=run, actor=holder or "task", holder=holder)
 
     def note_move(self, change: Change) -> None:
         """Before the pointer is written."""
@@ -247,6 +259,13 @@ class World:
             self.store.wrongs.append(f"{actor} resumed a writer while its run was {row.state.value}")
         elif self.store.target != live and actor.moved_by_others == self.store.moved_by_others:
             self.store.wrongs.append(f"{actor} resumed a writer on {live} while {self.store.target} was live")
+        elif not self._proven(row, live) and actor.reader_changes == self.store.reader_changes:
+            self.store.wrongs.append(f"{actor} resumed a writer on {live}, but the reader is {self.store.reader}")
+
+    def _proven(self, row: RunRow, live: str) -> bool:
+        """Whether the reader serves what is live, or a person has answered for it."""
+        gone = self.store.reader == GONE and SEARCH in (row.left_out or {})
+        return self.store.reader in (FOLLOWS, live) or gone or not row.plan["readers"]
 
     def _watch_the_ledger(self) -> None:
         """Every transaction of the ledger is a side effect; a renewal is a look at the lease."""

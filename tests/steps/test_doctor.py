@@ -99,6 +99,20 @@ def test_writers_that_an_ended_run_left_frozen_are_found_and_resumed(world: Worl
     assert not world.frozen
 
 
+def test_writers_left_frozen_have_a_way_on_when_somebody_moved_the_pointer_since(world: World, doctor: Any) -> None:
+    switch = holding(world)
+    switch.lead()
+    world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
+    switch.move(State.ROLLED_BACK)
+    switch.release_lease()
+    world.sql("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
+    code, out = doctor()
+    assert code == 1 and "moved the pointer to 'docs_v2'" in out and "put it on 'docs_v1'" in out
+    world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
+    assert follow(out) == 0
+    assert not world.frozen
+
+
 def test_status_is_watched_until_ctrl_c(world: World) -> None:
     argv = [sys.executable, "-u", "-m", "switchover.cli", "status", "--watch"]
     process = subprocess.Popen(

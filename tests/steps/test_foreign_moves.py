@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from switchover.errors import PointerConflict, SwitchoverError
+from switchover.ledger import Lease
+from switchover.ledger.leases import Leases
 from switchover.notify import Event
 from switchover.pointers import Applied, Change
 from switchover.protocol import Decision, State
@@ -73,7 +75,7 @@ def test_green_moved_by_a_colleague_is_never_adopted(world: World, told: list[An
     assert [event for event, _ in told] == [Event.STUCK], "told at once, and once"
     steps = diagnose(edge=world.edge, ledger=world.ledger, row=row).next
     assert "put it on 'docs_v1'" in steps[0] and steps[1] == f"then: switchover restore {switch.id}"
-    assert world.ledger.journal.flips(switch.id) == []
+    assert world.ledger.journal.flips(switch.id) == [] and row.flipping_at is None, "and no flip was ever begun"
     for later in (finish.promote_or_roll_back, finish.rollback, finish.abort, finish.restore):
         try:
             later(world.again(switch))
@@ -170,3 +172,19 @@ def test_a_pointer_on_a_third_place_at_the_gate_promotes_nothing(world: World) -
     colleague(world, "docs_v0")
     assert finish.promote_or_roll_back(world.again(switch)) is Decision.ROLL_BACK
     assert switch.row.state is State.STUCK and "'docs_v0'" in switch.row.reason
+
+
+def test_a_pointer_that_moved_before_preflight_had_its_lease_opens_no_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before the lease may be another run's Blue."""
+    real = Leases.take
+
+    def take(self: Leases, pointer: str, *, holder: str, seconds: float) -> Lease:
+        colleague(world)
+        return real(self, pointer, holder=holder, seconds=seconds)
+
+    monkeypatch.setattr(Leases, "take", take)
+    with pytest.raises(PointerConflict, match="was on 'docs_v1' and is on 'docs_v2' now"):
+        world.open()
+    assert world.ledger.runs.find("docs:1") is None

@@ -101,7 +101,14 @@ def unproven_steps(row: RunRow, unproven: Unproven) -> list[str]:
 
 def _ended(row: RunRow, seen: Observation, frozen: list[str], unproven: Unproven | None) -> list[str]:
     live = row.green if row.state is State.PROMOTED else row.blue
-    if seen.target is not None and seen.target != live:
+    moved = seen.target is not None and seen.target != live
+    if moved and frozen:
+        return [
+            f"writers are still frozen ({', '.join(frozen)}), and somebody else moved the pointer to {seen.target!r}:"
+            f" find out who, and put it on {live!r} with the store's own tool",
+            f"then: {restore_command(row.id)}",
+        ]
+    if moved:
         return [f"nothing to do for this run: it ended with {live!r} live, and {seen.target!r} is live since"]
     if frozen and unproven:
         return [f"writers are still frozen ({', '.join(frozen)})", *unproven_steps(row, unproven)]

@@ -51,7 +51,7 @@ async def watch(switch: Switch) -> AsyncGenerator[Tick, None]:
     latest = time.monotonic() + await asyncio.to_thread(_longest_s, switch)
     last: Tick | None = None
     async with (
-        beating(switch, until=latest, idle_s=_idle_s(switch)) as beat,
+        beating(switch, until=latest, idle_s=longest_idle_s(switch)) as beat,
         contextlib.aclosing(_Probing(switch)) as probing,
     ):
         while last is None:
@@ -121,7 +121,7 @@ def look_s(switch: Switch) -> float:
     return max(4 * switch.plan.hold.tick_s, 2 * switch.plan.probes.timeout_s)
 
 
-def _idle_s(switch: Switch) -> float:
+def longest_idle_s(switch: Switch) -> float:
     """Seconds without the end of a look after which the lease is not renewed any more."""
     plan = switch.plan
     return max(plan.hold.tick_s, PATIENCE_S) + plan.handover_s

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from switchover.errors import LeaseLost
 from switchover.ledger.heartbeat import Heartbeat, Turning
@@ -25,12 +25,7 @@ async def beating(switch: Switch, *, until: float, idle_s: float = math.inf) -> 
     ``idle_s``: nor longer than so after the beat's last ``stamp``: looks that do not end keep no lease.
     """
     turning = Turning(patience_s=switch.plan.handover_s)
-    beat = Heartbeat(
-        switch.renew_lease,
-        lease_s=switch.plan.lease_s,
-        going_on=lambda: turning.lately() and time.monotonic() < until and beat.idle_s <= idle_s,
-        again=lambda: _take_again(switch),
-    )
+    beat = heartbeat(switch, going_on=lambda: turning.lately() and time.monotonic() < until, idle_s=idle_s)
     turns = asyncio.create_task(_stamp(turning))
     try:
         await asyncio.to_thread(rejoin, switch)
@@ -43,6 +38,17 @@ async def beating(switch: Switch, *, until: float, idle_s: float = math.inf) -> 
     finally:
         turns.cancel()
         await asyncio.to_thread(beat.stop)
+
+
+def heartbeat(switch: Switch, *, going_on: Callable[[], bool], idle_s: float) -> Heartbeat:
+    """What renews the lease of a watch; see :func:`beating`."""
+    beat = Heartbeat(
+        switch.renew_lease,
+        lease_s=switch.plan.lease_s,
+        going_on=lambda: going_on() and beat.idle_s <= idle_s,
+        again=lambda: _take_again(switch),
+    )
+    return beat
 
 
 async def _stamp(turning: Turning) -> None:
