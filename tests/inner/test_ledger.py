@@ -276,3 +276,15 @@ def test_a_ledger_without_tables_says_what_to_do(fresh_db: str) -> None:
 def test_an_unknown_run_is_bad_input(ledger: Ledger) -> None:
     with pytest.raises(BadInput, match="not in the ledger"):
         ledger.runs.get("nothing")
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "\udfff"])
+def test_what_no_database_stores_is_replaced_in_every_line(ledger: Ledger, plan: Plan, text: str) -> None:
+    open_run(ledger, plan)
+    ledger.journal.say("docs:1", text, actor=text)
+    ledger.journal.step_started("docs:1", "verify", actor=text)
+    ledger.journal.step_ended("docs:1", "verify", ok=False, note=text)
+    row = ledger.runs.decide("docs:1", Decision.ROLL_BACK, lease=lead(ledger), reason=text)
+    shown = text.replace("\x00", "\ufffd").replace("\ud800", "\ufffd").replace("\udfff", "\ufffd")
+    assert ledger.journal.events("docs:1")[-1]["text"] == shown
+    assert (ledger.journal.steps("docs:1")[-1]["note"], row.reason) == (shown, shown)

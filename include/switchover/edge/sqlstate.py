@@ -18,6 +18,7 @@ REFUSED = (
     "42P01",  # no such table
     "42703",  # no such column
     "42501",  # no right
+    "42601",  # a table whose name is a word of SQL
     # A column of a type that a statement cannot compare, cast, sort or sum.
     "42883",
     "42704",

@@ -196,7 +196,9 @@ class Runs:
         condition = sa.and_(_this(id, lease), table.c.decision.is_(None))
         values = {
             "decision": decision.value,
-            "reason": sa.case((table.c.state == State.STUCK.value, table.c.reason), else_=reason),
+            "reason": sa.case(
+                (table.c.state == State.STUCK.value, table.c.reason), else_=sa.literal(reason, table.c.reason.type)
+            ),
             "decided_at": NOW,
             "updated_at": NOW,
             **changes,

@@ -7,7 +7,22 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from switchover.edge.answers import storable
+
 metadata = sa.MetaData()
+
+
+class AnyText(sa.types.TypeDecorator[str]):
+    """Text of any origin: what PostgreSQL cannot store (NUL, half a surrogate) is replaced, so that no line is lost."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """See ``TypeDecorator``."""
+        return storable(value) if isinstance(value, str) else value
+
+
 NOW = sa.func.clock_timestamp()
 
 
@@ -17,29 +32,29 @@ def _at(name: str, *, required: bool = False) -> sa.Column[datetime]:
 
 
 def _run() -> sa.Column[str]:
-    return sa.Column("run", sa.Text, sa.ForeignKey("switchover_run.id", ondelete="CASCADE"), nullable=False)
+    return sa.Column("run", AnyText, sa.ForeignKey("switchover_run.id", ondelete="CASCADE"), nullable=False)
 
 
 run = sa.Table(
     "switchover_run",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("service", sa.Text, nullable=False, index=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("blue", sa.Text, nullable=False),
-    sa.Column("green", sa.Text, nullable=False),
-    sa.Column("pointer", sa.Text, nullable=False),
+    sa.Column("id", AnyText, primary_key=True),
+    sa.Column("service", AnyText, nullable=False, index=True),
+    sa.Column("state", AnyText, nullable=False),
+    sa.Column("blue", AnyText, nullable=False),
+    sa.Column("green", AnyText, nullable=False),
+    sa.Column("pointer", AnyText, nullable=False),
     sa.Column("version", sa.BigInteger),  # of the pointer, when the run last proved where it is
     sa.Column("plan", JSONB, nullable=False),
-    sa.Column("plan_digest", sa.Text, nullable=False),
-    sa.Column("gold_digest", sa.Text),
-    sa.Column("approved_hash", sa.Text),
-    sa.Column("blue_hash", sa.Text),
+    sa.Column("plan_digest", AnyText, nullable=False),
+    sa.Column("gold_digest", AnyText),
+    sa.Column("approved_hash", AnyText),
+    sa.Column("blue_hash", AnyText),
     sa.Column("left_out", JSONB),  # readers that a person left out of the proof: name -> who, and why
     sa.Column("hold_minutes", sa.Float, nullable=False),
-    sa.Column("retry_build", sa.Text, nullable=False, server_default=""),
-    sa.Column("decision", sa.Text),
-    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("retry_build", AnyText, nullable=False, server_default=""),
+    sa.Column("decision", AnyText),
+    sa.Column("reason", AnyText, nullable=False, server_default=""),
     _at("opened_at", required=True),
     _at("updated_at", required=True),
     _at("flipping_at"),
@@ -57,12 +72,12 @@ run = sa.Table(
 lease = sa.Table(
     "switchover_lease",
     metadata,
-    sa.Column("pointer", sa.Text, primary_key=True),
+    sa.Column("pointer", AnyText, primary_key=True),
     sa.Column("epoch", sa.BigInteger, nullable=False),
-    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("holder", AnyText, nullable=False),
     _at("taken_at", required=True),
     _at("expires_at", required=True),
-    sa.Column("seized_from", sa.Text),
+    sa.Column("seized_from", AnyText),
     _at("released_at"),  # let go: no clock that steps back brings it to life
 )
 
@@ -71,11 +86,11 @@ flip = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     _run(),
-    sa.Column("pointer", sa.Text, nullable=False),
-    sa.Column("before", sa.Text, nullable=False),
-    sa.Column("after", sa.Text, nullable=False),
+    sa.Column("pointer", AnyText, nullable=False),
+    sa.Column("before", AnyText, nullable=False),
+    sa.Column("after", AnyText, nullable=False),
     sa.Column("epoch", sa.BigInteger, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("actor", AnyText, nullable=False),
     sa.Column("changed", sa.Boolean),
     sa.Column("version", sa.BigInteger),
     sa.Column("readers", JSONB),
@@ -90,15 +105,15 @@ rehearsal = sa.Table(
     "switchover_rehearsal",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    sa.Column("service", sa.Text, nullable=False),
-    sa.Column("pointer", sa.Text, nullable=False),
-    sa.Column("blue", sa.Text, nullable=False),
-    sa.Column("green", sa.Text, nullable=False),
+    sa.Column("service", AnyText, nullable=False),
+    sa.Column("pointer", AnyText, nullable=False),
+    sa.Column("blue", AnyText, nullable=False),
+    sa.Column("green", AnyText, nullable=False),
     sa.Column("seconds", sa.Float),
     sa.Column("budget_s", sa.Float, nullable=False),
     sa.Column("ok", sa.Boolean, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("note", AnyText, nullable=False),
+    sa.Column("actor", AnyText, nullable=False),
     _at("at", required=True),
 )
 
@@ -106,14 +121,14 @@ writer = sa.Table(
     "switchover_writer",
     metadata,
     _run(),
-    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name", AnyText, nullable=False),
     sa.Column("found", JSONB, nullable=False),
-    sa.Column("proof", sa.Text),
+    sa.Column("proof", AnyText),
     _at("frozen_at", required=True),
     _at("drained_at"),
     _at("resumed_at"),
-    sa.Column("resumed_on", sa.Text),  # written before it is resumed: without ``resumed_at`` it was only begun
-    sa.Column("held", sa.Text),
+    sa.Column("resumed_on", AnyText),  # written before it is resumed: without ``resumed_at`` it was only begun
+    sa.Column("held", AnyText),
     sa.PrimaryKeyConstraint("run", "name"),
 )
 
@@ -121,10 +136,10 @@ check = sa.Table(
     "switchover_check",
     metadata,
     _run(),
-    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name", AnyText, nullable=False),
     sa.Column("ok", sa.Boolean, nullable=False),
-    sa.Column("found", sa.Text, nullable=False),
-    sa.Column("expected", sa.Text, nullable=False),
+    sa.Column("found", AnyText, nullable=False),
+    sa.Column("expected", AnyText, nullable=False),
     _at("at", required=True),
     sa.PrimaryKeyConstraint("run", "name"),
 )
@@ -134,18 +149,18 @@ evidence = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     _run(),
-    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("phase", AnyText, nullable=False),
     sa.Column("tick", sa.Integer, nullable=False),
-    sa.Column("arm", sa.Text, nullable=False),
-    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("arm", AnyText, nullable=False),
+    sa.Column("question", AnyText, nullable=False),
     sa.Column("paraphrase", sa.SmallInteger, nullable=False),
     sa.Column("seed", sa.SmallInteger, nullable=False),
     sa.Column("ds_question", sa.Float, nullable=False),
     sa.Column("ds_anchor", sa.Float, nullable=False),
     sa.Column("coverage", sa.Float),
-    sa.Column("cited", sa.Text),
+    sa.Column("cited", AnyText),
     sa.Column("status", sa.SmallInteger, nullable=False),
-    sa.Column("error", sa.Text),
+    sa.Column("error", AnyText),
     sa.Column("ms_retrieve", sa.Float),
     sa.Column("ms_rerank", sa.Float),
     sa.Column("ms_reason", sa.Float),
@@ -181,10 +196,10 @@ verdict = sa.Table(
     "switchover_verdict",
     metadata,
     _run(),
-    sa.Column("gate", sa.Text, nullable=False),
+    sa.Column("gate", AnyText, nullable=False),
     sa.Column("tick", sa.Integer, nullable=False),
-    sa.Column("rule", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("rule", AnyText, nullable=False),
+    sa.Column("outcome", AnyText, nullable=False),
     sa.Column("body", JSONB, nullable=False),
     _at("at", required=True),
     sa.PrimaryKeyConstraint("run", "gate", "tick", "rule"),
@@ -194,10 +209,10 @@ step = sa.Table(
     "switchover_step",
     metadata,
     _run(),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("name", AnyText, nullable=False),
+    sa.Column("actor", AnyText, nullable=False),
     sa.Column("ok", sa.Boolean),
-    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("note", AnyText, nullable=False, server_default=""),
     _at("started_at", required=True),
     _at("ended_at"),
     sa.PrimaryKeyConstraint("run", "name"),
@@ -208,8 +223,8 @@ event = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     _run(),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("actor", AnyText, nullable=False),
+    sa.Column("text", AnyText, nullable=False),
     _at("at", required=True),
 )
 
@@ -217,8 +232,8 @@ arm = sa.Table(
     "switchover_arm",
     metadata,
     _run(),
-    sa.Column("role", sa.Text, nullable=False),
-    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("role", AnyText, nullable=False),
+    sa.Column("target", AnyText, nullable=False),
     sa.Column("pins", JSONB, nullable=False),
     sa.Column("reported", JSONB, nullable=False),
     _at("at", required=True),
@@ -229,11 +244,11 @@ question = sa.Table(
     "switchover_question",
     metadata,
     _run(),
-    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("id", AnyText, nullable=False),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("paraphrases", JSONB, nullable=False),
     sa.Column("spans", JSONB, nullable=False),
-    sa.Column("quote", sa.Text, nullable=False),
+    sa.Column("quote", AnyText, nullable=False),
     sa.Column("tags", JSONB, nullable=False),
     sa.PrimaryKeyConstraint("run", "id"),
 )
@@ -242,9 +257,9 @@ snippet = sa.Table(
     "switchover_snippet",
     metadata,
     _run(),
-    sa.Column("arm", sa.Text, nullable=False),
-    sa.Column("id", sa.Text, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("arm", AnyText, nullable=False),
+    sa.Column("id", AnyText, nullable=False),
+    sa.Column("text", AnyText, nullable=False),
     sa.PrimaryKeyConstraint("run", "arm", "id"),
 )
 
@@ -252,15 +267,15 @@ approval = sa.Table(
     "switchover_approval",
     metadata,
     _run(),
-    sa.Column("gate", sa.Text, nullable=False),
+    sa.Column("gate", AnyText, nullable=False),
     sa.Column("seat", sa.SmallInteger, nullable=False),  # the first or the second person
-    sa.Column("subject", sa.Text, nullable=False),  # digest of what is approved
+    sa.Column("subject", AnyText, nullable=False),  # digest of what is approved
     _at("asked_at", required=True),
     sa.Column("until", sa.DateTime(timezone=True), nullable=False),
     _at("answered_at"),
-    sa.Column("answered_by", sa.Text),  # as it is shown
-    sa.Column("answered_by_id", sa.Text),  # of the login; NULL in rows of earlier versions
-    sa.Column("answer", sa.Text),
+    sa.Column("answered_by", AnyText),  # as it is shown
+    sa.Column("answered_by_id", AnyText),  # of the login; NULL in rows of earlier versions
+    sa.Column("answer", AnyText),
     sa.PrimaryKeyConstraint("run", "gate", "seat"),
 )
 sa.Index("switchover_event_run", event.c.run, event.c.id)
@@ -272,11 +287,11 @@ sa.Index("switchover_rehearsal_pointer", rehearsal.c.pointer, rehearsal.c.at)
 watchdog = sa.Table(
     "switchover_watchdog",
     metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("name", AnyText, primary_key=True),
+    sa.Column("host", AnyText, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("interval_s", sa.Float, nullable=False),
-    sa.Column("sees", sa.Text, nullable=False, server_default=""),
+    sa.Column("sees", AnyText, nullable=False, server_default=""),
     _at("started_at", required=True),
     _at("looked_at", required=True),
 )

@@ -95,6 +95,8 @@ def served(metrics: Metrics, *, host: str, port: int) -> Iterator[int]:
     """Answer ``/healthz`` and ``/metrics`` for the block; gives the port (0 takes any free one)."""
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 5  # seconds: a client that says nothing holds its thread no longer
+
         def do_GET(self) -> None:
             if self.path == "/healthz":
                 well, shown = metrics.health()
