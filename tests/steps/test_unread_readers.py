@@ -110,8 +110,8 @@ def test_a_reader_that_is_not_proven_on_blue_opens_no_run(behind: World, proxy: 
 
 def test_a_pointer_whose_proof_fails_on_blue_opens_no_run(behind: World, monkeypatch: pytest.MonkeyPatch) -> None:
     pointer = behind.plan.pointer.build(behind.edge)
-    monkeypatch.setattr(type(pointer), "verify", lambda self, target: False)
-    with pytest.raises(InvariantBroken, match="does not serve 'docs_v1' everywhere"):
+    monkeypatch.setattr(type(pointer), "behind", lambda self, target: "one of its places is elsewhere")
+    with pytest.raises(InvariantBroken, match="one of its places is elsewhere"):
         behind.open()
     assert behind.ledger.runs.find("docs:1") is None
 
@@ -196,7 +196,7 @@ def test_a_proof_of_the_pointer_that_stops_working_with_the_flip_has_an_end(
     behind: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     switch = behind.warmed()
-    monkeypatch.setattr(type(switch.pointer), "verify", lambda self, target: False)
+    monkeypatch.setattr(type(switch.pointer), "behind", lambda self, target: "one of its places is elsewhere")
     for step in (flip, finish.promote_or_roll_back, finish.rollback, finish.restore):
         try:
             step(behind.again(switch))

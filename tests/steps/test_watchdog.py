@@ -363,7 +363,8 @@ def test_preflight_says_whether_a_watchdog_looks(world: World, watchdog: Watchdo
 )
 def test_one_odd_row_is_that_row_s_alarm_and_nothing_else_s(world: World, watchdog: Watchdog, odd: str) -> None:
     switch = held(world)
-    world.ledger.runs.open(id="odd:1", plan=world.plan, pointer="odd", blue="docs_v1", green="docs_v2", hold_minutes=1)
+    plan = world.plan.model_copy(update={"pointer": world.plan.pointer.model_copy(update={"alias": "odd"})})
+    world.ledger.runs.open(id="odd:1", plan=plan, pointer="odd", blue="docs_v1", green="docs_v2", hold_minutes=1)
     world.ledger.leases.take("odd", holder="odd:1", seconds=0.1)
     world.sql("UPDATE switchover_run SET state = 'holding' WHERE id = 'odd:1'")
     world.sql(odd)

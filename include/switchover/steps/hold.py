@@ -52,17 +52,16 @@ async def watch(switch: Switch) -> AsyncGenerator[Tick, None]:
     last: Tick | None = None
     async with (
         beating(switch, until=latest, idle_s=longest_idle_s(switch)) as beat,
-        contextlib.aclosing(_Probing(switch)) as probing,
+        contextlib.aclosing(_Probing(switch, first=number)) as probing,
     ):
         while last is None:
             began = time.monotonic()
-            tick = await _look_or_wait(switch, number, beat, probing, until=latest)
+            tick = await _look_or_wait(switch, beat, probing, until=latest)
             beat.stamp()
             if tick.end is not None:
                 last = tick
                 continue
             yield tick
-            number += tick.looked
             await _pause(switch, beat, until=began + switch.plan.hold.tick_s)
     yield await asyncio.to_thread(_finish, switch, last)
 
@@ -75,42 +74,43 @@ async def _pause(switch: Switch, beat: Heartbeat, *, until: float) -> None:
         await asyncio.sleep(min(left, 0.5))
 
 
-async def _look_or_wait(switch: Switch, number: int, beat: Heartbeat, probing: _Probing, *, until: float) -> Tick:
+async def _look_or_wait(switch: Switch, beat: Heartbeat, probing: _Probing, *, until: float) -> Tick:
     """A look, or why it could not be made. What nobody thought of is no look; three in a row end the hold."""
     try:
-        tick = await _look(switch, number, beat, probing)
+        tick = await _look(switch, beat, probing)
     except LeaseLost as error:  # while it looked: what it found is not written
         if beat.lost or time.monotonic() >= until:
-            return Tick(number=number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
+            return Tick(number=probing.number, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
         # The ledger took no writes for longer than the lease: the beat says whether the run has it again.
-        line = f"tick {number}: not written, looking again: {error}"
+        line = f"tick {probing.number}: not written, looking again: {error}"
     except LedgerUnreachable as error:
         if time.monotonic() >= until:
             raise
-        line = f"tick {number}: not judged, looking again: {error}"
+        line = f"tick {probing.number}: not judged, looking again: {error}"
     except Exception as error:
         if isinstance(error, SwitchoverError) and not isinstance(error, Unreachable):
             raise
         probing.blind += 1
-        line = f"tick {number}: not judged ({type(error).__name__}: {one_line(error, 200)})"
+        line = f"tick {probing.number}: not judged ({type(error).__name__}: {one_line(error, 200)})"
         if probing.blind >= BLIND or time.monotonic() >= until:
             line = f"{line}; {probing.blind} looks in a row could not be made, so nobody watches Green"
-            return Tick(number=number, outcome=Outcome.ERROR, line=line, end=End.BLIND)
+            return Tick(number=probing.number, outcome=Outcome.ERROR, line=line, end=End.BLIND)
     else:
         probing.blind = 0
         return tick
-    return Tick(number=number, outcome=Outcome.ERROR, line=line, looked=False)
+    return Tick(number=probing.number, outcome=Outcome.ERROR, line=line, looked=False)
 
 
-async def _look(switch: Switch, number: int, beat: Heartbeat, probing: _Probing) -> Tick:
+async def _look(switch: Switch, beat: Heartbeat, probing: _Probing) -> Tick:
     """Wait for the round of probes; judge live traffic every tick meanwhile, and without the round when it is late."""
     tick_s, patient = switch.plan.hold.tick_s, time.monotonic() + max(switch.plan.hold.tick_s, PATIENCE_S)
     while True:
-        before = await asyncio.to_thread(_may_watch, switch, number, beat)
+        before = await asyncio.to_thread(_may_watch, switch, probing.number, beat)
         if isinstance(before, Tick):
             return before
         answers = await probing.answers(before, seconds=min(tick_s, max(0.0, patient - time.monotonic())))
         tick = await asyncio.to_thread(judge, switch, before, answers, late=probing.late)
+        probing.number += 1  # a judgement that was written stands, so that each has a tick of its own
         if answers is not None or tick.end is not None or time.monotonic() >= patient:
             return tick
         beat.stamp()
@@ -128,10 +128,14 @@ def longest_idle_s(switch: Switch) -> float:
 
 
 class _Probing:
-    """The round of probes that is under way beside the looks. ``blind``: looks in a row that could not be made."""
+    """The round of probes that is under way beside the looks.
 
-    def __init__(self, switch: Switch) -> None:
+    ``number``: the tick that is judged next. ``blind``: looks in a row that could not be made.
+    """
+
+    def __init__(self, switch: Switch, *, first: int) -> None:
         self._switch = switch
+        self.number = first
         self._round: asyncio.Task[Answers] | None = None
         self.blind = 0
 
