@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from switchover.edge.connection import environment_connections
@@ -93,6 +94,28 @@ def test_looks_that_nobody_thought_of_end_the_hold_and_green_goes(
     finish.promote_or_roll_back(world.again(switch))
     assert "nobody watches Green" in switch.row.reason
     assert switch.row.decision is Decision.ROLL_BACK
+
+
+def test_what_a_late_round_shows_is_written_though_its_look_was_judged_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch = short(world, cache=None).warmed()
+    flip(switch)
+    fault = {"target": "docs_v2", "kind": "rerank-inverted"}
+    httpx.post(f"{world.service}/sandbox/fault", json=fault).raise_for_status()
+    real, late = hold._Probing.answers, [True]
+
+    async def answers(self: Any, before: Any, *, seconds: float) -> Any:
+        return await real(self, before, seconds=0.0 if late and late.pop() else seconds)
+
+    monkeypatch.setattr(hold._Probing, "answers", answers)
+    assert ticks(switch, nothing)[-1].end is End.STOPPED
+    stops = world.ledger.journal.verdicts(switch.id, gate="stop")
+    assert {row["outcome"] for row in stops if row["tick"] == 0} <= {"INCONCLUSIVE", "ERROR", "PASS"}
+    newest = world.ledger.journal.verdicts(switch.id, gate="stop", latest=True)
+    assert "FAIL" in {row["outcome"] for row in newest}
+    assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
+    assert switch.row.reason.startswith("stop rule: ")
 
 
 def test_one_broken_look_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
