@@ -208,7 +208,7 @@ def test_no_text_of_a_plan_reaches_a_template(tmp_path: Path, monkeypatch: pytes
     assert ("evidence",) not in taken, "nothing would render it"
 
 
-@pytest.mark.parametrize("arm", ["20241001", "0", "1.10", "None", "1e5"])
+@pytest.mark.parametrize("arm", ["20241001", "0", "1_10", "None", "1e5"])
 def test_an_arm_that_looks_like_a_number_arrives_as_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str
 ) -> None:
