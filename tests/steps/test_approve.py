@@ -163,7 +163,7 @@ def test_the_hold_goes_on_while_people_think(world: World) -> None:
     assert [tick.end for tick in ticks] == [None, None]
     assert before and after and (after.epoch, after.alive) == (before.epoch, True)
     assert after.expires_at < before.expires_at, "renewed by the hold, which leaves less time than a step's hand-over"
-    assert switch.ledger.evidence.last_tick(switch.id, phase="hold") == 1, "both arms were asked"
+    assert switch.ledger.evidence.last_tick(switch.id, phase="hold") >= 1, "both arms were asked"
     says(switch, Gate.BEFORE_UNFREEZE, "anna")
     assert finish.promote_or_roll_back(switch) is Decision.PROMOTE
     assert switch.row.reason == "every rule passes; before_unfreeze: approved by anna"
