@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from switchover.errors import LeaseLost
 from switchover.ledger import Lease, Ledger
 from switchover.planfile.load import load_plan
 from switchover.protocol import Decision, State
+from switchover.watchdog.watch import LONGEST_GRACE_S, _lease_s
 
 PLAN = load_plan(Path(__file__).parents[2] / "include" / "plans" / "docs.yaml")
 RUN = "docs:1"
@@ -48,6 +51,21 @@ def test_a_lease_that_was_let_go_stays_dead_when_the_clock_steps_back(ledger: Le
         ledger.leases.join("p", holder="person:ada")
     taken = ledger.leases.take("p", holder="docs:2", seconds=60)
     assert (taken.alive, taken.epoch, taken.released_at, taken.seized_from) == (True, lease.epoch + 1, None, None)
+
+
+def test_a_lease_that_is_let_go_after_it_ran_out_stays_dead_too(ledger: Ledger) -> None:
+    lease = ledger.leases.take("p", holder="person:ada", seconds=-1)
+    ledger.leases.release(lease)
+    clock_steps_back(ledger)
+    assert ledger.leases.take("p", holder="docs:2", seconds=60).alive
+    ledger.leases.release(lease)
+    found = ledger.leases.get("p")
+    assert found is not None and found.alive, "another's is not let go"
+
+
+@pytest.mark.parametrize("plan", [{"lease_s": 1e9}, {"lease_s": "for ever"}, {"lease_s": -1}, {"lease_s": None}, [1]])
+def test_no_record_keeps_a_watchdog_waiting_for_long(ledger: Ledger, plan: Any) -> None:
+    assert 0 <= _lease_s(replace(ledger.runs.get(RUN), plan=plan)) <= LONGEST_GRACE_S
 
 
 def end(ledger: Ledger, lease: Lease) -> None:

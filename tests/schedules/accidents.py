@@ -43,6 +43,8 @@ class Accidents(RuleBasedStateMachine):
         self.shift(ticks * TICK_S)
         if minutes < BOUND_MIN:
             return
+        self.shift(self.world.hours.set_back)  # and until the clock has caught up with what was written before
+        self.world.hours.set_back = 0.0
         lease = self.world.plain.leases.get(self.world.key)
         assert lease is None or not lease.alive, f"nobody came on for {minutes} minutes, and {lease} lives"
         found, broken = self.world.plain.runs.undriven()
@@ -53,6 +55,7 @@ class Accidents(RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from([-1, 1]))
     def the_clock_jumps(self, hours: int) -> None:
+        self.world.hours.set_back += max(0.0, -hours * 3600.0)
         self.shift(hours * 3600.0)
 
     def shift(self, seconds: float) -> None:

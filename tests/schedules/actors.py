@@ -66,6 +66,7 @@ class Actors:
     def __init__(self, *, naps_between_look_and_write: bool) -> None:
         self._naps_between = naps_between_look_and_write
         self.sleeping: list[Actor] = []
+        self.cut_off: set[str] = set()  # whose last word may not have come through
 
     def act(self, actor: Actor, work: Callable[[], object]) -> Actor:
         """Let an actor work until it is done, dead or asleep."""
@@ -117,6 +118,8 @@ class Actors:
         fault = actor.fault
         if fault is None or fault.at != number:
             return
+        if fault.how is not How.SLEEP:
+            self.cut_off.add(actor.name)
         if fault.how is How.CRASH:
             actor.dead = True
             raise Crash

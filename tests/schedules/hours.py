@@ -15,6 +15,7 @@ class Hours:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.set_back = 0.0  # by how much the ledger's clock was set back meanwhile
         self.beats: list[Beat] = []
 
     def tick(self) -> None:

@@ -169,7 +169,8 @@ def test_a_reader_that_serves_the_other_arm_is_never_left_out(behind: World, pro
     behind.sql("UPDATE switchover_lease SET expires_at = now()")
     with pytest.raises(BadInput, match="only what cannot be read at all is left out"):
         finish.restore(person, person="ada", without=["search"])
-    assert behind.frozen
+    lease = behind.ledger.leases.get(switch.pointer.key)
+    assert behind.frozen and lease is not None and not lease.alive, "who was refused keeps nobody waiting"
     proxy.says = None
     assert finish.restore(person, person="ada").startswith("rolled_back"), "it follows again: nothing is left out"
     assert not behind.frozen

@@ -90,9 +90,13 @@ class Leases:
         return Lease(**row)
 
     def release(self, lease: Lease) -> None:
-        """Let it go; its epoch stays, so that the next one is higher. No error when it was lost."""
+        """Let it go; its epoch stays, so that the next one is higher. No error when it was lost.
+
+        Also one that ran out and that nobody has taken since: a clock that steps back must not bring it to life.
+        """
+        mine = sa.and_(_same(lease), table.c.released_at.is_(None))
         with self._db.transaction() as connection:
-            connection.execute(sa.update(table).where(_living(lease)).values(released_at=NOW))
+            connection.execute(sa.update(table).where(mine).values(released_at=NOW))
 
     def get(self, pointer: str) -> Lease | None:
         """The lease as it is, living or not."""
@@ -145,8 +149,11 @@ def require(connection: sa.Connection, lease: Lease) -> None:
 
 
 def _living(lease: Lease) -> sa.ColumnElement[bool]:
-    same = sa.and_(table.c.pointer == lease.pointer, table.c.holder == lease.holder, table.c.epoch == lease.epoch)
-    return sa.and_(same, LIVES)
+    return sa.and_(_same(lease), LIVES)
+
+
+def _same(lease: Lease) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.pointer == lease.pointer, table.c.holder == lease.holder, table.c.epoch == lease.epoch)
 
 
 def _get(connection: sa.Connection, pointer: str) -> Lease | None:

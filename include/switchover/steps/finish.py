@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from switchover.approval import Gate
-from switchover.errors import NotConverged, StateConflict
+from switchover.errors import NotConverged, StateConflict, SwitchoverError
 from switchover.judge.gates import Outcome
 from switchover.ledger import RunRow
 from switchover.plan import Plan
@@ -152,7 +152,7 @@ def restore(switch: Switch, *, person: str = "", without: Sequence[str] = (), pl
         return "this run opened no switchover"
     names: list[str] = []
     if not row.state.ended or unresumed(switch):
-        with switch.leading(wait=switch.holder == switch.id):
+        with _let_go_at_the_end(switch), switch.leading(wait=switch.holder == switch.id):
             if without or plan is not None:
                 _back_first(switch)
                 if plan is not None:
@@ -166,6 +166,17 @@ def restore(switch: Switch, *, person: str = "", without: Sequence[str] = (), pl
     if decided_badly := _not_where_it_should_be(row.state, seen.target, row.should_be_live[0]):
         raise StateConflict(decided_badly)
     return f"{row.state.value}; pointer on {seen.target!r}; {len(names)} writers resumed here; lease released"
+
+
+@contextlib.contextmanager
+def _let_go_at_the_end(switch: Switch) -> Iterator[None]:
+    """Whoever acts in a run's stead keeps no lease, also after an error: it would keep the next one waiting."""
+    try:
+        yield
+    finally:
+        if switch.holder != switch.id:
+            with contextlib.suppress(SwitchoverError):
+                switch.release_lease()
 
 
 def _back_first(switch: Switch) -> None:
