@@ -29,7 +29,6 @@ GROUPS = (
     "switchover.writers",
     "switchover.signals",
     "switchover.encoders",
-    "switchover.gold",
 )
 
 

@@ -22,13 +22,16 @@ name = "shelf"
 version = "1"
 [project.entry-points."switchover.pointers"]
 shelf = "shelf:ShelfSpec"
-broken = "shelf:NotThere"
+broken = "hollow:NotThere"
 taken = "shelf:Taken"
 [project.entry-points."switchover.encoders"]
 letters = "letters:LettersSpec"
+broken = "hollow:NotThere"
+{others}
 [tool.setuptools]
-py-modules = ["shelf", "letters"]
+py-modules = ["shelf", "letters", "hollow"]
 """
+NAMED = ("switchover.pointers", "switchover.encoders")
 MODULE = '''
 """A pointer of somebody else: a file that names the live arm."""
 from pathlib import Path
@@ -136,9 +139,13 @@ except SwitchoverError as error:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package installed in it, as pip installs it."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    (source / "pyproject.toml").write_text(PROJECT)
+    others = "\n".join(
+        f'[project.entry-points."{group}"]\nbroken = "hollow:NotThere"' for group in GROUPS if group not in NAMED
+    )
+    (source / "pyproject.toml").write_text(PROJECT.format(others=others))
     (source / "shelf.py").write_text(MODULE)
     (source / "letters.py").write_text(ENCODER)
+    (source / "hollow.py").write_text("")
     uv = Path(sys.executable).parent / "uv"
     argv = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation"]
     subprocess.run([*argv, "--python", sys.executable, "--target", target, source], check=True, timeout=120)
@@ -158,7 +165,8 @@ def test_a_plan_uses_a_pointer_of_an_installed_package(installed: Path, tmp_path
     argv = [sys.executable, "-c", USE, tmp_path / "plan.yaml"]
     done = subprocess.run(argv, env=environ, check=False, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "shelf docs_v1 True\n"), done.stderr
-    assert "switchover.pointers: shelf:NotThere cannot be used: AttributeError" in done.stderr
+    for group in GROUPS:  # that each is read: its broken kind is told
+        assert f"{group}: hollow:NotThere cannot be used: AttributeError" in done.stderr
     assert "switchover.pointers: shelf:Taken cannot be used: the kind 'pgvector' is there already" in done.stderr
 
 

@@ -58,10 +58,6 @@ def test_delta_s_of_no_rows() -> None:
     assert measure.delta_s(np.zeros((0, 4)), np.zeros((0, 4))).shape == (0,)
 
 
-def test_bands_at_their_edges() -> None:
-    assert list(measure.bands([0.0, 0.3999, 0.40, 0.5999, 0.60, 1.0, NAN])) == [0, 0, 1, 1, 2, 2, 2]
-
-
 def test_context_vectors_by_hand() -> None:
     vectors = [[2, 0], [0, 5], [0, 1]]  # at length 1: (1, 0), (0, 1), (0, 1)
     tokens, row = [3, 4, 1], [0, 0, 2]

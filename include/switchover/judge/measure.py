@@ -20,7 +20,6 @@ Mode = Literal["joined", "top1", "mean"]
 
 CONVERGENT, SPLIT, DIVERGENT, CHAOTIC = 0, 1, 2, 3
 STATE_SYMBOLS = ("→", "<>", "←", "×")
-BAND_NAMES = ("stable", "transitional", "risk")  # of the bands 0, 1, 2
 STAGES = ("retrieve", "rerank", "reason", "total")
 
 _CHUNK = 4096  # rows of vectors that are widened to float64 at a time: stays in the processor's cache
@@ -57,12 +56,6 @@ def _careful_cosine(x: Floats, y: Floats) -> Floats:
         y = y / np.max(np.abs(y), axis=1, keepdims=True)
         cosine = np.einsum("ij,ij->i", x, y) / np.sqrt(np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y))
     return np.where(np.isfinite(cosine), cosine, 0.0)
-
-
-def bands(ds: npt.ArrayLike) -> npt.NDArray[np.int8]:
-    """Band of each ΔS (n,): 0 stable below 0.40, 1 transitional from 0.40, 2 risk from 0.60; NaN is risk."""
-    values = np.asarray(ds, dtype=np.float64)
-    return np.where(values < 0.40, 0, np.where(values < 0.60, 1, 2)).astype(np.int8)
 
 
 def context_vectors(

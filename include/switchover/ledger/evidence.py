@@ -141,9 +141,9 @@ class EvidenceStore:
         return "hold" if self.last_tick(run, phase="hold") >= 0 else "warm"
 
     def began(self, run: str, *, phase: str, tick: int) -> datetime | None:
-        """When the first probe of a tick was sent."""
+        """When the first probe of a tick, or of a later one where that tick has none, was sent."""
         query = sa.select(sa.func.min(table.c.at)).where(
-            table.c.run == run, table.c.phase == phase, table.c.tick == tick
+            table.c.run == run, table.c.phase == phase, table.c.tick >= tick
         )
         with self._db.transaction() as connection:
             found: datetime | None = self._db.scalar(connection, query)

@@ -69,6 +69,10 @@ def _readers(switch: Switch, blue: str, seconds: float) -> str:
 
 
 def _judge(switch: Switch) -> str:
+    """A text is encoded: an encoder that only says its name could not fail here."""
+    vector = switch.encoder.encode([QUESTION])[0]
+    if len(vector) != switch.encoder.dimension or not vector.any():
+        raise InvariantBroken(f"{switch.encoder.name} gives no vector of {switch.encoder.dimension} dimensions")
     return f"{switch.encoder.name}, {switch.encoder.dimension} dimensions"
 
 
