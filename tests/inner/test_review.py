@@ -177,7 +177,7 @@ def test_markup_in_any_record_stays_text(ledger: Ledger) -> None:
     record(ledger)
     with ledger.database.transaction() as connection:
         for table in PARTS:
-            texts = [c.name for c in table.c if isinstance(c.type, sa.Text) and not c.primary_key and c.name != "run"]
+            texts = [c.name for c in table.c if c.type.python_type is str and not c.primary_key and c.name != "run"]
             texts = [name for name in texts if (table.name, name) not in KEYS]
             if texts:
                 connection.execute(sa.update(table).values(dict.fromkeys(texts, MARKUP)))
