@@ -32,13 +32,13 @@ weaviate: $(READY) ## build a real Weaviate for the tests (15 minutes; without i
 	@$(BIN)/python -m sandbox.servers.weaviate_build
 
 demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv|opensearch SCENARIO=good|bad-green|regression|encoder-mismatch|already-live PLAN=FILE HOLD=60 KEEP=1)
-	@$(BIN)/python -m sandbox.demo --pointer $(POINTER) --scenario $(SCENARIO) --hold $(HOLD) $(if $(PLAN),--plan $(PLAN)) $(if $(KEEP),--keep)
+	@$(BIN)/python -m sandbox.demo.run --pointer $(POINTER) --scenario $(SCENARIO) --hold $(HOLD) $(if $(PLAN),--plan $(PLAN)) $(if $(KEEP),--keep)
 
 screenshots: $(READY) ## write docs/img/review*.png: pictures of the review page, taken in demos
-	@$(BIN)/python -m sandbox.screenshots
+	@$(BIN)/python -m sandbox.demo.screenshots
 
 stop: $(READY) ## end a demo that KEEP=1 left running
-	@$(BIN)/python -m sandbox.demo --stop
+	@$(BIN)/python -m sandbox.demo.run --stop
 
 test: check ## everything, with real servers and two real demos
 	$(BIN)/pytest -q -n 2

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sandbox import ports
-from sandbox.keeper_client import KeeperClient
-from sandbox.planes.alb import create_load_balancer
+from sandbox.demo.planes.alb import create_load_balancer
+from sandbox.processes import ports
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers import start_envoy, start_moto
 from sandbox.servers.alb_data_plane import Follower, Listener, start_proxy
 from sandbox.servers.base import lasting_port

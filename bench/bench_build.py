@@ -40,7 +40,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.servers import throwaway_postgres  # noqa: E402
 
-from sandbox import build, editions  # noqa: E402
+from sandbox.service import build, editions  # noqa: E402
 from switchover.indexing import rows  # noqa: E402
 from switchover.indexing.copying import COLUMNS, COPY_TYPES, copy_rows  # noqa: E402
 from switchover.indexing.documents import Document, Position, SqlDocuments  # noqa: E402

@@ -34,10 +34,10 @@ sys.path.insert(0, str(ROOT))
 from tests.contract.worlds.fences import DATABASE, DynamoDbFence, PostgresFence, RedisFence  # noqa: E402
 from tests.servers import short_lived_keeper  # noqa: E402
 
-from sandbox import postgres, servers  # noqa: E402
-from sandbox.airflow_home import base_environment  # noqa: E402
 from sandbox.errors import NotHere  # noqa: E402
-from sandbox.keeper_client import KeeperClient  # noqa: E402
+from sandbox.processes import postgres, servers  # noqa: E402
+from sandbox.processes.airflow_home import base_environment  # noqa: E402
+from sandbox.processes.keeper_client import KeeperClient  # noqa: E402
 from switchover.fence import Fence, FenceKey, fence_key  # noqa: E402
 from switchover.fence.postgres import PostgresStore  # noqa: E402
 

@@ -28,10 +28,10 @@ from tests.contract.worlds import WORLDS  # noqa: E402
 from tests.contract.worlds.base import BLUE, World, back, change  # noqa: E402
 from tests.servers import short_lived_keeper  # noqa: E402
 
-from sandbox import postgres, servers  # noqa: E402
-from sandbox.airflow_home import base_environment  # noqa: E402
 from sandbox.errors import NotHere  # noqa: E402
-from sandbox.keeper_client import KeeperClient  # noqa: E402
+from sandbox.processes import postgres, servers  # noqa: E402
+from sandbox.processes.airflow_home import base_environment  # noqa: E402
+from sandbox.processes.keeper_client import KeeperClient  # noqa: E402
 
 
 def starter(fixture: str) -> Callable[[KeeperClient], Any]:

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.rig import Rig, write_plan
-from sandbox.stack import Stack
+from sandbox.demo.rig import Rig, write_plan
+from sandbox.demo.stack import Stack
 from switchover.protocol import State
 from switchover.report.summary import summarise
 

@@ -23,8 +23,8 @@ import httpx
 import numpy as np
 import sqlalchemy as sa
 
-from sandbox.airflow_home import DOCS_DB
-from sandbox.stack import Stack, answers, python
+from sandbox.demo.stack import Stack, answers, python
+from sandbox.processes.airflow_home import DOCS_DB
 from switchover.arms.client import ArmClient
 from switchover.arms.probe import Round, ask_round, evidence_rows
 from switchover.arms.spec import Arm, Probes
@@ -107,12 +107,12 @@ def main() -> None:
     ):
         stack.start_postgres()
         for target in ("docs_v1", TARGET):
-            stack.run(f"build {target}", python("sandbox.build", "--target", target, "--alias", "docs"))
+            stack.run(f"build {target}", python("sandbox.service.build", "--target", target, "--alias", "docs"))
         url = stack.service_url
         port, ready = ("--port", str(stack.service_port)), answers(f"{url}/healthz/ready")
-        stack.start_service("service", python("sandbox.service", *port), ready=ready)
+        stack.start_service("service", python("sandbox.service.service", *port), ready=ready)
         load = ("--url", url, "--rate", str(RATE), "--out", f"{folder}/traffic.json", "--gold", str(GOLD))
-        stack.start_service("load", python("sandbox.load", *load))
+        stack.start_service("load", python("sandbox.demo.load", *load))
         engine = sa.create_engine(stack.postgres.sqlalchemy_url(DOCS_DB))
         gold = load_gold(GOLD, corpus=sql_corpus(engine, "documents"), encoder=encoder)
         engine.dispose()

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 pytest_plugins = ["tests.contract.recorder", "tests.groups", "tests.servers", "tests.world"]
 
 if TYPE_CHECKING:
-    from sandbox.postgres import Postgres
+    from sandbox.processes.postgres import Postgres
 
 
 @pytest.fixture(scope="session")

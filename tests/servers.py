@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import leftovers, postgres, servers
-from sandbox.airflow_home import base_environment
-from sandbox.keeper_client import KeeperClient
-from sandbox.postgres import Postgres
+from sandbox import servers
+from sandbox.demo.stack import Stack
+from sandbox.processes import leftovers, postgres
+from sandbox.processes.airflow_home import base_environment
+from sandbox.processes.keeper_client import KeeperClient
+from sandbox.processes.postgres import Postgres
 from sandbox.servers import NotHere, Server
 from sandbox.servers.kubernetes import NamedCluster, named_cluster
-from sandbox.stack import Stack
 
 
 def here(start: Callable[[KeeperClient], Server], keeper: KeeperClient) -> Server:

@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 
-from sandbox import build
+from sandbox.service import build
 from switchover.edge.connection import environment_connections
 from switchover.edge.edge import Edge
 from switchover.ledger import Ledger
@@ -138,11 +138,11 @@ def session_world(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "AIRFLOW_CONN_DOCS_SERVICE": service,
     }
     out = tmp_path_factory.mktemp("load") / "traffic.json"
-    processes = [subprocess.Popen([sys.executable, "-m", "sandbox.service", "--port", str(port)], env=environ)]
+    processes = [subprocess.Popen([sys.executable, "-m", "sandbox.service.service", "--port", str(port)], env=environ)]
     try:
         wait_for(service)
         arguments = ["--url", service, "--rate", "20", "--out", str(out), "--gold", str(GOLD)]
-        processes.append(subprocess.Popen([sys.executable, "-m", "sandbox.load", *arguments], env=environ))
+        processes.append(subprocess.Popen([sys.executable, "-m", "sandbox.demo.load", *arguments], env=environ))
         edge = Edge(connections=environment_connections(environ))
         plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
         wait_for_traffic(plan.signals.build(edge, arms=plan.arms))

@@ -18,7 +18,7 @@ from airflow.sdk import Asset
 from jinja2.nativetypes import NativeEnvironment
 from structlog import get_logger
 
-from sandbox import build
+from sandbox.service import build
 from switchover.ledger import Ledger
 from switchover.planfile.load import load_plan
 from switchover_airflow.plans import plan_paths

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from sandbox.postgres import Postgres
+from sandbox.processes.postgres import Postgres
 from switchover.ledger import Ledger
 from switchover.report.metrics import figures
 from tests.airflow.conftest import ROOT

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from sandbox.postgres import Postgres
+from sandbox.processes.postgres import Postgres
 from switchover.edge.connection import parse_connection
 from switchover.edge.postgres import engine_for
 from switchover.ledger import Ledger
@@ -49,7 +49,7 @@ def client(airflow_db: None, ledger: Ledger) -> Iterator[TestClient]:
     from airflow.api_fastapi import app as airflow_app
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "sandbox.auth_manager.SandboxAuthManager")
+        patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "sandbox.processes.auth_manager.SandboxAuthManager")
         patch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:admin,guest:viewer")
         airflow_app.purge_cached_app()
         yield TestClient(airflow_app.create_app(), raise_server_exceptions=False)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sandbox import leftovers
-from sandbox.airflow_home import REPOSITORY
+from sandbox.demo.kept import KeptDemo
 from sandbox.errors import NotHere
-from sandbox.kept import KeptDemo
+from sandbox.processes import leftovers
+from sandbox.processes.airflow_home import REPOSITORY
 from sandbox.servers import chromium
 
 HOLD = 30

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from sandbox.airflow_api import AirflowApi
-from sandbox.kept import KeptDemo
+from sandbox.demo.kept import KeptDemo
+from sandbox.processes.airflow_api import AirflowApi
 from tests.browser.tab import decide, in_airflow, serious
 
 pytestmark = pytest.mark.demo

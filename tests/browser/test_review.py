@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from sandbox.airflow_api import AirflowApi
-from sandbox.kept import KeptDemo
-from sandbox.postgres import LEDGER_DB
+from sandbox.demo.kept import KeptDemo
+from sandbox.processes.airflow_api import AirflowApi
+from sandbox.processes.postgres import LEDGER_DB
 from tests.browser.tab import decide, in_airflow, serious
 
 pytestmark = pytest.mark.demo

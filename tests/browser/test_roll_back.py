@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from sandbox.airflow_api import AirflowApi
-from sandbox.kept import KeptDemo
-from sandbox.postgres import DOCS_DB
+from sandbox.demo.kept import KeptDemo
+from sandbox.processes.airflow_api import AirflowApi
+from sandbox.processes.postgres import DOCS_DB
 from tests.browser.tab import decide, in_airflow
 
 pytestmark = pytest.mark.demo

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.postgres import Postgres
+from sandbox.processes.postgres import Postgres
 from tests.contract.recorder import OPTION, Recorder
 from tests.servers import throwaway_postgres
 

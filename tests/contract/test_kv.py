@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
-from sandbox.postgres import Postgres
+from sandbox.processes.postgres import Postgres
 from sandbox.servers import Server
 from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sandbox import servers
-from sandbox.airflow_home import base_environment
+from sandbox.processes.airflow_home import base_environment
 from sandbox.servers import Server
 from switchover.edge.connection import Connection
 from switchover.errors import BadInput, Unreachable

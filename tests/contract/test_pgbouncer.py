@@ -16,9 +16,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from sandbox import tables
-from sandbox.postgres import Postgres
+from sandbox.processes.postgres import Postgres
 from sandbox.servers import Server
+from sandbox.service import tables
 from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge
 from switchover.fence import Fence, fence_key

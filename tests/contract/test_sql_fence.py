@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.postgres import Postgres
+from sandbox.processes.postgres import Postgres
 from switchover.errors import BadInput
 from tests.contract.writers.sql import SqlFenceWorld
 

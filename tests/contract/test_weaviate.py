@@ -14,7 +14,7 @@ from weaviate.classes.init import Auth
 from weaviate.classes.rbac import Permissions
 
 from sandbox import servers
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers import NotHere, Server
 from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.airflow_home import REPOSITORY
-from sandbox.rig import Rig, write_plan
-from sandbox.stack import Stack
+from sandbox.demo.rig import Rig, write_plan
+from sandbox.demo.stack import Stack
+from sandbox.processes.airflow_home import REPOSITORY
 from tests.crash.cells import cells, name_of
 from tests.crash.world import World
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from sandbox.demo.rig import Rig, until
+from sandbox.demo.scenarios import BLUE, GREEN
 from sandbox.errors import SandboxError
-from sandbox.rig import Rig, until
-from sandbox.scenarios import BLUE, GREEN
 from switchover.protocol import State
 from tests.crash.world import World, watching
 

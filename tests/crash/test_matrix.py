@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.rig import until
-from sandbox.scenarios import BLUE, GREEN
+from sandbox.demo.rig import until
+from sandbox.demo.scenarios import BLUE, GREEN
 from switchover.protocol import State
 from tests.crash.cells import CLICKS, Cell, cells
 from tests.crash.world import World, watching

@@ -15,11 +15,12 @@ import psutil
 import psycopg
 import sqlalchemy as sa
 
-from sandbox import airflow_home, ingest
+from sandbox.demo.rig import Rig, until
+from sandbox.demo.scenarios import BLUE, GREEN
 from sandbox.errors import SandboxError
-from sandbox.postgres import DOCS_DB, LEDGER_DB
-from sandbox.rig import Rig, until
-from sandbox.scenarios import BLUE, GREEN
+from sandbox.processes import airflow_home
+from sandbox.processes.postgres import DOCS_DB, LEDGER_DB
+from sandbox.writers import ingest
 from switchover.errors import SwitchoverError
 from switchover.protocol import State
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from sandbox import leftovers
-from sandbox.airflow_home import REPOSITORY, http_connection
-from sandbox.demo import Demo
-from sandbox.planes.pgvector import PgvectorPlane
-from sandbox.postgres import LEDGER_DB
-from sandbox.scenarios import SCENARIOS
-from sandbox.stack import Stack
+from sandbox.demo.planes.pgvector import PgvectorPlane
+from sandbox.demo.run import Demo
+from sandbox.demo.scenarios import SCENARIOS
+from sandbox.demo.stack import Stack
+from sandbox.processes import leftovers
+from sandbox.processes.airflow_home import REPOSITORY, http_connection
+from sandbox.processes.postgres import LEDGER_DB
 from switchover.ledger import Ledger
 from switchover.planfile.load import load_plan
 from switchover.protocol import State

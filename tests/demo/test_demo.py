@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from sandbox import leftovers, ports
+from sandbox.processes import leftovers, ports
 
 pytestmark = pytest.mark.demo
 
@@ -25,7 +25,7 @@ def run(state: Path, pointer: str, scenario: str, hold: int) -> tuple[int, str, 
     environ = {**os.environ, "AIRFLOW_PORT": str(ports.free_port()), "SERVICE_PORT": str(ports.free_port())}
     arguments = ["--pointer", pointer, "--scenario", scenario, "--hold", str(hold), "--state", str(state)]
     done = subprocess.run(
-        [sys.executable, "-m", "sandbox.demo", *arguments],
+        [sys.executable, "-m", "sandbox.demo.run", *arguments],
         env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

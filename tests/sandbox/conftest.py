@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from tests.sandbox.index_world import World
 
-from sandbox import build, tables
+from sandbox.service import build, tables
 
 Conn = psycopg.Connection[Any]
 

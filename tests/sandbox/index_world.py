@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from sandbox import build as sandbox_build
+from sandbox.service import build as sandbox_build
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.indexing.documents import SqlDocuments
 from switchover.indexing.pgvector import PgvectorTarget

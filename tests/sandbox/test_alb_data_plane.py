@@ -19,8 +19,8 @@ import uvicorn
 from fastapi import FastAPI, Response
 from tests.servers import here, short_lived_keeper
 
-from sandbox.keeper_client import KeeperClient, Spec
-from sandbox.planes.alb import create_load_balancer
+from sandbox.demo.planes.alb import create_load_balancer
+from sandbox.processes.keeper_client import KeeperClient, Spec
 from sandbox.servers import Server, alb_data_plane, start_moto
 from sandbox.servers.base import lasting_port
 from switchover.edge.connection import Connection

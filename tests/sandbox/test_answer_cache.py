@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from tests.sandbox.test_service import ask, serving
 
-from sandbox.answer_cache import AnswerCache
 from sandbox.servers import Server
+from sandbox.service.answer_cache import AnswerCache
 from switchover.cache import CACHE_PINS, CacheNamespace
 
 Conn = psycopg.Connection[Any]

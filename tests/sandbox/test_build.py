@@ -9,7 +9,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from sandbox import build, corpus, ranking
+from sandbox.service import build, corpus, ranking
 from switchover.encoders import encoder_from
 from switchover.errors import BadInput, TargetRefused
 from switchover.indexing.pgvector import PgvectorTarget

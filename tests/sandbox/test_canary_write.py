@@ -13,8 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 from tests.contract.answering import answering
 
-from sandbox import ingest, ports
-from sandbox.notify import add_canary
+from sandbox.processes import ports
+from sandbox.writers import ingest
+from sandbox.writers.notify import add_canary
 from switchover.errors import BadInput, InvariantBroken, Unreachable
 from switchover.writers import proving
 from switchover.writers.proving import prove

@@ -7,7 +7,7 @@ from pydoc_data import topics
 
 import pytest
 
-from sandbox import analyzer, corpus
+from sandbox.service import analyzer, corpus
 from switchover.indexing import chunking
 
 

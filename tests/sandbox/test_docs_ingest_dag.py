@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 
-from sandbox import ingest
+from sandbox.writers import ingest
 
 Conn = psycopg.Connection[Any]
 INCLUDE = Path(__file__).parents[2] / "include"

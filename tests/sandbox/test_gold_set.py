@@ -1,6 +1,6 @@
 """The gold set: a good build passes every rule of quality with it, and each kind of bad build fails.
 
-No database: both arms answer through ``sandbox.retrieval``, the probe code measures them and the judge decides.
+No database: both arms answer through ``sandbox.service.retrieval``, the probe code measures them and the judge decides.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from sandbox import build, corpus
-from sandbox.retrieval import Offline
+from sandbox.service import build, corpus
+from sandbox.service.retrieval import Offline
 from switchover.arms.probe import PARAPHRASES, Asked, Round, evidence_rows
 from switchover.arms.spec import Probes
 from switchover.edge.answers import Reply

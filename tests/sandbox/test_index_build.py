@@ -18,8 +18,8 @@ import pytest
 import sqlalchemy as sa
 from tests.sandbox.index_world import TEXT, World
 
-from sandbox import build as sandbox_build
-from sandbox import corpus
+from sandbox.service import build as sandbox_build
+from sandbox.service import corpus
 from switchover.errors import LockBusy, StateConflict, TargetRefused
 from switchover.indexes.pgvector import PgvectorIndex
 from switchover.indexing.documents import Position

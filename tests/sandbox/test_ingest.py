@@ -16,7 +16,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from sandbox import build, ingest
+from sandbox.service import build
+from sandbox.writers import ingest
 from switchover.errors import BadInput
 from switchover.pins import pairs_digest
 from switchover.writers.sql_fence import SqlFenceSpec, SqlFenceWriter
@@ -212,7 +213,9 @@ def test_counting_needs_a_live_index(empty: Conn) -> None:
 def test_the_process_writer_works_and_ends_at_sigterm(built: Conn, built_url: str) -> None:
     source(built, 5)
     env = {**os.environ, "PYTHONPATH": str(INCLUDE), "DOCS_DB_URL": built_url}
-    process = subprocess.Popen([sys.executable, "-m", "sandbox.ingest"], env=env, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox.writers.ingest"], env=env, stderr=subprocess.PIPE, text=True
+    )
     try:
         until(lambda: ingest.lag(built) == 0, seconds=20)
         process.send_signal(signal.SIGTERM)

@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sandbox import leftovers
 from sandbox.errors import KeeperGone, SandboxError, ServiceFailed
-from sandbox.keeper_client import KeeperClient, Spec
+from sandbox.processes import leftovers
+from sandbox.processes.keeper_client import KeeperClient, Spec
 
 PATIENCE_S = 20.0
 SLEEP = ("sleep", "600")
@@ -64,7 +64,7 @@ def driver(state: Path, more: str = "") -> Iterator[subprocess.Popen[str]]:
     code = f"""
         import os, sys, time
         from pathlib import Path
-        from sandbox.keeper_client import KeeperClient, Spec
+        from sandbox.processes.keeper_client import KeeperClient, Spec
         client = KeeperClient(state=Path({str(state)!r}), grace_s=1)
         for name, argv in {SERVICES!r}.items():
             client.start(Spec(name=name, argv=argv, env=dict(os.environ)))
@@ -210,7 +210,7 @@ def test_a_detached_stack_stays_until_it_is_ended(state: Path) -> None:
     ours = started(state, 1)
     time.sleep(1.2)  # two looks of the keeper
     assert psutil.pid_exists(client.pid) and not gone(ours)
-    end = [sys.executable, "-m", "sandbox.keeper", "--state", str(state), "--end"]
+    end = [sys.executable, "-m", "sandbox.processes.keeper", "--state", str(state), "--end"]
     assert "stopped" in subprocess.run(end, check=True, capture_output=True, text=True).stdout
     assert gone(ours)
     assert "nothing is running" in subprocess.run(end, check=True, capture_output=True, text=True).stdout

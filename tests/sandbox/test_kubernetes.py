@@ -12,8 +12,9 @@ import yaml
 from tests.sandbox.test_servers import listening
 from tests.servers import short_lived_keeper
 
-from sandbox import leftovers, ports, servers
+from sandbox import servers
 from sandbox.errors import NotHere
+from sandbox.processes import leftovers, ports
 from sandbox.servers import kubernetes
 from switchover.edge import clients
 from switchover.edge.connection import Connection

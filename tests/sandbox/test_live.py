@@ -11,10 +11,10 @@ from tests.sandbox.test_ingest import source
 from tests.sandbox.test_service import GREEN, ask, serving
 from tests.servers import here, short_lived_keeper
 
-from sandbox import ingest
-from sandbox.live import PLAN, Live, live_from
-from sandbox.planes import PLANS
+from sandbox.demo.planes import PLANS
 from sandbox.servers import Server, start_etcd
+from sandbox.service.live import PLAN, Live, live_from
+from sandbox.writers import ingest
 from switchover.edge.clients import etcd
 from switchover.edge.connection import Connection
 from switchover.errors import PlanError, Unreachable

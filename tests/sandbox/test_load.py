@@ -19,8 +19,8 @@ import psycopg
 import pytest
 import uvicorn
 
-from sandbox import load
-from sandbox.service import create_app
+from sandbox.demo import load
+from sandbox.service.service import create_app
 
 Conn = psycopg.Connection[Any]
 INCLUDE = Path(__file__).parents[2] / "include"
@@ -104,7 +104,7 @@ def test_the_process_drives_the_real_service_and_feeds_the_writers(built: Conn, 
     out = tmp_path / "traffic.json"
     env = {**os.environ, "PYTHONPATH": str(INCLUDE), "DOCS_DB_URL": built_url}
     with served(built_url) as url:
-        command = [sys.executable, "-m", "sandbox.load", "--url", url, "--out", str(out), "--gold", str(gold)]
+        command = [sys.executable, "-m", "sandbox.demo.load", "--url", url, "--out", str(out), "--gold", str(gold)]
         process = subprocess.Popen([*command, "--rate", "40"], env=env)
         try:
             end = time.monotonic() + 20
@@ -129,7 +129,7 @@ def test_the_process_drives_the_real_service_and_feeds_the_writers(built: Conn, 
 def test_a_gold_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(INCLUDE)}
     missing = tmp_path / "none.jsonl"
-    command = [sys.executable, "-m", "sandbox.load", "--url", "http://127.0.0.1:1", "--out", str(tmp_path / "o")]
+    command = [sys.executable, "-m", "sandbox.demo.load", "--url", "http://127.0.0.1:1", "--out", str(tmp_path / "o")]
     done = subprocess.run([*command, "--gold", str(missing)], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"load: {missing}: cannot be read as a gold set: ")

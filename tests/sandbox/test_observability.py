@@ -10,8 +10,8 @@ import subprocess
 import pytest
 import yaml
 
-from sandbox.airflow_home import REPOSITORY
 from sandbox.errors import NotHere
+from sandbox.processes.airflow_home import REPOSITORY
 from sandbox.servers import prometheus
 from switchover.report.metrics import METRICS
 

@@ -12,12 +12,13 @@ from tests.sandbox.conftest import Conn
 from tests.sandbox.test_ingest import source
 from tests.sandbox.test_service import ask, serving
 
-from sandbox import build, ingest
-from sandbox import opensearch as indexes
-from sandbox.live import Live
-from sandbox.rows import OpenSearchRows
 from sandbox.servers import Server
 from sandbox.servers.base import lasting_port
+from sandbox.service import build
+from sandbox.service import opensearch as indexes
+from sandbox.service.live import Live
+from sandbox.service.rows import OpenSearchRows
+from sandbox.writers import ingest
 from switchover.edge import clients
 from switchover.edge.connection import Connection
 from switchover.errors import TargetRefused, Unreachable

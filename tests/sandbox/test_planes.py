@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.airflow_home import AirflowHome, Secrets
-from sandbox.planes import PLANES, PLANS, DataPlane
-from sandbox.postgres import Postgres
-from sandbox.scenarios import BLUE, GREEN
+from sandbox.demo.planes import PLANES, PLANS, DataPlane
+from sandbox.demo.scenarios import BLUE, GREEN
+from sandbox.processes.airflow_home import AirflowHome, Secrets
+from sandbox.processes.postgres import Postgres
 from switchover.planfile.load import load_plan
 
 

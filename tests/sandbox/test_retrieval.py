@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import build, ranking
-from sandbox.retrieval import Offline
+from sandbox.service import build, ranking
+from sandbox.service.retrieval import Offline
 
 ASKED = {
     "What happens to an exception when __exit__ returns true?": "with",

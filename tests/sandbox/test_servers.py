@@ -24,8 +24,9 @@ from opensearchpy import OpenSearch
 from pymilvus import MilvusClient
 from tests.servers import here, short_lived_keeper
 
-from sandbox import leftovers, ports, servers
-from sandbox.keeper_client import KeeperClient
+from sandbox import servers
+from sandbox.processes import leftovers, ports
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers import NotHere, Server, envoy
 from sandbox.servers.base import lasting_port
 from switchover.edge.connection import Connection

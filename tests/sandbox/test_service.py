@@ -18,9 +18,9 @@ import httpx
 import psycopg
 import pytest
 
-from sandbox import build, request_log
-from sandbox.retrieval import Offline
-from sandbox.service import create_app
+from sandbox.service import build, request_log
+from sandbox.service.retrieval import Offline
+from sandbox.service.service import create_app
 from switchover.pins import PIN_NAMES, Manifest
 
 Conn = psycopg.Connection[Any]
@@ -265,7 +265,7 @@ async def test_a_new_build_under_the_same_name_is_served_with_its_own_hash(empty
 def start(port: int, **environment: str) -> subprocess.Popen[str]:
     env = {**os.environ, "PYTHONPATH": str(INCLUDE), **environment}
     return subprocess.Popen(
-        [sys.executable, "-m", "sandbox.service", "--port", str(port)],
+        [sys.executable, "-m", "sandbox.service.service", "--port", str(port)],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

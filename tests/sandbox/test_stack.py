@@ -22,12 +22,12 @@ import psycopg
 import pytest
 import yaml
 
-from sandbox import accounts, airflow_home, leftovers, ports, postgres
-from sandbox.airflow_home import AirflowHome, Secrets, base_environment
+from sandbox.demo.stack import Stack
 from sandbox.errors import KeeperGone, PortTaken, SandboxError, ServiceFailed
-from sandbox.keeper_client import KeeperClient
-from sandbox.postgres import Postgres
-from sandbox.stack import Stack
+from sandbox.processes import accounts, airflow_home, leftovers, ports, postgres
+from sandbox.processes.airflow_home import AirflowHome, Secrets, base_environment
+from sandbox.processes.keeper_client import KeeperClient
+from sandbox.processes.postgres import Postgres
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_killed_driver_takes_the_database_with_it(state: Path) -> None:
     code = f"""if True:
         import time
         from pathlib import Path
-        from sandbox.stack import Stack
+        from sandbox.demo.stack import Stack
         with Stack(state=Path({str(state)!r}), airflow_port=0, service_port=0) as stack:
             stack.start_postgres()
             print("up", flush=True)

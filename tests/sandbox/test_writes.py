@@ -19,11 +19,13 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from sandbox import ingest, ports, tables
-from sandbox.live import Live
-from sandbox.load_writes import WriteLoad
-from sandbox.stack import answers
-from sandbox.writes import count_writes, create_app
+from sandbox.demo.stack import answers
+from sandbox.processes import ports
+from sandbox.service import tables
+from sandbox.service.live import Live
+from sandbox.writers import ingest
+from sandbox.writers.load_writes import WriteLoad
+from sandbox.writers.writes import count_writes, create_app
 from switchover.writers.sql_fence import SqlFenceSpec, SqlFenceWriter
 
 Conn = psycopg.Connection[Any]
@@ -61,7 +63,7 @@ def move(conn: Conn, target: str) -> None:
 def served(url: str) -> Iterator[str]:
     """The writer in a process of its own."""
     port = ports.free_port()
-    command = [sys.executable, "-m", "sandbox.writes", "--port", str(port)]
+    command = [sys.executable, "-m", "sandbox.writers.writes", "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, "DOCS_DB_URL": url})
     try:
         until(answers(f"http://{ports.HOST}:{port}/healthz/ready"))
@@ -97,7 +99,7 @@ def constant_writes(url: str) -> Iterator[WriteLoad]:
 def test_constant_writes_through_a_freeze_reach_the_arm_that_won_once_and_in_order(
     built: Conn, built_url: str, promoted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sandbox.load_writes.RATE", 40.0)
+    monkeypatch.setattr("sandbox.writers.load_writes.RATE", 40.0)
     writer = fence_writer(built_url)
     with served(built_url) as url:
         with constant_writes(url) as load:

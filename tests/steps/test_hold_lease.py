@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from sandbox.postgres import Postgres
+from sandbox.processes.postgres import Postgres
 from switchover.arms import probe
 from switchover.edge.connection import environment_connections
 from switchover.edge.edge import Edge

@@ -26,7 +26,7 @@ BOUND = 100  # of the service's queue; small, so that callers are told to wait
 
 def consumer(scene: Scene, at: Boundaries, arm: str) -> None:
     """The reference consumer."""
-    from sandbox import consumer as reference
+    from sandbox.writers import consumer as reference
 
     spec = scene.group_spec
     options = SimpleNamespace(
@@ -77,8 +77,8 @@ def consumer(scene: Scene, at: Boundaries, arm: str) -> None:
 
 def ingest(scene: Scene, at: Boundaries) -> None:
     """The sandbox's process writer behind the SQL fence; a batch without a row passes no boundary."""
-    from sandbox import ingest as writer
-    from sandbox.rows import PgRows
+    from sandbox.service.rows import PgRows
+    from sandbox.writers import ingest as writer
 
     add, batch, opened = PgRows.add, writer.apply_batch, writer.apply_open
     frozen = False
@@ -112,9 +112,9 @@ def service(scene: Scene, at: Boundaries, port: str) -> None:
     """The writer that people call, and the loop that drains its queue."""
     import uvicorn
 
-    from sandbox import ports
-    from sandbox.live import Live
-    from sandbox.writes import create_app
+    from sandbox.processes import ports
+    from sandbox.service.live import Live
+    from sandbox.writers.writes import create_app
     from switchover.writers.queue import How, WriteQueue
 
     write, drain, queue = WriteQueue.write, WriteQueue.drain, WriteQueue._queue

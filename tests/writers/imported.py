@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uvicorn  # noqa: F401
 
-from sandbox import consumer, ingest, writes  # noqa: F401
+from sandbox.writers import consumer, ingest, writes  # noqa: F401
 from switchover.encoders import wordllama as encoder
 from tests.writers import counts, dying, hand, load, report  # noqa: F401
 

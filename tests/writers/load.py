@@ -16,7 +16,7 @@ import httpx
 import psycopg
 from confluent_kafka import Producer
 
-from sandbox.load_writes import PAUSE_S, TAKEN
+from sandbox.writers.load_writes import PAUSE_S, TAKEN
 from tests.writers.scene import Scene
 
 KEYS, CALLERS = 64, 8

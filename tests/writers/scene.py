@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sandbox import tables
+from sandbox.service import tables
 from switchover.pointers.kafka_group import KafkaGroupPointer, KafkaGroupSpec
 from switchover.pointers.pgvector import PgvectorPointer
 from switchover.writers.base import Writer

@@ -25,7 +25,9 @@ import psycopg
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from sandbox import build, consumer, ingest, ports
+from sandbox.processes import ports
+from sandbox.service import build
+from sandbox.writers import consumer, ingest
 from tests.writers import boundaries, counts, report
 from tests.writers.boundaries import Places
 from tests.writers.load import ANSWERS, Load

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from sandbox import consumer, tables
+from sandbox.service import tables
+from sandbox.writers import consumer
 from switchover.fence import Fence
 from tests.writers import boundaries, counts, load, report, storm
 from tests.writers.scene import BLUE, GREEN

@@ -32,8 +32,8 @@ def docs_ingest() -> None:
         import psycopg
         from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-        from sandbox import ingest
-        from sandbox.live import live_from
+        from sandbox.service.live import live_from
+        from sandbox.writers import ingest
 
         conn = PostgresHook(postgres_conn_id="docs_db").get_conn()
         if not isinstance(conn, psycopg.Connection):

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers.base import Server, data_directory
 from sandbox.servers.envoy import (
     CLUSTER_TYPE,

@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from sandbox import ports
-from sandbox.airflow_home import REPOSITORY, base_environment
 from sandbox.errors import SandboxError
-from sandbox.keeper_client import KeeperClient, Spec
+from sandbox.processes import ports
+from sandbox.processes.airflow_home import REPOSITORY, base_environment
+from sandbox.processes.keeper_client import KeeperClient, Spec
 
 # What ``make servers`` fetched; one folder a server.
 FETCHED = REPOSITORY / ".servers"

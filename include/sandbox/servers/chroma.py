@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from sandbox import ports
-from sandbox.airflow_home import base_environment
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes import ports
+from sandbox.processes.airflow_home import base_environment
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers.base import Server, answers, data_directory, lasting_port, launch
 
 _MAIN = "from chromadb.cli.cli import app; app()"  # the module has no entry of its own

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 
-from sandbox import accounts, ports
-from sandbox.airflow_home import base_environment
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes import accounts, ports
+from sandbox.processes.airflow_home import base_environment
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers import jvm
 from sandbox.servers.base import Server, data_directory, lasting_port, launch
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
-from sandbox import ports
 from sandbox.errors import NotHere
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes import ports
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers.base import Server, answers, data_directory, lasting_port, launch, output_of
 
 CLUSTERS, ROUTES = "clusters.json", "routes.json"

@@ -6,9 +6,9 @@ import os
 import shutil
 from collections.abc import Mapping
 
-from sandbox import ports
 from sandbox.errors import NotHere
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes import ports
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers.base import FETCHED, Server, answers, data_directory, lasting_port, launch, output_of
 
 UNPACKED = FETCHED / "etcd" / "usr" / "bin" / "etcd"

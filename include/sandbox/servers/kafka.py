@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import uuid4
 
-from sandbox import ports
-from sandbox.airflow_home import base_environment
-from sandbox.keeper_client import KeeperClient, Spec
+from sandbox.processes import ports
+from sandbox.processes.airflow_home import base_environment
+from sandbox.processes.keeper_client import KeeperClient, Spec
 from sandbox.servers import jvm
 from sandbox.servers.base import Server, data_directory, lasting_port, launch
 

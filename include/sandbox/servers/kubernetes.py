@@ -26,10 +26,10 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from sandbox import ports
-from sandbox.airflow_home import base_environment
 from sandbox.errors import NotHere, ServiceFailed
-from sandbox.keeper_client import KeeperClient, Spec
+from sandbox.processes import ports
+from sandbox.processes.airflow_home import base_environment
+from sandbox.processes.keeper_client import KeeperClient, Spec
 from sandbox.servers.base import FETCHED, Server, answers, data_directory, lasting_port, launch, output_of
 from switchover.text import first_line
 

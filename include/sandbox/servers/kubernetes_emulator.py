@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from sandbox import ports
+from sandbox.processes import ports
 from sandbox.servers.kubernetes_patch import json_patch, merge
 
 Object = dict[str, Any]

@@ -22,7 +22,7 @@ from moto.backends import get_backend
 from moto.dynamodb.models import DynamoDBBackend
 from moto.server import main as serve
 
-from sandbox import ports
+from sandbox.processes import ports
 
 # ELBv2 holds subnets and security groups of EC2, and certificates of ACM and IAM.
 SERVICES: tuple[Any, ...] = ("ec2", "elbv2", "acm", "iam", "sts", "route53", "ssm", "dynamodb", "appconfig")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox import accounts, ports
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes import accounts, ports
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers import jvm
 from sandbox.servers.base import Server, answers, data_directory, lasting_port, launch
 

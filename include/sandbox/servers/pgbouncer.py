@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psycopg
 
-from sandbox import accounts, ports
-from sandbox.airflow_home import base_environment
 from sandbox.errors import NotHere
-from sandbox.keeper_client import KeeperClient
-from sandbox.postgres import USER, Postgres
+from sandbox.processes import accounts, ports
+from sandbox.processes.airflow_home import base_environment
+from sandbox.processes.keeper_client import KeeperClient
+from sandbox.processes.postgres import USER, Postgres
 from sandbox.servers.base import FETCHED, Server, data_directory, lasting_port, launch, output_of
 
 UNPACKED = FETCHED / "pgbouncer"

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from sandbox import ports
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes import ports
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers.base import Server, answers, data_directory, lasting_port, launch
 
 

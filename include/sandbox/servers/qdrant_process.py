@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from qdrant_client import QdrantClient, models
 
-from sandbox import ports
+from sandbox.processes import ports
 
 Answer = Callable[..., Any]
 

@@ -8,10 +8,10 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox import ports
-from sandbox.airflow_home import base_environment
 from sandbox.errors import NotHere
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes import ports
+from sandbox.processes.airflow_home import base_environment
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers.base import FETCHED, Server, data_directory, lasting_port, launch
 
 UNPACKED = FETCHED / "redis"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from sandbox import ports
-from sandbox.airflow_home import base_environment
 from sandbox.errors import NotHere
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes import ports
+from sandbox.processes.airflow_home import base_environment
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers.base import FETCHED, Server, answers, data_directory, lasting_port, launch
 
 VERSION = "1.35.2"

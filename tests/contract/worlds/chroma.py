@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import servers
-from sandbox.keeper_client import KeeperClient
+from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers import Server
 from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge

@@ -11,7 +11,7 @@ import psycopg
 import redis
 import sqlalchemy as sa
 
-from sandbox.postgres import Postgres
+from sandbox.processes.postgres import Postgres
 from sandbox.servers import Server
 from switchover.edge import clients
 from switchover.edge.connection import Connection

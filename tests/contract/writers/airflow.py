@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sandbox.airflow_api import AirflowApi
-from sandbox.airflow_home import LOGIN
-from sandbox.stack import Stack
+from sandbox.demo.stack import Stack
+from sandbox.processes.airflow_api import AirflowApi
+from sandbox.processes.airflow_home import LOGIN
 from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge
 from tests.contract.worlds.base import CONNECTION

@@ -1,0 +1,64 @@
+"""The demo's scenarios: how Green is built, what happens to it, and how the switchover must end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BLUE, GREEN = "docs_v1", "docs_v2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One story.
+
+    ``variant`` is how Green's build job goes (``sandbox.service.build``); ``live`` is where the pointer starts;
+    ``fault`` is what is done to Green once it is live. ``outcome`` is the ledger's state at the end, or
+    ``nothing_to_do``; ``because`` must stand in the reason.
+    """
+
+    name: str
+    told: str
+    outcome: str
+    after: str
+    variant: str = "good"
+    live: str = BLUE
+    fault: str | None = None
+    because: str = ""
+
+    @property
+    def run_state(self) -> str:
+        """How Airflow must show the run: only a promotion, or nothing to do, is green."""
+        return "success" if self.outcome in ("promoted", "nothing_to_do") else "failed"
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(name="good", told="Green is a good build", outcome="promoted", after=GREEN),
+        Scenario(
+            name="bad-green",
+            told="Green's build job stopped half way",
+            variant="truncated",
+            outcome="aborted",
+            after=BLUE,
+            because="acceptance gate: ",
+        ),
+        Scenario(
+            name="regression",
+            told="Green's reranker breaks some seconds after the flip",
+            fault="rerank-inverted",
+            outcome="rolled_back",
+            after=BLUE,
+            because="stop rule: ",
+        ),
+        Scenario(
+            name="encoder-mismatch",
+            told="Green's vectors come from another encoder of the same dimension",
+            variant="wrong-encoder",
+            outcome="aborted",
+            after=BLUE,
+            because="verify: ",
+        ),
+        Scenario(name="already-live", told="Green is live already", live=GREEN, outcome="nothing_to_do", after=GREEN),
+    )
+}

@@ -1,0 +1,1 @@
+"""Processes of the local stack: who owns them, their ports, PostgreSQL, Airflow, and their end."""
