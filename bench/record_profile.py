@@ -31,13 +31,14 @@ from switchover.arms.spec import Arm, Probes
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.corpus import sql_corpus
 from switchover.gold.goldset import GoldSet, load_gold
+from switchover.judge.evidence_row import EvidenceRow
 
 GOLD = Path(__file__).parents[1] / "include" / "gold" / "python_reference.jsonl"
 TARGET, RATE = "docs_v2", 20.0
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[EvidenceRow]
 
 
-async def record(url: str, gold: GoldSet, encoder: WordLlamaEncoder, ticks: int) -> list[dict[str, Any]]:
+async def record(url: str, gold: GoldSet, encoder: WordLlamaEncoder, ticks: int) -> list[EvidenceRow]:
     """Evidence rows of ``ticks`` ticks of an A/A hold."""
     spec, rows = Arm(connection="none", headers={"X-Switchover-Arm": TARGET}), []
     async with httpx.AsyncClient(base_url=url) as client:
@@ -52,21 +53,21 @@ async def record(url: str, gold: GoldSet, encoder: WordLlamaEncoder, ticks: int)
 def profile(rows: Rows, gold: GoldSet, ticks: int) -> dict[str, Any]:
     """The arm's usual figures per question and paraphrase, and how often and how far a probe differs from them."""
     sections: dict[str, int] = {}
-    code = {None: -1}
+    code: dict[str | None, int] = {None: -1}
     for row in rows:
-        if row["cited"] is not None:
-            code[row["cited"]] = sections.setdefault(row["cited"], len(sections))
+        if row.cited is not None:
+            code[row.cited] = sections.setdefault(row.cited, len(sections))
     position = {id: index for index, id in enumerate(gold.ids)}
     shape = (len(gold.ids), 3)
     tables = {name: np.full((*shape, 2 * ticks), np.nan) for name in ("ds_question", "coverage", "cited")}
     filled = np.zeros(shape, np.int64)
-    bad = sum(not 200 <= row["status"] < 300 for row in rows)
+    bad = sum(not 200 <= row.status < 300 for row in rows)
     for row in rows:
-        cell = position[row["question"]], row["paraphrase"]
-        if 200 <= row["status"] < 300:
+        cell = position[row.question], row.paraphrase
+        if 200 <= row.status < 300:
             at = (*cell, filled[cell])
-            tables["ds_question"][at], tables["cited"][at] = row["ds_question"], code[row["cited"]]
-            tables["coverage"][at] = row["coverage"] if row["coverage"] is not None else np.nan
+            tables["ds_question"][at], tables["cited"][at] = row.ds_question, code[row.cited]
+            tables["coverage"][at] = row.coverage if row.coverage is not None else np.nan
             filled[cell] += 1
     usual = {name: np.nanmedian(table, axis=2) for name, table in tables.items()}
     there = ~np.isnan(tables["ds_question"])
@@ -74,7 +75,7 @@ def profile(rows: Rows, gold: GoldSet, ticks: int) -> dict[str, Any]:
     differs = there & (moved | (tables["cited"] != usual["cited"][..., None]))
     spread = (tables["ds_question"] - usual["ds_question"][..., None])[there & ~differs]
     answerable = [item.answerable for item in gold.items]
-    total = np.array([row["ms_total"] for row in rows if row["ms_total"] is not None])
+    total = np.array([row.ms_total for row in rows if row.ms_total is not None])
     return {
         "source": f"{ticks} ticks of an A/A hold of the sandbox's {TARGET}, {RATE:g} live requests/s beside it",
         "machine": f"{platform.machine()}, Python {platform.python_version()}",

@@ -106,7 +106,7 @@ def test_a_mutilated_reply_is_a_reply_or_one_sentence_and_its_row_can_be_stored(
     ]
     round = Round(phase="hold", tick=0, seeds=[0])
     for row in evidence_rows(asked, round, gold=gold, encoder=encoder, probes=Probes()):
-        text = json.dumps({**row, "at": None}, allow_nan=False, ensure_ascii=False)
+        text = json.dumps({**row.to_row(), "at": None}, allow_nan=False, ensure_ascii=False)
         assert not UNSTORABLE.search(text) and "\\u0000" not in text
         text.encode()
 

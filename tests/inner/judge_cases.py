@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from switchover.judge.evidence import Evidence, SignalSample
+from switchover.judge.evidence_row import EvidenceRow
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance
 from switchover.judge.rules import Rules
 
@@ -74,9 +75,14 @@ def number(of: Row) -> int:
     return int(of["question"][1:])
 
 
+def typed(rows: Iterable[Row]) -> list[EvidenceRow]:
+    """The rows as the product has them."""
+    return [EvidenceRow.from_row(row) for row in rows]
+
+
 def evidence(rows: Iterable[Row], questions: int = 40) -> Evidence:
     """Evidence over the first ``questions`` of the gold set."""
-    return Evidence.from_rows(list(rows), [f"q{i}" for i in range(questions)])
+    return Evidence.from_rows(typed(rows), [f"q{i}" for i in range(questions)])
 
 
 def sample(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from tests.inner.judge_cases import Row, probes, sample
+from tests.inner.judge_cases import Row, probes, sample, typed
 
 from switchover.approval import Person
 from switchover.gold.goldset import GoldSet, Item, Span
@@ -91,18 +91,18 @@ def record(ledger: Ledger, id: str = "docs:1", *, state: State = State.HOLDING, 
     with ledger.database.transaction() as connection:
         connection.execute(sa.update(tables.rehearsal).values(at=ledger.now() - timedelta(seconds=50)))
     rows = [with_hits(spoil(row)) for row in probes(ticks=TICKS, questions=QUESTIONS)]
-    ledger.evidence.add(id, rows)
-    ledger.evidence.add(id, [{**row, "phase": "hold"} for row in rows])
+    ledger.evidence.add(id, typed(rows))
+    ledger.evidence.add(id, typed({**row, "phase": "hold"} for row in rows))
     hits = [(row["arm"], {**hit, "text": "x" * (hit["end"] - hit["start"])}) for row in rows for hit in row["hits"]]
     subjects.retrieved(id, hits)
-    whole = Evidence.from_rows(rows, gold().ids)
+    whole = Evidence.from_rows(typed(rows), gold().ids)
     accepted = judge_acceptance(whole, rules=plan.rules, rehearsal_ttr_s=0.2, traffic=False)
     _judged(ledger, id, "acceptance", TICKS - 1, accepted)
     flipped = ledger.now() - timedelta(seconds=40)
     for tick in range(TICKS):
         journal.sampled(id, tick, {**sample(200 * (tick + 1)).to_json(), **_times(flipped, tick)})
         journal.gauged(id, tick, {"waiting": 3, "oldest_s": 12.5, "doubts": []})
-        so_far = Evidence.from_rows([row for row in rows if row["tick"] <= tick], gold().ids)
+        so_far = Evidence.from_rows(typed(row for row in rows if row["tick"] <= tick), gold().ids)
         _judged(ledger, id, "stop", tick, judge_stop(so_far, rules=plan.rules, signals=sample(200 * (tick + 1))))
     times: dict[str, Any] = {"gold_digest": "d" * 64, "approved_hash": "new", "blue_hash": "old"}
     times |= {"flipped_at": flipped, "hold_until": flipped + timedelta(minutes=20), "state": state.value}

@@ -224,11 +224,11 @@ def test_what_no_database_stores_is_replaced_before_the_ledger(server: Hostile, 
     ledger.subjects.retrieved("docs:1", [("green", each) for reply in replies for each in reply.hits])
     stored = ledger.evidence.rows("docs:1", phase="hold")
     assert len(stored) == 3
-    assert next(row["cited"] for row in stored if row["seed"] == 0) == "fox \ufffd \ufffd"
+    assert next(row.cited for row in stored if row.seed == 0) == "fox \ufffd \ufffd"
 
 
 def test_an_answer_that_lacks_a_field_is_recorded_as_not_measured(server: Hostile, gold: GoldSet) -> None:
     whole, without = rows_of([ask(server, GOOD), ask(server, hit(text=None))], gold)
-    assert whole["error"] is None and whole["coverage"] == 1.0
-    assert without["error"] == "not measured: answer without 'hits[0].text'"
-    assert without["ms_total"] is None
+    assert whole.error is None and whole.coverage == 1.0
+    assert without.error == "not measured: answer without 'hits[0].text'"
+    assert without.ms_total is None

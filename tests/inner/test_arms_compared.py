@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from judge_cases import Row, failed, number, on_green, probes
+from judge_cases import Row, failed, number, on_green, probes, typed
 
 from switchover.compare.arms import ArmsCompared, Measure, compare_arms, of_probes
 from switchover.compare.text import compared_text
@@ -31,11 +31,11 @@ def compared(rows: Sequence[Row], questions: int = 4, **tags: dict[str, str]) ->
         for r in rows
     ]
     return compare_arms(
-        rows,
+        typed(rows),
         [f"q{i}" for i in range(questions)],
         rules=RULES,
         items={f"q{i}": item(i, tags=tags.get(f"q{i}", {})) for i in range(questions)},
-        hits_of=lambda probes: of_probes(shown, probes),
+        hits_of=lambda probes: of_probes(typed(shown), probes),
     )
 
 
@@ -87,7 +87,9 @@ def test_every_measure_by_hand() -> None:
 
 def test_the_stage_is_the_one_that_the_latency_rule_asks_for() -> None:
     rules = Rules.model_validate({"latency_p95": {"stage": "reason"}})
-    found = compare_arms(probes(ticks=1, questions=2), ["q0", "q1"], rules=rules, items={}, hits_of=lambda probes: [])
+    found = compare_arms(
+        typed(probes(ticks=1, questions=2)), ["q0", "q1"], rules=rules, items={}, hits_of=lambda probes: []
+    )
     assert found.measures[-1].name == "ms_reason"
 
 
@@ -128,7 +130,7 @@ def test_latency_is_the_median_of_an_even_number_and_a_stage_without_times_compa
     rows = spoilt(times)
     assert by_name(compared(rows))["ms_total"].blue.tolist() == [13.0] * 4
     rules = Rules.model_validate({"latency_p95": {"stage": "rerank"}})
-    found = compare_arms(rows, [f"q{i}" for i in range(4)], rules=rules, items={}, hits_of=lambda probes: [])
+    found = compare_arms(typed(rows), [f"q{i}" for i in range(4)], rules=rules, items={}, hits_of=lambda probes: [])
     assert found.measures[-1].against_blue.n == 0
 
 

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from switchover.errors import BadInput
 from switchover.gold.export import export_run, newest_probes
+from switchover.judge.evidence_row import EvidenceRow
 from switchover.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
 
 
-def probe(question: str, arm: str, tick: int, paraphrase: int, seed: int, *docs: str) -> dict[str, Any]:
+def probe(question: str, arm: str, tick: int, paraphrase: int, seed: int, *docs: str) -> EvidenceRow:
     hits = [{"doc": doc, "start": 0, "end": 9, "score": 0.1 * i, "rank": i} for i, doc in enumerate(docs, start=1)]
-    return {
-        "phase": "warm",
-        "tick": tick,
-        "arm": arm,
-        "question": question,
-        "paraphrase": paraphrase,
-        "seed": seed,
-        "ds_question": 0.3,
-        "ds_anchor": 0.3,
-        "coverage": 1.0,
-        "cited": "s",
-        "status": 200,
-        "error": None,
-        "tool_loop": False,
-        "hits": hits,
-        "at": datetime(2026, 11, 24, tzinfo=timezone.utc),
-    }
+    return EvidenceRow(
+        phase="warm",
+        tick=tick,
+        arm=arm,
+        question=question,
+        paraphrase=paraphrase,
+        seed=seed,
+        ds_question=0.3,
+        ds_anchor=0.3,
+        coverage=1.0,
+        cited="s",
+        status=200,
+        ms_retrieve=None,
+        ms_rerank=None,
+        ms_reason=None,
+        ms_total=None,
+        tool_loop=False,
+        hits=hits,
+        at=datetime(2026, 11, 24, tzinfo=timezone.utc),
+    )
 
 
 def test_a_run_lists_each_document_once_in_the_order_of_the_hits(tmp_path: Path) -> None:
@@ -80,9 +84,9 @@ def test_the_ledger_gives_the_hits_of_both_arms_for_the_probes_that_are_asked_fo
     ]
     ledger.evidence.add("docs:1", rows)
     assert ledger.evidence.newest_phase("docs:1") == "warm"
-    ledger.evidence.add("docs:1", [{**probe("q1", "blue", 1, 0, 0, "of the hold"), "phase": "hold"}])
+    ledger.evidence.add("docs:1", [replace(probe("q1", "blue", 1, 0, 0, "of the hold"), phase="hold")])
     assert ledger.evidence.newest_phase("docs:1") == "hold"
     probes = newest_probes(ledger.evidence.rows("docs:1", phase="warm"))
     many = [*probes, *[("q9", tick, 0, 0) for tick in range(600)]]  # more than one batch
     found = ledger.evidence.hits("docs:1", phase="warm", probes=many)
-    assert sorted(row["hits"][0]["doc"] for row in found) == ["blue 1 0 0", "blue 1 1 0", "green 1 0 0", "green 1 1 0"]
+    assert sorted(row.hits[0]["doc"] for row in found) == ["blue 1 0 0", "blue 1 1 0", "green 1 0 0", "green 1 1 0"]

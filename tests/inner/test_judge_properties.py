@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from judge_cases import FLIP, Row, failed, row, sample
+from judge_cases import FLIP, Row, failed, row, sample, typed
 
 from switchover.judge.evidence import Evidence, Expected
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
@@ -69,12 +69,12 @@ def _spoil(probe: Row, kind: str, rng: random.Random) -> Row:
 
 def acceptance(rows: list[Row], **options: Any) -> dict[str, Verdict]:
     given_ = {"rules": RULES, "expected": Expected(runs=TICKS), "rehearsal_ttr_s": 1.0, "traffic": False, **options}
-    return {v.rule: v for v in judge_acceptance(Evidence.from_rows(rows, IDS), **given_)}
+    return {v.rule: v for v in judge_acceptance(Evidence.from_rows(typed(rows), IDS), **given_)}
 
 
 def stop(rows: list[Row], **options: Any) -> dict[str, Verdict]:
     given_ = {"rules": RULES, "signals": [sample(50)], "expected": Expected(runs=TICKS), **options}
-    return {v.rule: v for v in judge_stop(Evidence.from_rows(rows, IDS), **given_)}
+    return {v.rule: v for v in judge_stop(Evidence.from_rows(typed(rows), IDS), **given_)}
 
 
 def hold_end(rows: list[Row], **options: Any) -> dict[str, Verdict]:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from switchover.errors import BadInput, LeaseLost, LedgerUnreachable, StateConflict
+from switchover.judge.evidence_row import EvidenceRow
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.ledger.leases import require
 from switchover.plan import Plan
@@ -223,23 +224,23 @@ def test_a_ledger_of_an_older_version_gets_its_missing_columns(ledger: Ledger) -
     assert ledger.leases.seize("p", holder="b", seconds=60).seized_from == "a", "and the rows are still there"
 
 
-def evidence(tick: int = 0, arm: str = "blue", coverage: float | None = 1.0) -> dict[str, object]:
-    return {
+def evidence(tick: int = 0, arm: str = "blue", coverage: float | None = 1.0) -> EvidenceRow:
+    return EvidenceRow.from_row({
         "phase": "hold", "tick": tick, "arm": arm, "question": "q1", "paraphrase": 0, "seed": 0,
         "ds_question": 0.3, "ds_anchor": 0.2, "coverage": coverage, "cited": "s", "status": 200, "error": None,
         "ms_retrieve": 1.0, "ms_rerank": 1.0, "ms_reason": 1.0, "ms_total": 3.0, "tool_loop": False,
         "hits": [{"doc": "d"}],
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def test_evidence_is_written_once_however_often_it_is_sent(ledger: Ledger, plan: Plan) -> None:
     open_run(ledger, plan)
     rows = [evidence(tick, arm) for tick in range(3) for arm in ("blue", "green")]
     ledger.evidence.add("docs:1", rows)
-    ledger.evidence.add("docs:1", [{**row, "coverage": 0.0} for row in rows])
+    ledger.evidence.add("docs:1", [evidence(row.tick, row.arm, 0.0) for row in rows])
     stored = ledger.evidence.rows("docs:1", phase="hold")
     assert len(stored) == 6
-    assert {row["coverage"] for row in stored} == {1.0}
+    assert {row.coverage for row in stored} == {1.0}
     assert ledger.evidence.last_tick("docs:1", phase="hold") == 2
     assert ledger.evidence.last_tick("docs:1", phase="warm") == -1
 

@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -18,7 +19,7 @@ from tests.inner.judge_cases import on_green
 from tests.inner.recorded import TICKS, record
 
 from switchover.ledger import Ledger
-from switchover.ledger.tables import metadata, run
+from switchover.ledger.tables import AnyText, metadata, run
 from switchover.notify import Event
 from switchover.notify.texts import mail_text, render
 from switchover.page import render_run
@@ -177,7 +178,7 @@ def test_markup_in_any_record_stays_text(ledger: Ledger) -> None:
     record(ledger)
     with ledger.database.transaction() as connection:
         for table in PARTS:
-            texts = [c.name for c in table.c if c.type.python_type is str and not c.primary_key and c.name != "run"]
+            texts = [c.name for c in table.c if isinstance(c.type, AnyText) and not c.primary_key and c.name != "run"]
             texts = [name for name in texts if (table.name, name) not in KEYS]
             if texts:
                 connection.execute(sa.update(table).values(dict.fromkeys(texts, MARKUP)))
@@ -226,7 +227,7 @@ def test_a_comparison_is_made_once_for_each_look(ledger: Ledger, monkeypatch: py
     monkeypatch.setattr(ledger.evidence, "load", lambda *a, **k: loaded.append(1) or load(*a, **k))
     first, second = reviews.get(ledger, "docs:1"), reviews.get(ledger, "docs:1")
     assert first.compared is second.compared and len(loaded) == 1
-    new = {**next(iter(ledger.evidence.rows("docs:1", phase="hold"))), "tick": TICKS, "phase": "hold", "hits": []}
+    new = replace(next(iter(ledger.evidence.rows("docs:1", phase="hold"))), tick=TICKS)
     ledger.evidence.add("docs:1", [new])
     assert reviews.get(ledger, "docs:1").compared is not first.compared
 

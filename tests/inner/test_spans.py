@@ -99,8 +99,8 @@ def test_such_a_probe_has_failed_in_words_and_its_coverage_is_not_believed(tmp_p
     round = Round(phase="warm", tick=0, seeds=[0])
     (row,) = evidence_rows(asked, round, gold=gold, encoder=encoder, probes=Probes())
     if hit("Chinese", unit) == hit("Chinese", "characters"):
-        assert (row["coverage"], row["error"]) == (1.0, None)
+        assert (row.coverage, row.error) == (1.0, None)
     else:
-        assert row["coverage"] == 0
-        assert row["error"].startswith("not measured: hit 1 in 'Chinese', span ")
-        assert unit in row["error"]
+        assert row.coverage == 0
+        assert row.error.startswith("not measured: hit 1 in 'Chinese', span ")
+        assert unit in row.error

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 import sqlalchemy as sa
+from judge_cases import typed
 
 from switchover.edge import sql
 from switchover.errors import BadInput, LedgerUnreachable, LockBusy, SwitchoverError, Unreachable, Unstorable
@@ -92,9 +93,9 @@ def test_a_row_that_cannot_be_stored_becomes_a_failed_probe(ledger: Ledger) -> N
         "at": datetime.now(timezone.utc),
     }
     bad = {**row, "question": "q1", "cited": "a\x00b", "hits": [{"snippet_id": "a\x00"}]}
-    kept = ledger.evidence.keep("docs:1", [{**row, "question": "q0"}, bad, {**row, "question": "q2"}])
-    stored = {row["question"]: row for row in ledger.evidence.rows("docs:1", phase="hold")}
+    kept = ledger.evidence.keep("docs:1", typed([{**row, "question": "q0"}, bad, {**row, "question": "q2"}]))
+    stored = {row.question: row for row in ledger.evidence.rows("docs:1", phase="hold")}
     assert sorted(stored) == ["q0", "q1", "q2"]
-    assert stored["q1"]["ms_total"] is None and stored["q1"]["coverage"] == 0.0 and stored["q1"]["cited"] is None
-    assert stored["q0"]["ms_total"] == 1.0
-    assert [str(each["error"]).split(":")[0] for each in kept] == ["None", "cannot be stored", "None"]
+    assert stored["q1"].ms_total is None and stored["q1"].coverage == 0.0 and stored["q1"].cited is None
+    assert stored["q0"].ms_total == 1.0
+    assert [str(each.error).split(":")[0] for each in kept] == ["None", "cannot be stored", "None"]

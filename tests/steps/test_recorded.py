@@ -9,6 +9,7 @@ import pytest
 
 from switchover.errors import BadInput
 from switchover.judge.evidence import COLUMNS, Evidence
+from switchover.judge.evidence_row import EvidenceRow
 from switchover.pins import PIN_NAMES
 from switchover.steps import finish
 from switchover.steps.freeze import freeze
@@ -40,11 +41,11 @@ def test_a_run_leaves_all_that_its_report_needs(run: Switch) -> None:
     assert questions[0]["quote"] == run.gold.anchors[0]
     assert questions[0]["spans"][0]["end"] == run.gold.spans[0][0].end
     row = next(iter(run.ledger.evidence.hits(run.id, phase="warm", probes=[(run.gold.ids[0], 0, 0, 0)])))
-    wanted = [(row["arm"], hit["snippet_id"]) for hit in row["hits"]]
+    wanted = [(row.arm, hit["snippet_id"]) for hit in row.hits]
     texts = run.ledger.subjects.snippets(run.id, wanted)
     assert sorted(texts) == sorted(wanted)
-    first = row["hits"][0]
-    assert len(texts[row["arm"], first["snippet_id"]]) == first["end"] - first["start"]
+    first = row.hits[0]
+    assert len(texts[row.arm, first["snippet_id"]]) == first["end"] - first["start"]
 
 
 def test_another_gold_set_than_the_one_that_was_asked_is_refused(run: Switch, world: World) -> None:
@@ -76,5 +77,5 @@ def test_columns_are_those_of_the_rows(run: Switch, world: World) -> None:
     assert set(few.question) == {0, 1}
 
 
-def _key(row: object) -> tuple[object, ...]:
-    return tuple(row[name] for name in ("tick", "arm", "question", "paraphrase", "seed"))  # type: ignore[index]
+def _key(row: EvidenceRow) -> tuple[object, ...]:
+    return row.tick, row.arm, row.probe

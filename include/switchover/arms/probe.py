@@ -24,6 +24,7 @@ from switchover.encoders.base import Encoder
 from switchover.gold.goldset import GoldSet
 from switchover.gold.spans import span_fault
 from switchover.judge import measure
+from switchover.judge.evidence_row import EvidenceRow
 
 SAME_CALL_IS_A_LOOP = 3
 PARAPHRASES = (0, 1, 2)
@@ -100,8 +101,8 @@ async def ask_round(
 
 def evidence_rows(
     asked: Sequence[Asked], round: Round, *, gold: GoldSet, encoder: Encoder, probes: Probes
-) -> list[dict[str, Any]]:
-    """Measure a round: one evidence row a probe (SPEC section 12). CPU only."""
+) -> list[EvidenceRow]:
+    """Measure a round: one evidence row a probe. CPU only."""
     context = _contexts(asked, encoder, probes)
     texts = [gold.items[a.question].paraphrases[a.paraphrase] for a in asked]
     questions = _encode_unique(texts, encoder)
@@ -109,29 +110,29 @@ def evidence_rows(
     ds_question = measure.delta_s(questions, context)
     ds_anchor = measure.delta_s(context, anchors)
     covered = _coverage(asked, gold)
-    rows: list[dict[str, Any]] = []
+    rows: list[EvidenceRow] = []
     for index, probe in enumerate(asked):
         reply, answerable = probe.reply, gold.items[probe.question].answerable
         error = error_of(reply, gold)
         rows.append(
-            {
-                "phase": round.phase,
-                "tick": round.tick,
-                "arm": probe.arm,
-                "question": gold.items[probe.question].id,
-                "paraphrase": probe.paraphrase,
-                "seed": probe.seed,
-                "ds_question": float(ds_question[index]) if error is None else 1.0,
-                "ds_anchor": float(ds_anchor[index]) if error is None else 1.0,
-                "coverage": (float(covered[index]) if error is None else 0.0) if answerable else None,
-                "cited": reply.cited,
-                "status": reply.status,
-                "error": error,
+            EvidenceRow(
+                phase=round.phase,
+                tick=round.tick,
+                arm=probe.arm,
+                question=gold.items[probe.question].id,
+                paraphrase=probe.paraphrase,
+                seed=probe.seed,
+                ds_question=float(ds_question[index]) if error is None else 1.0,
+                ds_anchor=float(ds_anchor[index]) if error is None else 1.0,
+                coverage=(float(covered[index]) if error is None else 0.0) if answerable else None,
+                cited=reply.cited,
+                status=reply.status,
+                error=error,
                 **{f"ms_{stage}": reply.stages_ms.get(stage) if error is None else None for stage in STAGES},
-                "tool_loop": is_tool_loop(reply.tool_calls, max_depth=probes.max_tool_depth),
-                "hits": [{k: v for k, v in hit.items() if k != "text"} for hit in reply.hits],
-                "at": probe.at,
-            }
+                tool_loop=is_tool_loop(reply.tool_calls, max_depth=probes.max_tool_depth),
+                hits=[{k: v for k, v in hit.items() if k != "text"} for hit in reply.hits],
+                at=probe.at,
+            )
         )
     return rows
 

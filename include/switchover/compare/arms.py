@@ -15,15 +15,14 @@ import numpy as np
 
 from switchover.compare.segments import Segment, judge_segments
 from switchover.judge.evidence import ARMS, Evidence, Floats
+from switchover.judge.evidence_row import EvidenceRow, Probe
 from switchover.judge.figures import Figures, Side
 from switchover.judge.paired import Comparison, Moved, compare
 from switchover.judge.rules import Rules
 from switchover.text import finite
 
-Row = Mapping[str, Any]
-Probe = tuple[str, int, int, int]  # question, tick, paraphrase, seed
-HitsOf = Callable[[Sequence[Probe]], Iterable[Row]]
-RowsOf = Callable[[Sequence[str]], Iterable[Row]]
+HitsOf = Callable[[Sequence[Probe]], Iterable[EvidenceRow]]
+RowsOf = Callable[[Sequence[str]], Iterable[EvidenceRow]]
 
 QUALITY = ("flips", "ds_question", "coverage")
 WORSE, BETTER = 10, 5  # movers that are kept
@@ -99,14 +98,14 @@ class ArmsCompared:
 
 
 def compare_arms(
-    rows: Sequence[Row], questions: Sequence[str], *, rules: Rules, items: Mapping[str, Asked], hits_of: HitsOf
+    rows: Sequence[EvidenceRow], questions: Sequence[str], *, rules: Rules, items: Mapping[str, Asked], hits_of: HitsOf
 ) -> ArmsCompared:
     """Compare both arms over evidence rows of ``questions``; see ``compare_evidence``."""
     return compare_evidence(
         Evidence.from_rows(rows, questions),
         rules=rules,
         items=items,
-        rows_of=lambda wanted: [row for row in rows if row["question"] in wanted],
+        rows_of=lambda wanted: [row for row in rows if row.question in wanted],
         hits_of=hits_of,
     )
 
@@ -161,10 +160,10 @@ def measure_arms(evidence: Evidence, *, rules: Rules) -> list[Measure]:
     ]
 
 
-def of_probes(rows: Iterable[Row], probes: Sequence[Probe]) -> list[Row]:
+def of_probes(rows: Iterable[EvidenceRow], probes: Sequence[Probe]) -> list[EvidenceRow]:
     """The rows of some probes, of whichever arm."""
     wanted = set(probes)
-    return [row for row in rows if _key(row) in wanted]
+    return [row for row in rows if row.probe in wanted]
 
 
 def trouble(measures: Sequence[Measure]) -> tuple[Floats, Floats]:
@@ -188,13 +187,13 @@ def _movers(
     blue, green = trouble(measures)
     ordered = compare(green, blue, questions=questions, higher_is_better=False, reach=3.0).moved
     moved = [*[m for m in ordered if m.change > 0][:WORSE], *[m for m in ordered if m.change < 0][:BETTER]]
-    of_question: dict[str, list[Row]] = {mover.question: [] for mover in moved}
+    of_question: dict[str, list[EvidenceRow]] = {mover.question: [] for mover in moved}
     for row in rows_of(list(of_question)):
-        of_question[row["question"]].append(row)
+        of_question[row.question].append(row)
     probes = {mover.question: _probe(mover, of_question[mover.question]) for mover in moved}
     hits: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {question: {} for question in of_question}
     for row in hits_of([probe for probe in probes.values() if probe is not None]):
-        hits[row["question"]][row["arm"]] = row["hits"]
+        hits[row.question][row.arm] = row.hits
     where = {question: position for position, question in enumerate(questions)}
     found = []
     for mover in moved:
@@ -214,11 +213,11 @@ def _movers(
     return found
 
 
-def _probe(mover: Moved, rows: Sequence[Row]) -> Probe | None:
+def _probe(mover: Moved, rows: Sequence[EvidenceRow]) -> Probe | None:
     """The probe that both arms were asked and that moved most the way its question did; the newest of equals."""
-    by_probe: dict[Probe, dict[str, Row]] = {}
+    by_probe: dict[Probe, dict[str, EvidenceRow]] = {}
     for row in rows:
-        by_probe.setdefault(_key(row), {})[row["arm"]] = row
+        by_probe.setdefault(row.probe, {})[row.arm] = row
     sign = 1 if mover.change > 0 else -1
 
     def moved(probe: Probe) -> tuple[float, int, int, int]:
@@ -229,17 +228,13 @@ def _probe(mover: Moved, rows: Sequence[Row]) -> Probe | None:
     return max((probe for probe, pair in by_probe.items() if len(pair) == len(ARMS)), key=moved, default=None)
 
 
-def _key(row: Row) -> Probe:
-    return row["question"], row["tick"], row["paraphrase"], row["seed"]
+def _row_trouble(row: EvidenceRow) -> float:
+    return row.ds_question + (0.0 if row.coverage is None else 1 - row.coverage)
 
 
-def _row_trouble(row: Row) -> float:
-    return float(row["ds_question"]) + (0.0 if row["coverage"] is None else 1 - float(row["coverage"]))
-
-
-def _cited(rows: Sequence[Row], arm: str) -> dict[str, int]:
+def _cited(rows: Sequence[EvidenceRow], arm: str) -> dict[str, int]:
     """Sections that an arm cited, most often first."""
-    return dict(Counter(str(row["cited"]) for row in rows if row["arm"] == arm and row["cited"]).most_common())
+    return dict(Counter(row.cited for row in rows if row.arm == arm and row.cited).most_common())
 
 
 def _means(side: Side, column: str) -> Floats:

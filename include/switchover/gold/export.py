@@ -18,9 +18,7 @@ from typing import Any, TextIO
 from switchover.errors import BadInput, GoldError
 from switchover.gold.exchange import BEIR_HEAD, OURS
 from switchover.gold.goldset import Checked, Item
-
-Row = Mapping[str, Any]
-Probe = tuple[str, int, int, int]  # question, tick, paraphrase, seed
+from switchover.judge.evidence_row import EvidenceRow, Probe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,25 +88,25 @@ def _query(item: Item) -> dict[str, Any]:
     return {"_id": item.id, "text": item.question, "metadata": {OURS: ours}}
 
 
-def newest_probes(rows: Iterable[Row]) -> list[Probe]:
+def newest_probes(rows: Iterable[EvidenceRow]) -> list[Probe]:
     """The newest probe of each question and paraphrase, with its lowest seed; both arms were asked it."""
     newest: dict[tuple[str, int], tuple[int, int]] = {}
     for row in rows:
-        key, probe = (row["question"], row["paraphrase"]), (row["tick"], -row["seed"])
+        key, probe = (row.question, row.paraphrase), (row.tick, -row.seed)
         newest[key] = max(probe, newest.get(key, probe))
     return [(question, tick, paraphrase, -seed) for (question, paraphrase), (tick, seed) in sorted(newest.items())]
 
 
-def export_run(rows: Iterable[Row], out: Path, *, targets: Mapping[str, str]) -> list[RunFile]:
+def export_run(rows: Iterable[EvidenceRow], out: Path, *, targets: Mapping[str, str]) -> list[RunFile]:
     """Write ``<arm>.p<paraphrase>.trec`` for each arm (role -> target) and paraphrase of the evidence rows.
 
     One row a question, with its ``hits``. A line is ``question Q0 document rank score tag``: hits in the order
     in which they came, each document at its first hit. The score is 1 / rank: trec_eval orders by score, and a
     store's own may be a distance, or be overruled by a reranker. An id with white space is ``BadInput``.
     """
-    groups: dict[tuple[str, int], list[Row]] = {}
-    for row in sorted(rows, key=lambda row: str(row["question"])):
-        groups.setdefault((row["arm"], row["paraphrase"]), []).append(row)
+    groups: dict[tuple[str, int], list[EvidenceRow]] = {}
+    for row in sorted(rows, key=lambda row: row.question):
+        groups.setdefault((row.arm, row.paraphrase), []).append(row)
     found = []
     with _new(out, folder=True) as folder:
         for (arm, paraphrase), of_file in sorted(groups.items()):
@@ -128,16 +126,16 @@ def export_run(rows: Iterable[Row], out: Path, *, targets: Mapping[str, str]) ->
     return found
 
 
-def _run_lines(row: Row, tag: str) -> Iterator[str]:
-    docs = dict.fromkeys(str(hit.get("doc") or "") for hit in row["hits"])
-    for id in (row["question"], tag, *docs):
+def _run_lines(row: EvidenceRow, tag: str) -> Iterator[str]:
+    docs = dict.fromkeys(str(hit.get("doc") or "") for hit in row.hits)
+    for id in (row.question, tag, *docs):
         if len(id.split()) != 1:
             raise BadInput(
-                f"question {row['question']!r}, arm {row['arm']}: id {id!r} is empty or holds white space, which a "
+                f"question {row.question!r}, arm {row.arm}: id {id!r} is empty or holds white space, which a "
                 "TREC run cannot; nothing was written"
             )
     for rank, doc in enumerate(docs, start=1):
-        yield f"{row['question']} Q0 {doc} {rank} {1 / rank:.6f} {tag}\n"
+        yield f"{row.question} Q0 {doc} {rank} {1 / rank:.6f} {tag}\n"
 
 
 def write_gold(items: Iterable[Item], path: Path) -> None:

@@ -7,7 +7,7 @@ number or out of range becomes the worst value, so that no gap can improve a ver
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from switchover.errors import BadInput
 from switchover.judge import measure
+from switchover.judge.evidence_row import EvidenceRow
 from switchover.judge.groups import Ints, distinct, places
 from switchover.judge.traffic import SignalSample as SignalSample  # a part of the evidence, too
 from switchover.judge.traffic import increments as increments
@@ -161,8 +162,8 @@ class Evidence:
         return np.append(np.searchsorted(self.tick, self.ticks), len(self))
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Mapping[str, Any]], questions: Sequence[str]) -> Evidence:
-        """Columns from evidence rows (SPEC section 12).
+    def from_rows(cls, rows: Sequence[EvidenceRow], questions: Sequence[str]) -> Evidence:
+        """Columns from evidence rows.
 
         ``questions`` are the ids of the gold set: every one is expected on both arms with each paraphrase.
         A combination that no row has is filled with one failed probe. A row of any other question, arm
@@ -172,37 +173,34 @@ class Evidence:
         where = {name: code for code, name in enumerate(ids)}
         if len(where) < len(ids):
             raise BadInput("evidence: a question id is given twice")
-        unknown = next((row["question"] for row in rows if row["question"] not in where), None)
+        unknown = next((row.question for row in rows if row.question not in where), None)
         if unknown is not None:
             raise BadInput(f"evidence: question {unknown!r} is not in the gold set of {len(ids)} questions")
-        arms = [row["arm"] for row in rows]
+        arms = [row.arm for row in rows]
         if not set(arms) <= set(ARMS):
             raise BadInput(f"evidence: arm {(set(arms) - set(ARMS)).pop()!r}; allowed: blue, green")
-        sections = dict.fromkeys(str(row["cited"]) for row in rows if row.get("cited") is not None)
-        code = {name: position for position, name in enumerate(sections)}
-        status = _ints(rows, "status")
-        error = np.array([bool(row.get("error")) for row in rows], dtype=np.bool_)
+        sections = dict.fromkeys(str(row.cited) for row in rows if row.cited is not None)
+        code: dict[str | None, int] = {name: position for position, name in enumerate(sections)}
+        status = _ints(row.status for row in rows)
+        error = np.array([bool(row.error) for row in rows], dtype=np.bool_)
         raw = cls(
             questions=ids,
             sections=tuple(sections),
-            tick=_ints(rows, "tick"),
-            arm=np.array([ARMS.index(arm) for arm in arms], dtype=np.int64),
-            question=np.array([where[row["question"]] for row in rows], dtype=np.int64),
-            paraphrase=_ints(rows, "paraphrase"),
-            seed=_ints(rows, "seed"),
-            ds_question=_floats(rows, "ds_question"),
-            ds_anchor=_floats(rows, "ds_anchor"),
-            coverage=_floats(rows, "coverage", none=-np.inf),
-            cited=np.array(
-                [code.get(str(row["cited"]), -1) if row.get("cited") is not None else -1 for row in rows],
-                dtype=np.int64,
-            ),
-            ms_retrieve=_floats(rows, "ms_retrieve"),
-            ms_rerank=_floats(rows, "ms_rerank"),
-            ms_reason=_floats(rows, "ms_reason"),
-            ms_total=_floats(rows, "ms_total"),
+            tick=_ints(row.tick for row in rows),
+            arm=_ints(ARMS.index(arm) for arm in arms),
+            question=_ints(where[row.question] for row in rows),
+            paraphrase=_ints(row.paraphrase for row in rows),
+            seed=_ints(row.seed for row in rows),
+            ds_question=_floats(row.ds_question for row in rows),
+            ds_anchor=_floats(row.ds_anchor for row in rows),
+            coverage=_floats((row.coverage for row in rows), none=-np.inf),
+            cited=_ints(-1 if row.cited is None else code[str(row.cited)] for row in rows),
+            ms_retrieve=_floats(row.ms_retrieve for row in rows),
+            ms_rerank=_floats(row.ms_rerank for row in rows),
+            ms_reason=_floats(row.ms_reason for row in rows),
+            ms_total=_floats(row.ms_total for row in rows),
             status=np.where(error & ~measure.failed(status), 0, status),
-            tool_loop=np.array([bool(row["tool_loop"]) for row in rows], dtype=np.bool_),
+            tool_loop=np.array([bool(row.tool_loop) for row in rows], dtype=np.bool_),
             observed=np.ones(len(rows), dtype=np.bool_),
         )
         return raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)
@@ -292,12 +290,12 @@ class Evidence:
 COLUMNS = tuple(one.name for one in fields(Evidence) if one.name not in ("questions", "sections", "memo"))
 
 
-def _ints(rows: Sequence[Mapping[str, Any]], name: str) -> Ints:
-    return np.array([int(row[name]) for row in rows], dtype=np.int64)
+def _ints(values: Iterable[int]) -> Ints:
+    return np.array([int(value) for value in values], dtype=np.int64)
 
 
-def _floats(rows: Sequence[Mapping[str, Any]], name: str, none: float = np.nan) -> Floats:
-    return np.array([none if row[name] is None else float(row[name]) for row in rows], dtype=np.float64)
+def _floats(values: Iterable[float | None], none: float = np.nan) -> Floats:
+    return np.array([none if value is None else float(value) for value in values], dtype=np.float64)
 
 
 def _share(values: Floats, *, worst: float) -> Floats:

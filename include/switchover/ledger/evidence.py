@@ -15,18 +15,14 @@ from sqlalchemy.dialects import postgresql
 from switchover.errors import Unstorable
 from switchover.judge.evidence import COLUMNS as EVIDENCE_COLUMNS
 from switchover.judge.evidence import Evidence
+from switchover.judge.evidence_row import EvidenceRow, Probe
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
 from switchover.ledger.tables import evidence as table
 
 BATCH = 500
-PROBE = ("question", "tick", "paraphrase", "seed")
-JUDGED = [column for column in table.c if column.name not in ("id", "run", "hits", "error")]
-
-UNSTORED: Mapping[str, Any] = {
-    **{"cited": None, "hits": [], "ds_question": 1.0, "ds_anchor": 1.0, "tool_loop": False},
-    **{f"ms_{stage}": None for stage in ("retrieve", "rerank", "reason", "total")},
-}
+WITH_HITS = [column for column in table.c if column.name not in ("id", "run")]
+WITHOUT_HITS = [column for column in WITH_HITS if column.name != "hits"]
 
 # What is read of a row, and its fixed width in PostgreSQL's binary form: all rows are one text of bytes, which numpy
 # reads as it is.
@@ -72,15 +68,15 @@ class EvidenceStore:
         self._db = database
         self._held = held
 
-    def add(self, run: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def add(self, run: str, rows: Sequence[EvidenceRow]) -> None:
         """Write rows; one that is there already stays as it is."""
         with self._db.transaction() as connection:
             require_held(connection, self._held)
             for start in range(0, len(rows), BATCH):
-                batch = [{"run": run, **row} for row in rows[start : start + BATCH]]
+                batch = [{"run": run, **row.to_row()} for row in rows[start : start + BATCH]]
                 connection.execute(postgresql.insert(table).on_conflict_do_nothing(), batch)
 
-    def keep(self, run: str, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def keep(self, run: str, rows: Sequence[EvidenceRow]) -> list[EvidenceRow]:
         """Write rows as :meth:`add` does; one that the database cannot hold is written as a failed probe.
 
         Returns the rows as they were written.
@@ -91,22 +87,21 @@ class EvidenceStore:
         except (Unstorable, UnicodeEncodeError):
             return [self._keep_one(run, row) for row in rows]
 
-    def _keep_one(self, run: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _keep_one(self, run: str, row: EvidenceRow) -> EvidenceRow:
         try:
             self.add(run, [row])
             return row
         except (Unstorable, UnicodeEncodeError) as error:
             text = "".join(each if each.isprintable() else " " for each in str(error).encode(errors="replace").decode())
-            failed = {**row, **UNSTORED, "error": f"cannot be stored: {text}"[:200]}
-            failed["coverage"] = None if row["coverage"] is None else 0.0
+            failed = row.failed(f"cannot be stored: {text}"[:200])
             self.add(run, [failed])
             return failed
 
-    def rows(self, run: str, *, phase: str, since_tick: int = 0) -> list[Mapping[str, Any]]:
-        """What the judge needs of one phase, without hits."""
-        query = sa.select(*JUDGED).where(table.c.run == run, table.c.phase == phase, table.c.tick >= since_tick)
+    def rows(self, run: str, *, phase: str, since_tick: int = 0) -> list[EvidenceRow]:
+        """The rows of one phase, without hits."""
+        query = sa.select(*WITHOUT_HITS).where(table.c.run == run, table.c.phase == phase, table.c.tick >= since_tick)
         with self._db.transaction() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return [EvidenceRow.from_row(dict(row)) for row in connection.execute(query).mappings()]
 
     def load(self, run: str, *, phase: str, questions: Sequence[str]) -> Recording:
         """What ``Evidence.from_rows`` makes of all rows of a phase, many times as fast.
@@ -149,24 +144,23 @@ class EvidenceStore:
             found: datetime | None = self._db.scalar(connection, query)
         return found
 
-    def hits(self, run: str, *, phase: str, probes: Sequence[tuple[str, int, int, int]]) -> Iterator[Mapping[str, Any]]:
-        """Rows with hits, of both arms, for some probes (question, tick, paraphrase, seed); no order is kept."""
+    def hits(self, run: str, *, phase: str, probes: Sequence[Probe]) -> Iterator[EvidenceRow]:
+        """Rows with hits, of both arms, for some probes; in no order."""
         asked = sa.tuple_(table.c.question, table.c.tick, table.c.paraphrase, table.c.seed)
-        columns = [table.c[name] for name in (*PROBE, "arm", "cited", "status", "coverage", "ds_question", "hits")]
         for start in range(0, len(probes), BATCH):
-            query = sa.select(*columns).where(
+            query = sa.select(*WITH_HITS).where(
                 table.c.run == run, table.c.phase == phase, asked.in_(probes[start : start + BATCH])
             )
             with self._db.transaction() as connection:
-                yield from [dict(row) for row in connection.execute(query).mappings()]
+                yield from [EvidenceRow.from_row(dict(row)) for row in connection.execute(query).mappings()]
 
-    def of_questions(self, run: str, *, phase: str, questions: Sequence[str]) -> list[Mapping[str, Any]]:
+    def of_questions(self, run: str, *, phase: str, questions: Sequence[str]) -> list[EvidenceRow]:
         """Rows of some questions, without hits."""
-        query = sa.select(*JUDGED).where(
+        query = sa.select(*WITHOUT_HITS).where(
             table.c.run == run, table.c.phase == phase, table.c.question.in_(list(questions))
         )
         with self._db.transaction() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return [EvidenceRow.from_row(dict(row)) for row in connection.execute(query).mappings()]
 
 
 def _recording(columns: Mapping[str, Any], questions: tuple[str, ...], codes: Mapping[int, str]) -> Recording:

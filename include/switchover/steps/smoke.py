@@ -15,6 +15,7 @@ from switchover.encoders.base import Encoder
 from switchover.errors import PointerConflict, Unreachable
 from switchover.gold.goldset import GoldSet
 from switchover.judge.evidence import Evidence
+from switchover.judge.evidence_row import EvidenceRow
 from switchover.judge.gates import judge_acceptance
 from switchover.judge.outcome import Outcome, Verdict
 from switchover.judge.rules import RULE_KINDS, Rules
@@ -88,12 +89,12 @@ async def evaluate(
     rounds: int,
     failures: Failures,
     on_progress: Callable[[int, int], None],
-) -> list[dict[str, Any]]:
+) -> list[EvidenceRow]:
     """Evidence rows of ``rounds`` rounds over the gold set; ``targets`` is role -> target.
 
     ``Unreachable`` when no arm gives a readable answer.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[EvidenceRow] = []
     each = len(gold.items) * 3 * plan.probes.seeds * len(targets)
     async with AsyncExitStack() as stack:
         arms: dict[str, ArmClient] = {}
@@ -121,7 +122,7 @@ async def evaluate(
     return rows
 
 
-def judge_smoke(rows: Sequence[dict[str, Any]], questions: Sequence[str], *, rules: Rules, both: bool) -> list[Verdict]:
+def judge_smoke(rows: Sequence[EvidenceRow], questions: Sequence[str], *, rules: Rules, both: bool) -> list[Verdict]:
     """Acceptance verdicts of a smoke. Rules that asking these arms does not answer are left out."""
     evidence = Evidence.from_rows(rows, questions)
     verdicts = judge_acceptance(evidence, rules=rules, rehearsal_ttr_s=None, traffic=False)

@@ -13,6 +13,7 @@ from switchover.arms.probe import Asked, Round, evidence_rows
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, Unstorable
 from switchover.judge.evidence import Evidence
+from switchover.judge.evidence_row import EvidenceRow
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.ledger.heartbeat import Heartbeat
 from switchover.notify import Event
@@ -45,7 +46,7 @@ class Switch(World):
         """Open by id; the plan is the one that the run started with."""
         return cls(edge=edge, ledger=Ledger(engine=edge.sql(ledger)), id=id, actor=actor, holder=holder)
 
-    def record(self, round: Round, asked: Sequence[Asked]) -> list[Mapping[str, Any]]:
+    def record(self, round: Round, asked: Sequence[Asked]) -> list[EvidenceRow]:
         """Measure a round and write it down: its evidence rows, which it returns, and each retrieved text once."""
         plan = self.plan
         if not asked:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from switchover.arms.probe import Round, ask_round
 from switchover.errors import StateConflict
+from switchover.judge.evidence_row import EvidenceRow
 from switchover.judge.gates import Verdict, decisive, judge_acceptance, worst
 from switchover.protocol import State
 from switchover.steps.act import proceed
@@ -73,8 +73,8 @@ async def _rounds(switch: Switch) -> int:
     return plan.warm.max_rounds
 
 
-def _green_p95(rows: Sequence[Mapping[str, Any]]) -> float:
-    totals = [row["ms_total"] for row in rows if row["arm"] == "green" and row["ms_total"] is not None]
+def _green_p95(rows: Sequence[EvidenceRow]) -> float:
+    totals = [row.ms_total for row in rows if row.arm == "green" and row.ms_total is not None]
     return float(np.percentile(totals, 95)) if totals else float("inf")
 
 

@@ -1,0 +1,78 @@
+"""One evidence row: what one probe of one arm showed (SPEC section 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+Probe = tuple[str, int, int, int]  # question, tick, paraphrase, seed: both arms are asked it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceRow:
+    """What one probe showed. ``None`` means: not known; an unanswerable question has no ``coverage``.
+
+    ``ds_*`` and ``coverage`` lie in 0..1, ``ms_*`` are milliseconds, ``status`` is the HTTP status (0 without an
+    answer), ``error`` says why the reply cannot be measured. ``hits`` are what was retrieved, without its text; most
+    reads leave them out. ``at`` is the ledger's time of asking.
+    """
+
+    phase: str
+    tick: int
+    arm: str
+    question: str
+    paraphrase: int
+    seed: int
+    ds_question: float
+    ds_anchor: float
+    coverage: float | None
+    cited: str | None
+    status: int
+    error: str | None = None
+    ms_retrieve: float | None
+    ms_rerank: float | None
+    ms_reason: float | None
+    ms_total: float | None
+    tool_loop: bool
+    hits: Sequence[Mapping[str, Any]] = ()
+    at: datetime | None = None
+
+    @property
+    def probe(self) -> Probe:
+        """The probe: the same for both arms."""
+        return self.question, self.tick, self.paraphrase, self.seed
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> EvidenceRow:
+        """From a row of the ledger or a plain dict; what it has besides is left out, ``KeyError`` for what lacks."""
+        return cls(**{name: row[name] for name in NAMES if name in row or name not in OPTIONAL})
+
+    def to_row(self) -> dict[str, Any]:
+        """The row of the ledger; it lacks the run's id, and ``at`` where there is none: the ledger's time is taken."""
+        row = {name: getattr(self, name) for name in NAMES}
+        if self.at is None:
+            del row["at"]
+        return row
+
+    def failed(self, error: str) -> EvidenceRow:
+        """The same probe as one that failed: every figure at its worst."""
+        return replace(
+            self,
+            ds_question=1.0,
+            ds_anchor=1.0,
+            coverage=None if self.coverage is None else 0.0,
+            cited=None,
+            error=error,
+            ms_retrieve=None,
+            ms_rerank=None,
+            ms_reason=None,
+            ms_total=None,
+            tool_loop=False,
+            hits=(),
+        )
+
+
+NAMES = tuple(one.name for one in fields(EvidenceRow))
+OPTIONAL = frozenset({"error", "hits", "at"})
