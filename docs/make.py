@@ -62,6 +62,9 @@ POINTERS_HEAD = """| kind | atomic | compare-and-set | epoch compared | a reader
 WRITERS_HEAD = """| kind | proof | waits for work | as found | foreign change | old epoch refused | measured on |
 | --- | --- | --- | --- | --- | --- | --- |
 """
+ENCODERS_HEAD = """| kind | exact | known again by its | a text that is too long | measured on |
+| --- | --- | --- | --- | --- |
+"""
 WRITER_FACTS = ("waits_for_work", "resumed_as_found", "foreign_change_seen", "epoch_compared")
 
 FIRES = "## When it fires\n"
@@ -110,6 +113,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "commands.md": COMMANDS_INTRO + "\n" + "\n\n".join(_helps(build_parser())) + "\n",
         ROOT / "docs" / "pointers.md": _with_table("pointers", POINTERS_HEAD + _pointer_rows()),
         ROOT / "docs" / "writers.md": _with_table("writers", WRITERS_HEAD + _writer_rows()),
+        ROOT / "docs" / "encoders.md": _with_table("encoders", ENCODERS_HEAD + _encoder_rows()),
         ROOT / "docs" / "crash.md": _with_crashes((ROOT / "docs" / "crash.md").read_text()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states() + DECISIONS_INTRO + _decisions(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
@@ -149,6 +153,13 @@ def _writer_rows() -> str:
         + " | ".join(_told(facts.get(fact)) for fact in WRITER_FACTS)
         + f" | {facts['against']} |\n"
         for kind, facts in _measured("writers")
+    )
+
+
+def _encoder_rows() -> str:
+    return "".join(
+        f"| `{kind}` | {_yes(facts['exact'])} | {facts['known_by']} | {facts['long_text']} | {facts['against']} |\n"
+        for kind, facts in _measured("encoders")
     )
 
 
@@ -201,7 +212,7 @@ def _once(sections: list[str]) -> list[str]:
     """A part that several kinds share stands once, under a title without a kind."""
     bodies = [section.split("\n", 1)[1] for section in sections]
     return [
-        re.sub(r" \([a-z0-9_]+\)", "", section, count=1) if bodies.count(body) > 1 else section
+        re.sub(r" \([a-z0-9_]+\)(?=\.)", "", section, count=1) if bodies.count(body) > 1 else section
         for place, (section, body) in enumerate(zip(sections, bodies, strict=True))
         if body not in bodies[:place]
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from switchover.steps.move import kinds
 from switchover.writers import AnyWriter
+from tests.contract.encoders import ENCODERS
 from tests.contract.worlds import WORLDS
 from tests.contract.writers import WRITERS
 
@@ -57,3 +58,9 @@ def test_every_kind_of_writer_has_a_section_that_says_what_it_must(kind: str) ->
     section = next(text for text in sections if text.splitlines()[0] == kind)
     for part in (f"kind: {kind}", "**Connection.**", "**Rights.**", "**Proof**", "**Cannot promise.**"):
         assert part in section, f"{kind}: its section lacks {part!r}"
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_every_kind_of_encoder_was_measured_and_has_an_example(kind: str) -> None:
+    assert set(CAPABILITIES["encoders"][kind]) >= {"exact", "known_by", "long_text", "against"}
+    assert f"kind: {kind}" in (DOCS / "encoders.md").read_text()

@@ -191,9 +191,13 @@ def test_a_plan_uses_an_encoder_of_an_installed_package_and_may_still_leave_the_
     made, read, unknown, *wrong = done.stdout.splitlines()
     assert made == "letters wordllama-l2-supercat 64 letters"
     assert read == "wordllama-l2-supercat True"
-    assert unknown == "encoder 'bert' is not known; allowed: wordllama-l2-supercat, letters"
+    assert unknown.startswith("encoder 'bert' is not known; allowed: wordllama-l2-supercat, universal")
+    assert ", letters; any other: say it in the plan, `encoder` of the arm" in unknown
     assert "build.encoder.dimension: found 999; allowed: less than or equal to 256" in wrong[0]
-    assert "judge_encoder.kind: found 'sketches'; allowed: 'wordllama', 'letters'" in wrong[1]
+    assert (
+        "judge_encoder.kind: found 'sketches'; allowed: 'wordllama', 'multilingual', 'openai', 'tei',"
+        " 'callable', 'letters'" in wrong[1]
+    )
 
 
 def test_every_group_of_entry_points_is_told_in_the_docs() -> None:

@@ -43,7 +43,7 @@ class ReadyVectors(WordLlamaEncoder):
         self._made = made / np.linalg.norm(made, axis=1, keepdims=True)
         self._next = 0
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         """See :class:`Encoder`."""
         at = (self._next + np.arange(len(texts))) % len(self._made)
         self._next += len(texts)

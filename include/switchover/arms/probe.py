@@ -105,7 +105,7 @@ def evidence_rows(
     """Measure a round: one evidence row a probe. CPU only."""
     context = _contexts(asked, encoder, probes)
     texts = [gold.items[a.question].paraphrases[a.paraphrase] for a in asked]
-    questions = _encode_unique(texts, encoder)
+    questions = _encode_unique(texts, encoder, query=True)
     anchors = encoder.encode(gold.anchors)[[a.question for a in asked]]
     ds_question = measure.delta_s(questions, context)
     ds_anchor = measure.delta_s(context, anchors)
@@ -161,10 +161,10 @@ def _contexts(asked: Sequence[Asked], encoder: Encoder, probes: Probes) -> Any:
     )
 
 
-def _encode_unique(texts: Sequence[str], encoder: Encoder) -> Any:
+def _encode_unique(texts: Sequence[str], encoder: Encoder, *, query: bool = False) -> Any:
     """Encode each different text once; the same chunks come back for many probes."""
     unique = {text: position for position, text in enumerate(dict.fromkeys(texts))}
-    return encoder.encode(list(unique))[[unique[text] for text in texts]]
+    return encoder.encode(list(unique), query=query)[[unique[text] for text in texts]]
 
 
 def _coverage(asked: Sequence[Asked], gold: GoldSet) -> Any:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from switchover.encoders import ArmEncoder
 from switchover.part import ConnectionId, Part, at_most
 
 Path_ = Annotated[str, Field(pattern=r"^/")]
@@ -28,6 +29,9 @@ class Arm(Part):
     )
     ask: Path_ = Field("/ask", description="Path that answers one question.")
     version: Path_ = Field("/version", description="Path that reports the arm's own pins.")
+    encoder: ArmEncoder | None = Field(
+        None, description="The encoder that the arm queries with, where its report cannot say it; see docs/encoders.md."
+    )
 
 
 class Probes(Part):

@@ -15,6 +15,7 @@ from switchover.compare.arms import compare_arms, of_probes
 from switchover.compare.text import compared_text
 from switchover.edge.edge import Edge
 from switchover.encoders import Encoder
+from switchover.encoders.once import Once
 from switchover.errors import BadInput
 from switchover.gold.corpus import sql_corpus
 from switchover.gold.goldset import GoldSet, gold_json, load_gold
@@ -70,7 +71,7 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
     rounds = plan.warm.min_rounds if options.rounds is None else options.rounds
     if rounds < 1:
         raise BadInput(f"--rounds: found {rounds}; allowed: at least 1")
-    encoder = plan.judge_encoder.build(edge)
+    encoder = Once(plan.judge_encoder.build(edge))
     gold = _gold(plan, edge, options.gold, encoder)
     targets = arms_of(plan, edge, options.arm)
     bar = Bar(sys.stderr.isatty())

@@ -18,7 +18,7 @@ from switchover.text import first_line
 
 ALLOWED = "SWITCHOVER_FUNCTIONS"
 #: A key of a plan that names a function.
-FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]{0,200}:[A-Za-z_]\w{0,200}$")]
+FunctionName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,200}:[A-Za-z_][A-Za-z0-9_]{0,200}$")]
 
 
 def function_of(name: str, *, key: str, environ: Mapping[str, str] = os.environ) -> Callable[..., Any]:

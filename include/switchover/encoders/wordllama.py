@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from switchover.edge.edge import Edge
-from switchover.encoders.base import Encoder, EncoderSpec, Vectors
+from switchover.encoders.base import Encoder, EncoderSpec, Vectors, files_digest, sendable
+from switchover.encoders.tokenizer import BundledTokenizer, wordllama_model
 from switchover.errors import BadInput
 from switchover.lazy import lazy
 
@@ -26,7 +25,7 @@ NAME: Final = "wordllama-l2-supercat"
 
 
 class WordLlamaSpec(EncoderSpec):
-    """The static embedding that comes inside the package `wordllama`."""
+    """The static embedding that comes inside the package `wordllama`. It reads English."""
 
     names: ClassVar[str] = NAME
 
@@ -50,7 +49,7 @@ class WordLlamaSpec(EncoderSpec):
             raise BadInput(f"encoder {NAME!r}: cannot be made from what is said of it: {error!r}"[:200]) from None
 
 
-class WordLlamaEncoder:
+class WordLlamaEncoder(BundledTokenizer):
     """The ``wordllama`` static embedding, cut to its leading ``dimension`` components.
 
     Revision ``rotated`` turns the space by a fixed orthogonal matrix: cosines within it stay the same,
@@ -58,6 +57,7 @@ class WordLlamaEncoder:
     """
 
     name = NAME
+    exact = True
 
     def __init__(self, *, dimension: int = 256, revision: str = "256.1") -> None:
         if not 1 <= dimension <= 256:
@@ -68,11 +68,13 @@ class WordLlamaEncoder:
         self.revision = revision
         self._rotation = _rotation(dimension) if revision.endswith("-rotated") else None
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """See :class:`Encoder`."""
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+        """See :class:`Encoder`. A question and a passage are read alike."""
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        raw = np.asarray(_model().embed(list(texts)), dtype=np.float64)[:, : self.dimension]
+        raw = np.asarray(wordllama_model().embed([sendable(text) for text in texts]), dtype=np.float64)[
+            :, : self.dimension
+        ]
         if self._rotation is not None:
             raw = raw @ self._rotation
         norms = np.linalg.norm(raw, axis=1, keepdims=True)
@@ -80,46 +82,22 @@ class WordLlamaEncoder:
         vectors: Vectors = unit.astype(np.float32)
         return vectors
 
-    def tokens(self, text: str) -> list[tuple[int, int]]:
-        """See :class:`Encoder`."""
-        return _trimmed(text, _model().tokenizer.encode(text, add_special_tokens=False).offsets)
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """See :class:`Encoder`."""
-        found = _model().tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [len(_trimmed(text, each.offsets)) for text, each in zip(texts, found, strict=True)]
-
-    def tokenizer_version(self) -> str:
-        """See :class:`Encoder`. The digest of the tokenizer file that the encoder uses."""
-        return _tokenizer_digest()
+    def read_back(self) -> str:
+        """See :class:`Encoder`. The digest of the weights and of the tokenizer."""
+        return f"sha256:{_weights_digest()}"
 
 
 def load_weights() -> None:
     """Read the weights now rather than at the first text, for a process whose forks will share them."""
-    _model()
-
-
-def _trimmed(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Without the space before a word, which the tokenizer counts to the word: a chunk may begin behind it."""
-    found = ((end - len(text[start:end].lstrip()), end) for start, end in offsets)
-    return [(start, end) for start, end in found if end > start]
+    wordllama_model()
 
 
 @functools.cache
-def _model() -> Any:
-    import wordllama  # 0.6 s: only when something is encoded
-
-    # Two levels: the package keeps weights/ and tokenizers/ beside its code.
-    return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
-
-
-@functools.cache
-def _tokenizer_digest() -> str:
+def _weights_digest() -> str:
     import wordllama
 
-    files = sorted((Path(wordllama.__file__).parent / "tokenizers").glob("l2_supercat*.json"))
-    contents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+    folder = Path(wordllama.__file__).parent
+    return files_digest(sorted([*folder.glob("weights/l2_supercat_256*"), *folder.glob("tokenizers/l2_supercat*")]))
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from switchover.ledger.approvals import Approvals
 from switchover.ledger.database import Database
 from switchover.ledger.evidence import EvidenceStore
+from switchover.ledger.fingerprints import Fingerprints
 from switchover.ledger.journal import Journal
 from switchover.ledger.leases import Held, Lease, Leases
 from switchover.ledger.listing import Listing
@@ -38,6 +39,7 @@ class Ledger:
         self.trends = Trends(database=self.database)
         self.approvals = Approvals(database=self.database)
         self.watchdogs = Watchdogs(database=self.database)
+        self.fingerprints = Fingerprints(database=self.database)
 
     def under(self, held: Held) -> Ledger:
         """This ledger for a process of a run: what it finds and judges is written under the lease that it has.
@@ -49,6 +51,7 @@ class Ledger:
         ledger.journal = Journal(database=self.database, held=held)
         ledger.evidence = EvidenceStore(database=self.database, held=held)
         ledger.subjects = Subjects(database=self.database, held=held)
+        ledger.fingerprints = Fingerprints(database=self.database, held=held)
         return ledger
 
     def create_tables(self) -> None:

@@ -15,8 +15,8 @@ import httpx
 from switchover.arms.client import ArmClient
 from switchover.edge import web
 from switchover.edge.answers import Reply, Report
-from switchover.encoders import encoder_from
 from switchover.errors import InvariantBroken, SwitchoverError
+from switchover.steps.encoders import arm_encoder, known_again
 from switchover.steps.readers import prove_pointer, prove_readers
 from switchover.steps.switch import Switch
 from switchover.text import first_line
@@ -70,10 +70,11 @@ def _readers(switch: Switch, blue: str, seconds: float) -> str:
 
 def _judge(switch: Switch) -> str:
     """A text is encoded: an encoder that only says its name could not fail here."""
-    vector = switch.encoder.encode([QUESTION])[0]
-    if len(vector) != switch.encoder.dimension or not vector.any():
-        raise InvariantBroken(f"{switch.encoder.name} gives no vector of {switch.encoder.dimension} dimensions")
-    return f"{switch.encoder.name}, {switch.encoder.dimension} dimensions"
+    encoder = switch.plan.judge_encoder.build(switch.edge)  # not the one that remembers its answers
+    vector = encoder.encode([QUESTION], query=True)[0]
+    if len(vector) != encoder.dimension or not vector.any():
+        raise InvariantBroken(f"{encoder.name} gives no vector of {encoder.dimension} dimensions")
+    return f"{encoder.name}, {encoder.dimension} dimensions; {known_again(switch, encoder)}"
 
 
 def _arm_answers(switch: Switch, arm: str, canaries: bool) -> str:
@@ -87,14 +88,25 @@ async def _arm(switch: Switch, arm: str, canaries: bool) -> str:
         options = switch.edge.http_options(plan.arms[arm].connection)
         client: ArmClient = switch.arm_client(arm, await stack.enter_async_context(web.async_client(**options)))
         report: Report = await client.report_async()
-        encoder_from(report.encoder)
+        encoder = _encoder(switch, arm, report)
         _require_path(await client.ask(QUESTION, seed=0, k=plan.probes.k))
         if plan.cache is not None and canaries:
             reply = await client.ask(QUESTION, seed=0, k=plan.probes.k, through_cache=True)
             _require_path(reply)
             if reply.ok and reply.cache is None:
                 raise InvariantBroken("the plan has a cache, but answers do not say `cache`: hit, miss or off")
-        return f"says what it is, encoder {report.encoder.get('name')}"
+        return f"says what it is, encoder {encoder}"
+
+
+def _encoder(switch: Switch, arm: str, report: Report) -> str:
+    """The encoder of an arm, asked for one vector: verify will ask it for many, while the writers stand still."""
+    if not report.encoder and switch.plan.arms[arm].encoder is None:
+        return "not said: verify asks the manifest's"
+    encoder = arm_encoder(switch, arm, reported=report.encoder, stored={})
+    if encoder is None:
+        return "not checked, by the plan's word"
+    encoder.encode([QUESTION])
+    return encoder.name
 
 
 def _require_path(reply: Reply) -> None:

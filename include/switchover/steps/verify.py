@@ -6,11 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from switchover.cache import CacheNamespace
 from switchover.edge.answers import Report
-from switchover.encoders import encoder_from
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError
 from switchover.gold.goldset import gold_json
 from switchover.indexes import Content
@@ -18,14 +15,12 @@ from switchover.pins import PIN_NAMES, changed_pins
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.asked import SHORTEST, took_back
+from switchover.steps.encoders import held_against_index, known_again
 from switchover.steps.rehearse import rehearse
 from switchover.steps.switch import Switch
 from switchover.steps.world import Arms
 from switchover.writers import WriterSpec
 from switchover.writers.proving import EXPECTED, prove
-
-SAMPLE = 64
-ENCODER_FLOOR = 0.999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +166,7 @@ def _one_arm(switch: Switch, role: str, content: Content, report: Report) -> lis
         ),
         _pins_reported(label, dict(manifest.pins), report),
         _secrets_present(switch, label, report),
-        _encoder_matches(switch, label, content, report),
+        _encoder(switch, role, content, report),
     ]
     return checks
 
@@ -192,24 +187,10 @@ def _secrets_present(switch: Switch, label: str, report: Report) -> Check:
     return Check(name=f"{label} secrets", ok=not absent, found=found, expected="all present")
 
 
-def _encoder_matches(switch: Switch, label: str, content: Content, report: Report) -> Check:
-    """Stored texts, encoded again with the encoder that the arm queries with, must give the stored vectors."""
-    name = f"{label} encoder"
-    expected = f"cosine >= {ENCODER_FLOOR} on {SAMPLE} stored texts"
-    try:
-        encoder = encoder_from(report.encoder)
-        sample = switch.index.sample(content.manifest.target, size=SAMPLE)
-    except (SwitchoverError, KeyError) as error:
-        return Check(name=name, ok=False, found=f"cannot be checked: {error}", expected=expected)
-    again = encoder.encode(sample.texts).astype(np.float64)
-    if again.shape != sample.vectors.shape:
-        found = f"{again.shape[1]} dimensions queried, {sample.vectors.shape[-1]} stored"
-        return Check(name=name, ok=False, found=found, expected=expected)
-    norms = np.linalg.norm(again, axis=1) * np.linalg.norm(sample.vectors, axis=1)
-    dots = np.einsum("ij,ij->i", again, sample.vectors)
-    cosines = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
-    lowest = float(cosines.min()) if len(cosines) else 0.0
-    return Check(name=name, ok=lowest >= ENCODER_FLOOR, found=f"lowest cosine {lowest:.4f}", expected=expected)
+def _encoder(switch: Switch, role: str, content: Content, report: Report) -> Check:
+    target = content.manifest.target
+    ok, found, expected = held_against_index(switch, target, content, report)
+    return Check(name=f"{role.capitalize()} encoder", ok=ok, found=found, expected=expected)
 
 
 def _not_taken_back(switch: Switch, build: str) -> Check:
@@ -258,6 +239,12 @@ def gold_valid(switch: Switch) -> Check:
     return Check(name="gold set", ok=True, found=found, expected=f">= {switch.plan.gold.minimum} valid")
 
 
+def _judge_encoder(switch: Switch) -> Check:
+    encoder = switch.plan.judge_encoder.build(switch.edge)
+    found = known_again(switch, encoder)
+    return Check(name="judge encoder", ok=True, found=f"{encoder.name}; {found}", expected="the one that it was")
+
+
 def signals_answer(switch: Switch, blue: str) -> Check:
     """The store of live figures has fresh ones of the arm that is live."""
     wrong = switch.signals.is_online(arm=blue)
@@ -277,5 +264,6 @@ def _rollback_path(switch: Switch) -> Check:
 STANDALONE: dict[str, Callable[[Switch], Check]] = {
     "pointer on Blue": _blue_is_live,
     "gold set": _gold_recorded,
+    "judge encoder": _judge_encoder,
     "signals answer": lambda switch: signals_answer(switch, switch.row.blue),
 }

@@ -15,6 +15,7 @@ from switchover.arms.client import ArmClient
 from switchover.edge import web
 from switchover.edge.edge import Edge
 from switchover.encoders import Encoder
+from switchover.encoders.once import Once
 from switchover.errors import GoldError
 from switchover.gold.corpus import sql_corpus
 from switchover.gold.goldset import GoldSet, load_gold
@@ -94,8 +95,8 @@ class World:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The judge encoder."""
-        return self.plan.judge_encoder.build(self.edge)
+        """The judge encoder; each text is encoded once a run."""
+        return Once(self.plan.judge_encoder.build(self.edge))
 
     @cached_property
     def gold(self) -> GoldSet:
