@@ -323,3 +323,19 @@ def test_a_table_that_is_not_there_is_one_line(world: FenceWorld, key: FenceKey)
     with pytest.raises(BadInput, match=r"no_such_table.*docs/fence.md") as found:
         broken.once(key, PAYLOAD).__enter__()
     assert "\n" not in str(found.value)
+
+
+def test_what_was_decided_is_counted(world: FenceWorld, key: FenceKey) -> None:
+    one = fence(world)
+    for _ in range(3):
+        with one.once(key, PAYLOAD) as effect:
+            if effect.first:
+                effect.done()
+    with pytest.raises(FenceConflict), one.once(key, {"title": "other"}):
+        pass
+    held, other = new_key(), fence(world, "two")
+    crash(one, held)
+    with pytest.raises(FenceBusy), other.once(held, PAYLOAD):
+        pass
+    assert one.decisions() == {"new": 2, "repeated": 0, "duplicate": 2, "conflict": 1, "busy": 0, "lost": 0}
+    assert other.decisions() == {"new": 0, "repeated": 0, "duplicate": 0, "conflict": 0, "busy": 1, "lost": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 import redis as client_library
 
 from sandbox.servers import Server
-from switchover.errors import FenceConflict
-from switchover.fence import DEFAULT_TTL_S
+from switchover.errors import BadInput, FenceBusy, FenceConflict, Unreachable
+from switchover.fence import DEFAULT_TTL_S, Fence
+from switchover.fence.http import refusal, request_key
 from switchover.fence.payload import KEPT_BYTES, PAYLOAD_BYTES, RECEIPT_BYTES
 from switchover.fence.postgres import PostgresStore
 
@@ -82,6 +84,53 @@ def test_the_invoice_is_sent_once_whatever_happens(
                 client.hset(key, "lease_until", 0)  # its lease ends
         receipts = {examples["send_invoice"](client, invoice, mailer) for _ in range(2)}
     assert len(receipts) == len(mailer.sent) == 1
+
+
+def test_a_request_that_is_repeated_gets_the_first_answer(
+    examples: dict[str, Any], orders: psycopg.Connection[Any]
+) -> None:
+    fence, post = Fence(store=PostgresStore(orders), holder="http"), examples["post_order"]
+
+    def ask(order: dict[str, Any], **headers: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        found: tuple[int, dict[str, str], dict[str, Any]]
+        with orders.transaction():
+            found = post(fence, orders, given, "anna", order)
+        return found
+
+    answers = [ask({"n": 1}, Idempotency_Key='"8e03"') for _ in range(3)]
+    assert answers == [(200, {}, {"id": 1})] * 3
+    status, _, body = ask({"n": 2}, Idempotency_Key="8e03")
+    assert status == 409 and "n: 1 → 2" in body["detail"]
+    assert [
+        ask({"n": 1})[0],
+        ask(
+            {"n": 1},
+            Idempotency_Key='"a b',
+        )[0],
+    ] == [400, 400]
+    assert orders.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+    assert fence.decisions() == {"new": 1, "repeated": 0, "duplicate": 2, "conflict": 1, "busy": 0, "lost": 0}
+
+
+def test_a_busy_key_says_when_to_come_again() -> None:
+    now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    busy = FenceBusy("busy", key="k", holder="h", until=now + timedelta(seconds=41.6))
+    assert refusal(busy, now=now) == (409, {"Retry-After": "42"})
+    assert refusal(FenceBusy("a lock"), now=now) == (409, {"Retry-After": "1"})
+    assert refusal(Unreachable("away")) == (503, {"Retry-After": "1"})
+
+
+@pytest.mark.parametrize("value", [None, "", " ", '""', '"', "a b", "é", "a\nb", "x" * 256, '"a', "a\\b"])
+def test_a_header_that_is_no_key_is_refused(value: str | None) -> None:
+    with pytest.raises(BadInput, match="header Idempotency-Key: (found|there is none).*; allowed: 1 to 255 visible"):
+        request_key(value, caller="anna", action="POST /orders")
+
+
+def test_two_callers_may_choose_one_value() -> None:
+    keys = {request_key("8e03", caller=caller, action="POST /orders") for caller in ("anna", "ben")}
+    assert len(keys) == 2
+    assert request_key('"8e03"', caller="anna", action="POST /orders") in keys
 
 
 def test_the_page_states_the_bounds_that_hold() -> None:

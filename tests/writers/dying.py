@@ -27,6 +27,7 @@ BOUND = 100  # of the service's queue; small, so that callers are told to wait
 def consumer(scene: Scene, at: Boundaries, arm: str) -> None:
     """The reference consumer."""
     from sandbox.writers import consumer as reference
+    from switchover.consumers.kafka import Closed, run_until_told
 
     spec = scene.group_spec
     options = SimpleNamespace(
@@ -50,7 +51,7 @@ def consumer(scene: Scene, at: Boundaries, arm: str) -> None:
     def stepping(client: Any) -> Any:
         try:
             return step(client)
-        except reference.Closed:
+        except Closed:
             at.passes("at freeze, still in its group")
             raise
 
@@ -72,7 +73,7 @@ def consumer(scene: Scene, at: Boundaries, arm: str) -> None:
 
     made.step, made._commit, made.is_live, made._joined = stepping, committing, looking, joining
     _around_receipts(at, "kafka")
-    reference.until_told(made)
+    run_until_told(made)
 
 
 def ingest(scene: Scene, at: Boundaries) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ DEFAULT_TTL_S: Mapping[str, float] = {
     "airflow_dag": 90 * DAY_S,  # a run that is cleared and run again
 }
 OTHER_TTL_S = 30 * DAY_S
+DECISIONS = ("new", "repeated", "duplicate", "conflict", "busy", "lost")
 _SHOWN_CHANGES = 5
 
 T = TypeVar("T")
@@ -43,6 +46,22 @@ class Fence:
         self._holder = holder
         self._lease_s = lease_s
         self._ttl_s = {**DEFAULT_TTL_S, **(ttl_s or {})}
+        self._decided: Counter[str] = Counter()
+        self._counting = threading.Lock()
+
+    def decisions(self) -> dict[str, int]:
+        """What this fence decided since it was made, in keys: one figure for each of ``DECISIONS``.
+
+        ``new`` effects, of which ``repeated`` are further attempts of a key whose earlier attempt ended without a
+        word; ``duplicate`` deliveries without an effect; ``conflict`` and ``busy`` keys that were refused; ``lost``:
+        a receipt that could not be recorded, so its effect may have happened twice.
+        """
+        with self._counting:
+            return {name: self._decided[name] for name in DECISIONS}
+
+    def _count(self, **keys: int) -> None:
+        with self._counting:
+            self._decided.update(keys)
 
     @contextlib.contextmanager
     def once(self, key: str, payload: Any, *, connection: Any = None) -> Iterator[Effect]:
@@ -66,7 +85,14 @@ class Fence:
         """
         store = self._store if connection is None else self._store.joined(connection)
         claims = [self._claim(key, payload) for key, payload in pairs]
-        effects = _effects(store, claims, [payload for _, payload in pairs])
+        try:
+            effects = _effects(store, claims, [payload for _, payload in pairs])
+        except (FenceConflict, FenceBusy) as error:
+            self._count(**{"conflict" if isinstance(error, FenceConflict) else "busy": 1})
+            raise
+        first = [effect for effect in effects if effect.first]
+        again = sum(effect.attempt > 1 for effect in first)
+        self._count(new=len(first), repeated=again, duplicate=len(effects) - len(first))
         try:
             yield effects
         except BaseException:
@@ -115,6 +141,7 @@ class Fence:
             recorded = _asked(store, lambda: store.mark_done(done))
             lost = [effect.key for effect in done if effect.key not in recorded]
             if lost:
+                self._count(lost=len(lost))
                 raise _lost(lost, store.read(lost[:1]))
 
 
