@@ -12,7 +12,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from switchover.approval import Gate
-from switchover.arms.spec import Arm, Probes, Reader
+from switchover.arms.shape import Shape
+from switchover.arms.spec import Arm, Asking, Probes, Reader
 from switchover.encoders import DEFAULT, AnyEncoder
 from switchover.gold.spec import Gold
 from switchover.indexes import KINDS as INDEX_KINDS
@@ -124,12 +125,18 @@ class Plan(Part):
         "optional", description="`required`: nothing is flipped without a watchdog that has just looked at the ledger."
     )
     pointer: AnyPointer
-    readers: list[Reader] = Field(min_length=1, description="Every reader that must follow the pointer.")
+    readers: list[Reader] = Field(
+        default_factory=list,
+        description="Every reader that must follow the pointer. None: the pointer's own read-back, the weaker proof.",
+    )
     converge_s: float = Field(
         30, gt=0, json_schema_extra=at_most(3600), description="Seconds until every reader must have followed."
     )
     index: AnyIndex
     build: Build | None = Field(None, description="How an arm's index is built; see below and docs/build.md.")
+    asking: Asking | None = Field(
+        None, description="How every arm is asked and what its answers mean; see docs/your-own-service.md."
+    )
     arms: dict[str, Arm] = Field(min_length=2, description="The arms by target name.")
     green: str = Field(description="The candidate; must be one of the arms.")
     changes: list[str] = Field(default_factory=list, description="Pins that may differ between the arms.")
@@ -173,6 +180,8 @@ class Plan(Part):
     def _consistent(self) -> Plan:
         if self.green not in self.arms:
             raise ValueError(f"green: {self.green!r} is not an arm; allowed: {', '.join(self.arms)}")
+        for name in self.arms:
+            self.shape(name)
         self.pointer.check_arms(self.arms)
         self.index.check_arms(self.arms)
         if self.build is not None and not self.index.buildable:
@@ -191,6 +200,14 @@ class Plan(Part):
             raise ValueError("approve: on_unaccepted asks a person, hold.on_unaccepted extends; allowed: one of them")
         self.check_hold(self.hold.minutes)
         return self
+
+    def shape(self, arm: str) -> Shape:
+        """How an arm is asked and what its answers mean; ``ValueError`` names the key that is wrong."""
+        spec = self.arms[arm]
+        try:
+            return Shape.of(arm, spec, self.asking)
+        except ValueError as error:
+            raise ValueError(f"arms.{arm}.{error}" if spec.asking is not None else str(error)) from None
 
     def asks(self, gate: Gate) -> bool:
         """Whether a person decides there."""

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from switchover.arms.probe import Asked, Round, evidence_rows
-from switchover.arms.spec import Probes
-from switchover.edge.answers import UNSTORABLE, Reply, reply_of, report_of
+from switchover.arms.shape import Shape
+from switchover.arms.spec import Arm, Probes
+from switchover.edge.answers import UNSTORABLE, Reply
 from switchover.edge.body import BadAnswer, parse_json
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import GoldSet, load_gold
@@ -94,10 +95,10 @@ def test_a_mutilated_reply_is_a_reply_or_one_sentence_and_its_row_can_be_stored(
     rng, encoder, now = random.Random(1), WordLlamaEncoder(), datetime.now(timezone.utc)
     good = {**GOOD, "tool_calls": [{"tool": "t", "arguments_digest": "d"}]}
     replies: list[Reply] = []
-    refused = 0
+    refused, shape = 0, Shape.of("a", Arm(connection="c"))
     for _ in range(COUNT):
         try:
-            replies.append(reply_of(parse_json(mutilated(rng, good)), status=200, elapsed_ms=1.0))
+            replies.append(shape.reply(parse_json(mutilated(rng, good)), status=200, elapsed_ms=1.0))
         except BadAnswer as error:
             refused += said(error)
     assert refused > COUNT / 5 and len(replies) > COUNT / 10, "the mutations do not try both ways"
@@ -113,10 +114,10 @@ def test_a_mutilated_reply_is_a_reply_or_one_sentence_and_its_row_can_be_stored(
 
 def test_a_mutilated_report_is_a_report_or_one_sentence() -> None:
     rng = random.Random(2)
-    read = 0
+    read, shape = 0, Shape.of("a", Arm(connection="c"))
     for _ in range(COUNT):
         try:
-            report = report_of(parse_json(mutilated(rng, REPORT)))
+            report = shape.report(parse_json(mutilated(rng, REPORT)))
         except BadAnswer as error:
             said(error)
         else:

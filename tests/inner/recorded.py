@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tests.inner.judge_cases import Row, probes, sample, typed
 
 from switchover.approval import Person
+from switchover.edge.answers import Hit
 from switchover.gold.goldset import GoldSet, Item, Span
 from switchover.judge.evidence import Evidence
 from switchover.judge.gates import judge_acceptance, judge_stop
@@ -93,7 +94,11 @@ def record(ledger: Ledger, id: str = "docs:1", *, state: State = State.HOLDING, 
     rows = [with_hits(spoil(row)) for row in probes(ticks=TICKS, questions=QUESTIONS)]
     ledger.evidence.add(id, typed(rows))
     ledger.evidence.add(id, typed({**row, "phase": "hold"} for row in rows))
-    hits = [(row["arm"], {**hit, "text": "x" * (hit["end"] - hit["start"])}) for row in rows for hit in row["hits"]]
+    hits = [
+        (row["arm"], Hit(id=hit["snippet_id"], text="x" * (hit["end"] - hit["start"])))
+        for row in rows
+        for hit in row["hits"]
+    ]
     subjects.retrieved(id, hits)
     whole = Evidence.from_rows(typed(rows), gold().ids)
     accepted = judge_acceptance(whole, rules=plan.rules, rehearsal_ttr_s=0.2, traffic=False)

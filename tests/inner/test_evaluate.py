@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.hostile import GOOD, HIT, Hostile, hostile
 
+from switchover.arms.complete import Completer
 from switchover.edge.connection import environment_connections
 from switchover.edge.edge import Edge
 from switchover.encoders.wordllama import WordLlamaEncoder
@@ -49,7 +50,8 @@ def smoke(server: Hostile, gold: GoldSet, way: str) -> Failures:
     plan: Plan = load_plan(PLAN)
     arm = next(iter(plan.arms.values())).model_copy(update={"connection": "a", "ask": f"/{way}"})
     edge = Edge(connections=environment_connections({"AIRFLOW_CONN_A": server.url}))
-    failures = Failures(TARGETS, gold=gold)
+    completer = Completer(gold=gold, encoder=WordLlamaEncoder())
+    failures = Failures(TARGETS, completer=completer)
     asyncio.run(
         evaluate(
             plan=plan.model_copy(update={"arms": {"a": arm}}),
@@ -58,6 +60,7 @@ def smoke(server: Hostile, gold: GoldSet, way: str) -> Failures:
             encoder=WordLlamaEncoder(),
             targets=TARGETS,
             rounds=1,
+            completer=completer,
             failures=failures,
             on_progress=lambda done, total: None,
         )
@@ -72,7 +75,7 @@ def smoke(server: Hostile, gold: GoldSet, way: str) -> Failures:
         (b"", "redirect", "HTTP 307"),
         ({**GOOD, "arm": "b"}, "body/x", "asked 'a', answered by 'b'"),
         ({**GOOD, "hits": None}, "body/x", "answer without 'hits'"),
-        ({**GOOD, "hits": [{**HIT, "text": None}]}, "body/x", "not measured: answer without 'hits[0].text'"),
+        ({**GOOD, "hits": [{**HIT, "end": 500}]}, "body/x", "not measured: hit 1 in 'd', span 0..500: ends behind"),
     ],
 )
 def test_a_smoke_without_a_readable_answer_ends_soon_and_says_why(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from switchover.edge.answers import Hit
 from switchover.errors import LeaseLost
 from switchover.ledger import Lease, Ledger
 from switchover.planfile.load import load_plan
@@ -117,7 +118,7 @@ WRITES: dict[str, Callable[[Ledger], object]] = {
     "stamp": lambda ledger: ledger.runs.stamp(RUN, approved_hash="another build"),
     "evidence": lambda ledger: ledger.evidence.add(RUN, []),
     "found_arm": lambda ledger: ledger.subjects.found_arm(RUN, "blue", target="v1", pins={}, reported={}),
-    "retrieved": lambda ledger: ledger.subjects.retrieved(RUN, [("blue", {"snippet_id": "1", "text": "t"})]),
+    "retrieved": lambda ledger: ledger.subjects.retrieved(RUN, [("blue", Hit(id="1", text="t"))]),
 }
 
 

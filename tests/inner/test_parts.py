@@ -137,7 +137,8 @@ def test_a_tool_loop_is_three_same_calls_or_too_deep(calls: list[tuple[str, str]
     assert is_tool_loop(rows, max_depth=4) is loop
 
 
-ANSWER = {"arm": "v1", "index_hash": "h", "answer": "", "cited": "s", "hits": [{"index_hash": "h"}], "stages_ms": {}}
+OWN = {"doc": "d", "index_hash": "h"}
+ANSWER = {"arm": "v1", "index_hash": "h", "answer": "", "cited": "s", "hits": [OWN], "stages_ms": {}}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ ANSWER = {"arm": "v1", "index_hash": "h", "answer": "", "cited": "s", "hits": [{
         (200, ANSWER, None),
         (500, ANSWER, "HTTP 500"),
         (200, {**ANSWER, "arm": "v2"}, "asked 'v1', answered by 'v2'"),
-        (200, {**ANSWER, "hits": [{"index_hash": "h"}, {"index_hash": "other"}]}, "mixed answer: hits from other"),
+        (200, {**ANSWER, "hits": [OWN, {**OWN, "index_hash": "other"}]}, "mixed answer: hits from other"),
         (200, {"arm": "v1"}, "answer without 'index_hash'"),
     ],
 )

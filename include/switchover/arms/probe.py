@@ -11,23 +11,24 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
 
 from switchover.arms.client import ArmClient
+from switchover.arms.complete import Completer
 from switchover.arms.spec import Probes
 from switchover.edge.answers import STAGES, Reply
 from switchover.encoders.base import Encoder
 from switchover.gold.goldset import GoldSet
-from switchover.gold.spans import span_fault
 from switchover.judge import measure
 from switchover.judge.evidence_row import EvidenceRow
 
 SAME_CALL_IS_A_LOOP = 3
 PARAPHRASES = (0, 1, 2)
+TRIALS = 3  # questions that are asked before a run, to see whether answers can be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +100,28 @@ async def ask_round(
     return asked
 
 
+def trial_questions(gold: GoldSet) -> list[str]:
+    """The first questions that have an answer: what a service must find hits for."""
+    return [item.paraphrases[0] for item in gold.items if item.answerable][:TRIALS]
+
+
 def evidence_rows(
-    asked: Sequence[Asked], round: Round, *, gold: GoldSet, encoder: Encoder, probes: Probes
+    asked: Sequence[Asked],
+    round: Round,
+    *,
+    gold: GoldSet,
+    encoder: Encoder,
+    probes: Probes,
+    completer: Completer | None = None,
 ) -> list[EvidenceRow]:
-    """Measure a round: one evidence row a probe. CPU only."""
+    """Measure a round: one evidence row a probe.
+
+    ``completer``: works out what replies do not say; it remembers what it has worked out. CPU only, but for texts that
+    it fetches.
+    """
+    completer = completer or Completer(gold=gold, encoder=encoder)
+    replies = completer.complete([(probe.arm, probe.reply) for probe in asked])
+    asked = [replace(probe, reply=reply) for probe, reply in zip(asked, replies, strict=True)]
     context = _contexts(asked, encoder, probes)
     texts = [gold.items[a.question].paraphrases[a.paraphrase] for a in asked]
     questions = _encode_unique(texts, encoder, query=True)
@@ -113,7 +132,7 @@ def evidence_rows(
     rows: list[EvidenceRow] = []
     for index, probe in enumerate(asked):
         reply, answerable = probe.reply, gold.items[probe.question].answerable
-        error = error_of(reply, gold)
+        error = reply.error
         rows.append(
             EvidenceRow(
                 phase=round.phase,
@@ -129,18 +148,13 @@ def evidence_rows(
                 status=reply.status,
                 error=error,
                 **{f"ms_{stage}": reply.stages_ms.get(stage) if error is None else None for stage in STAGES},
-                tool_loop=is_tool_loop(reply.tool_calls, max_depth=probes.max_tool_depth),
-                hits=[{k: v for k, v in hit.items() if k != "text"} for hit in reply.hits],
+                tool_loop=is_tool_loop(reply.tool_calls or (), max_depth=probes.max_tool_depth),
+                lacks=" ".join(sorted(reply.lacks)) or None if error is None else None,
+                hits=[hit.to_json(rank) for rank, hit in enumerate(reply.hits, start=1)],
                 at=probe.at,
             )
         )
     return rows
-
-
-def error_of(reply: Reply, gold: GoldSet) -> str | None:
-    """Why a reply cannot be measured; ``None`` when it can."""
-    why = f"answer without {reply.lacks!r}" if reply.lacks else span_fault(reply.hits, gold.texts)
-    return reply.error or (f"not measured: {why}" if why else None)
 
 
 def is_tool_loop(calls: Sequence[Mapping[str, Any]], *, max_depth: int) -> bool:
@@ -151,10 +165,10 @@ def is_tool_loop(calls: Sequence[Mapping[str, Any]], *, max_depth: int) -> bool:
 
 def _contexts(asked: Sequence[Asked], encoder: Encoder, probes: Probes) -> Any:
     hits = [(row, hit) for row, probe in enumerate(asked) for hit in probe.reply.hits]
-    vectors = _encode_unique([str(hit.get("text", "")) for _, hit in hits], encoder)
+    vectors = _encode_unique([hit.text or "" for _, hit in hits], encoder)
     return measure.context_vectors(
         vectors,
-        np.array([float(hit.get("tokens", 0)) for _, hit in hits]),
+        np.array([float(hit.tokens) for _, hit in hits]),
         np.array([row for row, _ in hits], dtype=np.int64),
         len(asked),
         mode=probes.context,
@@ -170,10 +184,10 @@ def _encode_unique(texts: Sequence[str], encoder: Encoder, *, query: bool = Fals
 def _coverage(asked: Sequence[Asked], gold: GoldSet) -> Any:
     position = {doc: index for index, doc in enumerate(gold.docs)}
     spans = [
-        (row, position[hit["doc"]], int(hit["start"]), int(hit["end"]))
+        (row, position[hit.doc], hit.start, hit.end)
         for row, probe in enumerate(asked)
         for hit in probe.reply.hits
-        if hit.get("doc") in position and not probe.reply.lacks
+        if hit.doc in position and hit.start is not None and hit.end is not None
     ]
     table = np.array(spans, dtype=np.int64).reshape(-1, 4)
     return measure.coverage(

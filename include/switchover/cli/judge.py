@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from switchover.arms.complete import Completer
 from switchover.cli.options import Result, ledger_option, runs
 from switchover.compare.arms import compare_arms, of_probes
 from switchover.compare.text import compared_text
@@ -75,7 +76,9 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
     gold = _gold(plan, edge, options.gold, encoder)
     targets = arms_of(plan, edge, options.arm)
     bar = Bar(sys.stderr.isatty())
-    failures = Failures(targets, gold=gold)
+    store = plan.index.build(edge)
+    completer = Completer(gold=gold, encoder=encoder, texts_of=lambda role, ids: store.texts(targets[role], ids))
+    failures = Failures(targets, completer=completer)
     rows = asyncio.run(
         evaluate(
             plan=plan,
@@ -84,6 +87,7 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
             encoder=encoder,
             targets=targets,
             rounds=rounds,
+            completer=completer,
             failures=failures,
             on_progress=bar.show,
         )

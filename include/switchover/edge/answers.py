@@ -1,21 +1,22 @@
 """What an arm or a reader answers, read into types at the edge: behind it every field has its type and its bounds.
 
 A field that is not as agreed makes the whole answer a ``BadAnswer`` whose text names it; unknown fields are left out.
-What no database stores (NUL, half a surrogate) is replaced. A field that is absent is never given a value: a reply
-says which of those that a hit is measured by it ``lacks``, and only ``tokens`` is counted here where it is absent.
+What no database stores (NUL, half a surrogate) is replaced. A field that is absent is ``None``, never a value.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from switchover.edge.body import BadAnswer, kind_of
+from switchover.pins import canonical_json, content_digest
 
 STAGES = ("retrieve", "rerank", "reason", "total")
-MEASURED = ("text", "doc", "start", "end")  # what ΔS and coverage of a hit are worked out from
 MOST_HITS = 1_000
 MOST_CALLS = 1_000
 LONGEST_ID = 500  # characters: an index of the ledger takes 2,704 bytes
@@ -25,13 +26,53 @@ LARGEST_OFFSET = 2**53
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """One retrieved piece. ``start`` and ``end`` count characters of the document ``doc``; ``section`` is what a
+    citation names. ``tokens`` are the judge encoder's, counted here. ``None``: the answer does not say.
+    """
+
+    id: str | None = None
+    doc: str | None = None
+    text: str | None = None
+    score: float | None = None
+    start: int | None = None
+    end: int | None = None
+    section: str | None = None
+    url: str | None = None
+    index_hash: str | None = None
+    tokens: int = 0
+
+    @property
+    def names(self) -> str | None:
+        """What a citation of this hit would name: its section, else its document, its id, or what it says."""
+        return self.section or self.doc or self.id or (content_digest(self.text)[:16] if self.text else None)
+
+    def to_json(self, rank: int) -> dict[str, Any]:
+        """What the ledger keeps of the hit (SPEC section 12): without its text, and without what is not known."""
+        kept = {
+            "snippet_id": self.id,
+            "section_id": self.section,
+            "source_url": self.url,
+            "doc": self.doc,
+            "start": self.start,
+            "end": self.end,
+            "tokens": self.tokens,
+            "index_hash": self.index_hash,
+            "score": self.score,
+            "rank": rank,
+        }
+        return {name: value for name, value in kept.items() if value is not None}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reply:
     """What an arm answered, or why it did not. ``status`` is the HTTP status, 0 without any answer.
 
-    ``stages_ms`` are the arm's own figures; ``total`` falls back to the time seen from here. ``cache``: ``hit``,
-    ``miss`` or ``off``, if the arm says. ``foreign``: the answer was another arm's, wholly or in part. ``said``: the
-    first line of an answer that is none.
+    ``stages_ms`` are the arm's own figures; ``total`` falls back to the time seen from here. ``tool_calls`` are
+    ``None`` where answers do not say them. ``cache``: ``hit``, ``miss`` or ``off``, if the arm says. ``foreign``: the
+    answer was another arm's, wholly or in part. ``said``: the first line of an answer that is none. ``offsets``: what
+    the hits' ``start`` and ``end`` count. ``lacks``: what cannot be measured of it; see ``switchover.arms.complete``.
     """
 
     status: int
@@ -39,18 +80,15 @@ class Reply:
     arm: str | None = None
     index_hash: str | None = None
     cited: str | None = None
-    hits: Sequence[Mapping[str, Any]] = ()
+    text: str | None = None
+    hits: Sequence[Hit] = ()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
-    tool_calls: Sequence[Mapping[str, Any]] = ()
+    tool_calls: Sequence[Mapping[str, Any]] | None = None
     cache: str | None = None
     foreign: bool = False
     said: str = ""
-
-    @property
-    def lacks(self) -> str:
-        """The first field of a hit that is needed to measure it and is not there; empty when it can be measured."""
-        absent = (f"hits[{at}].{name}" for at, hit in enumerate(self.hits) for name in MEASURED if name not in hit)
-        return next(absent, "")
+    offsets: Literal["characters", "utf16", "bytes"] = "characters"
+    lacks: frozenset[str] = frozenset()
 
     @property
     def ok(self) -> bool:
@@ -62,11 +100,11 @@ class Reply:
 class Report:
     """What an arm, or a live reader, says it is."""
 
-    arm: str
-    pins: Mapping[str, str]
-    encoder: Mapping[str, Any]
-    secrets: Mapping[str, bool]
-    count: int | None
+    arm: str | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, bool] = field(default_factory=dict)
+    count: int | None = None
     cache_namespace: str | None = None
 
     @property
@@ -75,14 +113,19 @@ class Report:
         return self.pins.get("INDEX_HASH", "")
 
 
-def reply_of(body: Any, *, status: int, elapsed_ms: float) -> Reply:
-    """The reply in a JSON body; ``BadAnswer`` when it is not as docs/your-own-index.md says."""
-    answer = Fields(body)
+def reply_of(answer: Fields, *, status: int, elapsed_ms: float, needed: Collection[str] = ()) -> Reply:
+    """The reply in an answer whose fields have our names; see ``switchover.arms.shape``.
+
+    ``BadAnswer`` for a field that is not as docs/your-own-service.md says, and for one of ``needed`` that is absent.
+    """
+    for name in needed:
+        answer.id(name)
     return Reply(
         status=status,
-        arm=answer.id("arm"),
-        index_hash=answer.id("index_hash"),
-        cited=answer.id_if_any("cited"),
+        arm=answer.id_if_any("arm"),
+        index_hash=answer.id_if_any("index_hash"),
+        cited=_first_if_any(answer, "cited"),
+        text=answer.id_if_any("text", longest=LONGEST_TEXT),
         hits=_hits(answer),
         stages_ms={"total": elapsed_ms, **_stages(answer)},
         tool_calls=_tool_calls(answer),
@@ -90,17 +133,19 @@ def reply_of(body: Any, *, status: int, elapsed_ms: float) -> Reply:
     )
 
 
-def report_of(body: Any) -> Report:
-    """The report in a JSON body; ``BadAnswer`` when it is not as agreed. Only JSON's ``true`` is a present secret."""
-    answer = Fields(body)
-    secrets = answer.inner_if_any("secrets")
+def report_of(report: Fields) -> Report:
+    """The report whose fields have our names. ``BadAnswer`` when it is not as agreed.
+
+    Only JSON's ``true`` is a present secret.
+    """
+    secrets = report.inner_if_any("secrets")
     return Report(
-        arm=answer.id("arm"),
-        pins=answer.inner("pins").texts(),
-        encoder=answer.inner_if_any("encoder").scalars(),
+        arm=report.id_if_any("arm"),
+        pins=report.inner_if_any("pins").texts(),
+        encoder=report.inner_if_any("encoder").scalars(),
         secrets={name: secrets.body[name] is True for name in secrets.names()},
-        count=answer.whole_if_any("count"),
-        cache_namespace=answer.inner_if_any("cache").id_if_any("namespace"),
+        count=report.whole_if_any("count"),
+        cache_namespace=report.id_if_any("cache_namespace"),
     )
 
 
@@ -112,11 +157,13 @@ def storable(text: str) -> str:
 class Fields:
     """The fields of one JSON object; each is asked for by its type. ``BadAnswer`` names the field and what is due."""
 
-    def __init__(self, body: Any, where: str = "") -> None:
+    def __init__(self, body: Any, where: str = "", *, paths: Mapping[str, str] = MappingProxyType({})) -> None:
+        """``paths``: where in somebody else's answer a field was found, for messages."""
         if not isinstance(body, dict):
             raise BadAnswer(f"{where or 'answer'} is {kind_of(body)}; allowed: an object")
         self.body = body
         self._where = f"{where}." if where else ""
+        self._paths = paths
 
     def names(self) -> list[str]:
         """The names of all fields that can be stored."""
@@ -153,6 +200,8 @@ class Fields:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.wrong(name, f"found {kind_of(value)}; allowed: a number")
+        if not math.isfinite(value):
+            raise self.wrong(name, "found no finite number; allowed: a number")
         return value
 
     def objects(self, name: str, *, most: int) -> list[Fields]:
@@ -195,41 +244,48 @@ class Fields:
 
     def _there(self, name: str, value: Any) -> Any:
         if value is None:
-            raise BadAnswer(f"answer without {self._where + name!r}")
+            raise BadAnswer(f"answer without {self._where + name!r}{self._path(name)}")
         return value
+
+    def _path(self, name: str) -> str:
+        path = self._paths.get(name, name)
+        return f" (path {path!r})" if path != name else ""
 
     def wrong(self, name: str, text: str) -> BadAnswer:
         """The error that names a field and says what was found and what is allowed."""
-        return BadAnswer(f"{self._where}{storable(name)[:80]}: {text}")
+        return BadAnswer(f"{self._where}{storable(name)[:80]}{self._path(name)}: {text}")
 
 
-def _hits(answer: Fields) -> list[dict[str, Any]]:
-    if answer.body.get("hits") is None:
-        raise BadAnswer("answer without 'hits'")
-    hits = [_hit(each) for each in answer.objects("hits", most=MOST_HITS)]
-    if any(not hit.get("tokens") and hit.get("text") for hit in hits):  # a weight is absent: all are counted alike
-        hits = [{**hit, "tokens": len(hit.get("text", "").split())} for hit in hits]
-    return hits
+def _first_if_any(answer: Fields, name: str) -> str | None:
+    """A text, or of a list of texts the first."""
+    value = answer.body.get(name)
+    if isinstance(value, list):
+        answer.body[name] = value[0] if value else None
+    return answer.id_if_any(name)
 
 
-def _hit(hit: Fields) -> dict[str, Any]:
+def _hits(answer: Fields) -> list[Hit]:
+    hits: Any = answer.body.get("hits")
+    if hits is None:
+        raise BadAnswer(f"answer without 'hits'{answer._path('hits')}")
+    return [_hit(each) for each in hits]
+
+
+def _hit(hit: Fields) -> Hit:
     start, end = hit.whole_if_any("start"), hit.whole_if_any("end")
     if start is not None and end is not None and end < start:
         raise hit.wrong("end", f"found {end}, start is {start}; allowed: not before start")
-    found = {
-        "snippet_id": hit.id_if_any("snippet_id"),
-        "section_id": hit.id_if_any("section_id"),
-        "source_url": hit.id_if_any("source_url", longest=LONGEST_URL),
-        "doc": hit.id_if_any("doc"),
-        "start": start,
-        "end": end,
-        "text": hit.id_if_any("text", longest=LONGEST_TEXT),
-        "tokens": hit.whole_if_any("tokens"),
-        "index_hash": hit.id_if_any("index_hash"),
-        "score": hit.number_if_any("score"),
-        "rank": hit.number_if_any("rank"),
-    }
-    return {name: value for name, value in found.items() if value is not None}
+    return Hit(
+        id=hit.id_if_any("id"),
+        doc=hit.id_if_any("doc"),
+        text=hit.id_if_any("text", longest=LONGEST_TEXT),
+        score=hit.number_if_any("score"),
+        start=start,
+        end=end,
+        section=hit.id_if_any("section"),
+        url=hit.id_if_any("url", longest=LONGEST_URL),
+        index_hash=hit.id_if_any("index_hash"),
+    )
 
 
 def _stages(answer: Fields) -> dict[str, float]:
@@ -241,9 +297,14 @@ def _stages(answer: Fields) -> dict[str, float]:
     return {name: float(ms) for name, ms in found.items() if ms is not None}
 
 
-def _tool_calls(answer: Fields) -> list[dict[str, Any]]:
-    calls = answer.objects("tool_calls", most=MOST_CALLS)
-    return [
-        {name: call.id_if_any(name) for name in ("tool", "arguments_digest") if call.body.get(name) is not None}
-        for call in calls
-    ]
+def _tool_calls(answer: Fields) -> list[dict[str, str]] | None:
+    """Each call's tool and the digest of its arguments, which is made here where only the arguments are said."""
+    if answer.body.get("tool_calls") is None:
+        return None
+    found = []
+    for call in answer.objects("tool_calls", most=MOST_CALLS):
+        said = {name: call.id_if_any(name) for name in ("tool", "arguments_digest")}
+        if said["arguments_digest"] is None and call.body.get("arguments") is not None:
+            said["arguments_digest"] = content_digest(storable(canonical_json(call.body["arguments"])))
+        found.append({name: value for name, value in said.items() if value is not None})
+    return found

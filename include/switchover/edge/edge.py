@@ -71,6 +71,10 @@ class Edge:
             raise BadInput(f"connection {conn_id!r}: is of type {found.conn_type!r}; allowed: {', '.join(accepted)}")
         return found
 
+    def any_connection(self, conn_id: str) -> Connection:
+        """The connection whatever its kind, for a function of the deployment's own that asks with it."""
+        return self._connections(conn_id)
+
     def client(self, kind: str, conn_id: str, *words: str) -> Any:
         """The client of a store (a kind of ``clients.CLIENTS``); one for each connection and ``words``."""
         asked = (kind, conn_id, *words)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 
 from switchover.edge.body import BadAnswer
 from switchover.lazy import lazy
+from switchover.text import first_line
 
 if TYPE_CHECKING:
     import jmespath
@@ -35,15 +36,14 @@ def compile_path(text: str) -> Find:
     try:
         whole = jmespath.compile(text)
     except (ValueError, RecursionError) as error:
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"found {text!r}, which is no JMESPath: {told}") from None
+        raise ValueError(f"found {text!r}, which is no JMESPath: {first_line(error)}") from None
     plain = _plain(whole.parsed)
 
     def find(value: Any) -> Any:
         try:
             return whole.search(value)
         except Exception as error:  # noqa: BLE001  (its functions fail in many ways on values that nobody foresaw)
-            raise BadAnswer(f"path {text!r}: {str(error).splitlines()[0][:120]}") from None
+            raise BadAnswer(f"path {text!r}: {first_line(error)[:120]}") from None
 
     return plain or find
 

@@ -65,6 +65,10 @@ class Index(Protocol):
         """Texts and vectors for the encoder check, the same ones at each call."""
         ...
 
+    def texts(self, target: str, ids: Sequence[str]) -> dict[str, str]:
+        """Id -> text of these rows, as far as they are there."""
+        ...
+
     def shared(self, target: str, others: Collection[str]) -> list[str]:
         """Those of ``others`` that are the same index as ``target``, or a part of it: what ``drop`` would take too.
 

@@ -8,7 +8,7 @@ the manifest's are live writes and do not belong to the build.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -122,6 +122,12 @@ class PgvectorIndex:
         if len(sizes) > 1:
             raise self._refused(target, f"its embeddings have {' and '.join(map(str, sizes))} dimensions; allowed: one")
         return Sample(texts=[row.text for row in rows], vectors=np.array(vectors, dtype=np.float64))
+
+    def texts(self, target: str, ids: Sequence[str]) -> dict[str, str]:
+        """See :class:`Index`."""
+        query = f"SELECT id::text AS id, text FROM {quoted(target)} WHERE id::text = ANY(:ids) AND text IS NOT NULL"
+        with self._transaction(target) as connection:
+            return {row.id: row.text for row in connection.execute(sa.text(query), {"ids": list(ids)})}
 
     def shared(self, target: str, others: Collection[str]) -> list[str]:
         """See :class:`Index`. The parts of a partitioned table go with it; a view on it keeps it."""

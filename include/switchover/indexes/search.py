@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -110,6 +110,12 @@ class SearchIndex:
             raise TargetRefused(f"{self._what(target)}: its vectors in {self._vector!r} are not of one dimension")
         texts = [self._field(target, hit, "text") for hit in hits]
         return Sample(texts=texts, vectors=np.array(vectors, dtype=np.float64))
+
+    def texts(self, target: str, ids: Sequence[str]) -> dict[str, str]:
+        """See :class:`Index`."""
+        body = {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": ["text"]}
+        hits = self._ask(target, "POST", f"/{self._path(target)}/_search", body)["hits"]["hits"]
+        return {hit["_id"]: str(hit["_source"]["text"]) for hit in hits if "text" in hit.get("_source", {})}
 
     def drop(self, target: str) -> None:
         """See :class:`Index`. Removing an index would take its aliases with it, so an alias keeps it."""

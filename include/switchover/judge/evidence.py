@@ -45,7 +45,7 @@ class Evidence:
 
     ``arm`` 0 Blue, 1 Green; ``cited`` -1 where a run failed or cited nothing; ``coverage`` NaN for an
     unanswerable question; ``ms_*`` infinite for a failed probe; ``observed`` is false for a row that stands
-    in for a probe that was never made.
+    in for a probe that was never made. ``unfed``: what some answers did not say; see ``EvidenceRow.lacks``.
     """
 
     questions: tuple[str, ...]
@@ -66,6 +66,7 @@ class Evidence:
     status: Ints
     tool_loop: Bools
     observed: Bools
+    unfed: frozenset[str] = frozenset()
     memo: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # of worked-out figures
 
     def __post_init__(self) -> None:
@@ -202,6 +203,7 @@ class Evidence:
             status=np.where(error & ~measure.failed(status), 0, status),
             tool_loop=np.array([bool(row.tool_loop) for row in rows], dtype=np.bool_),
             observed=np.ones(len(rows), dtype=np.bool_),
+            unfed=frozenset(word for row in rows if row.lacks and not row.error for word in row.lacks.split()),
         )
         return raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)
 
@@ -287,7 +289,7 @@ class Evidence:
         return replace(self, **taken)
 
 
-COLUMNS = tuple(one.name for one in fields(Evidence) if one.name not in ("questions", "sections", "memo"))
+COLUMNS = tuple(one.name for one in fields(Evidence) if one.name not in ("questions", "sections", "unfed", "memo"))
 
 
 def _ints(values: Iterable[int]) -> Ints:

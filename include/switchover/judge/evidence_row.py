@@ -15,7 +15,8 @@ class EvidenceRow:
     """What one probe showed. ``None`` means: not known; an unanswerable question has no ``coverage``.
 
     ``ds_*`` and ``coverage`` lie in 0..1, ``ms_*`` are milliseconds, ``status`` is the HTTP status (0 without an
-    answer), ``error`` says why the reply cannot be measured. ``hits`` are what was retrieved, without its text; most
+    answer), ``error`` says why the reply cannot be measured. ``lacks`` names what the answer does not say, so that the
+    figures mean nothing: some of ``coverage ds tool_loop``. ``hits`` are what was retrieved, without its text; most
     reads leave them out. ``at`` is the ledger's time of asking.
     """
 
@@ -36,6 +37,7 @@ class EvidenceRow:
     ms_reason: float | None
     ms_total: float | None
     tool_loop: bool
+    lacks: str | None = None
     hits: Sequence[Mapping[str, Any]] = ()
     at: datetime | None = None
 
@@ -70,9 +72,10 @@ class EvidenceRow:
             ms_reason=None,
             ms_total=None,
             tool_loop=False,
+            lacks=None,
             hits=(),
         )
 
 
 NAMES = tuple(one.name for one in fields(EvidenceRow))
-OPTIONAL = frozenset({"error", "hits", "at"})
+OPTIONAL = frozenset({"error", "lacks", "hits", "at"})

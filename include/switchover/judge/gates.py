@@ -6,16 +6,21 @@ hold (``judge_stop``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from switchover.judge.accept import Acceptance
 from switchover.judge.both_ways import BothWays, ProbeCounts
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import Evidence, Expected
-from switchover.judge.outcome import Outcome, Verdict, decisive, worst
-from switchover.judge.rules import Rules
+from switchover.judge.outcome import Outcome, Verdict, decisive, unmeasured, worst
+from switchover.judge.rules import Rule, Rules
+from switchover.judge.settings import RuleSpec
 from switchover.judge.stop import HoldSoFar
 from switchover.judge.traffic import Signals, Traffic
+
+#: What a measure is made of, by the word of an evidence row's ``lacks``.
+FEEDS = {"ds": "the hits' texts", "coverage": "the hits' places in the corpus", "tool_loop": "the tool calls"}
 
 __all__ = ["Outcome", "Verdict", "decisive", "judge_acceptance", "judge_stop", "worst"]
 
@@ -44,7 +49,9 @@ def judge_acceptance(
         rehearsal_ttr_s=rehearsal_ttr_s,
         canaries=canaries,
     )
-    return [rule.judge_acceptance(seen) for rule in rules.having("accept") if rule.asked(seen)]
+    asked = [rule for rule in rules.having("accept") if rule.asked(seen)]
+    said = [_fed(rule, rule.spec("accept"), evidence.unfed, partial(rule.judge_acceptance, seen)) for rule in asked]
+    return [*said, *rules.turned_off("accept")]
 
 
 def judge_stop(
@@ -73,4 +80,21 @@ def judge_stop(
         traffic=Traffic.of(signals),
         canaries=canaries,
     )
-    return [rule.judge_hold(hold) for rule in rules.having("stop") if rule.asked(hold)]
+    asked = [rule for rule in rules.having("stop") if rule.asked(hold)]
+    said = [_fed(rule, rule.spec("stop"), evidence.unfed, partial(rule.judge_hold, hold)) for rule in asked]
+    return [*said, *rules.turned_off("stop")]
+
+
+def _fed(rule: Rule, spec: RuleSpec, unfed: Collection[str], judge: Callable[[], Verdict]) -> Verdict:
+    """What a rule says; a rule whose figure answers do not give says nothing, unless live traffic shows harm."""
+    if rule.fed_by not in unfed:
+        return judge()
+    verdict = judge() if rule.from_traffic else None
+    if verdict is not None and verdict.outcome is Outcome.FAIL:
+        return verdict
+    return unmeasured(
+        spec,
+        f"needs {FEEDS[rule.fed_by]} in every answer: say in `asking.answer` where it stands,"
+        f" or turn the rule off with its reason under `rules.off`",
+        Outcome.INCONCLUSIVE,
+    )

@@ -19,18 +19,22 @@ SLACK = 1e-9  # equality passes, also where a sum of thirds misses it by a round
 
 
 class Outcome(str, Enum):
-    """PASS, FAIL, INCONCLUSIVE (too little evidence to tell) or ERROR (could not measure)."""
+    """PASS, FAIL, INCONCLUSIVE (too little evidence to tell) or ERROR (could not measure).
+
+    OFF is none of them: the plan has turned the rule off, and says why.
+    """
 
     PASS = "PASS"  # noqa: S105  (a verdict, no password)
     INCONCLUSIVE = "INCONCLUSIVE"
     ERROR = "ERROR"
     FAIL = "FAIL"
+    OFF = "OFF"
 
     def __str__(self) -> str:
         return self.value
 
 
-ORDER = tuple(Outcome)  # from best to worst
+ORDER = tuple(outcome for outcome in Outcome if outcome is not Outcome.OFF)  # from best to worst
 RANKS = {outcome.value: rank for rank, outcome in enumerate(ORDER)}
 
 
@@ -64,6 +68,8 @@ class Verdict:
     @property
     def detail(self) -> str:
         """One line: value, bound, interval, n, and why or what would decide it."""
+        if self.outcome is Outcome.OFF:
+            return f"off by the plan's word: {self.needs}"
         parts = []
         if self.value is not None and self.bound is not None:
             parts.append(f"{figure(self.value)} {self.comparison} {figure(self.bound)}")
@@ -152,13 +158,17 @@ def unmeasured(spec: RuleSpec, why: str, outcome: Outcome = Outcome.ERROR) -> Ve
 
 
 def worst(verdicts: Sequence[Verdict]) -> Outcome:
-    """The worst outcome: FAIL, then ERROR, INCONCLUSIVE, PASS. No verdict at all is INCONCLUSIVE, never PASS."""
-    return max((v.outcome for v in verdicts), key=ORDER.index, default=Outcome.INCONCLUSIVE)
+    """The worst outcome: FAIL, then ERROR, INCONCLUSIVE, PASS. No verdict at all is INCONCLUSIVE, never PASS.
+
+    A rule that is off says nothing.
+    """
+    said = (verdict.outcome for verdict in verdicts if verdict.outcome is not Outcome.OFF)
+    return max(said, key=ORDER.index, default=Outcome.INCONCLUSIVE)
 
 
 def decisive(verdicts: Sequence[T], outcome_of: Callable[[T], str]) -> list[T]:
     """What a reason names: the rules that failed; only if none did, those that did not pass, worst first."""
-    bad = [verdict for verdict in verdicts if outcome_of(verdict) != Outcome.PASS.value]
+    bad = [verdict for verdict in verdicts if outcome_of(verdict) not in (Outcome.PASS.value, Outcome.OFF.value)]
     bad.sort(key=lambda verdict: RANKS.get(outcome_of(verdict), RANKS["ERROR"]), reverse=True)
     return [verdict for verdict in bad if outcome_of(verdict) == Outcome.FAIL.value] or bad
 

@@ -46,7 +46,8 @@ FIELDS = {
 }
 ROW = np.dtype([(name, kind) for name, (_, kind) in FIELDS.items()])
 BYTES = " || ".join(written for written, _ in FIELDS.values())
-LOAD = f"SELECT string_agg({BYTES}, '') FROM {table.name} WHERE run = %s AND phase = %s"
+UNFED = "string_agg(DISTINCT lacks, ' ') FILTER (WHERE error IS NULL AND lacks IS NOT NULL)"
+LOAD = f"SELECT string_agg({BYTES}, ''), {UNFED} FROM {table.name} WHERE run = %s AND phase = %s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,7 @@ class EvidenceStore:
             codes = {row[0]: row[1] for row in connection.execute(hashes, {"ids": list(questions)})}
         rows = np.frombuffer(raw[0] or b"", dtype=ROW)
         columns = {name: rows[name].astype(np.float64 if "f" in ROW[name].str else np.int64) for name in FIELDS}
-        return _recording(columns, tuple(questions), codes)
+        return _recording(columns, tuple(questions), codes, unfed=frozenset((raw[1] or "").split()))
 
     def questions(self, run: str) -> list[str]:
         """Every question that was asked in any phase of a run."""
@@ -163,7 +164,9 @@ class EvidenceStore:
             return [EvidenceRow.from_row(dict(row)) for row in connection.execute(query).mappings()]
 
 
-def _recording(columns: Mapping[str, Any], questions: tuple[str, ...], codes: Mapping[int, str]) -> Recording:
+def _recording(
+    columns: Mapping[str, Any], questions: tuple[str, ...], codes: Mapping[int, str], *, unfed: frozenset[str]
+) -> Recording:
     """The judge's columns; a hash stands for each text."""
     hashes = np.array(sorted(codes), dtype=np.int64)
     position = {name: index for index, name in enumerate(questions)}
@@ -180,6 +183,7 @@ def _recording(columns: Mapping[str, Any], questions: tuple[str, ...], codes: Ma
         cited=np.where(columns["cited"] == 0, -1, code),
         tool_loop=columns["tool_loop"] == 1,
         observed=np.ones(len(at), np.bool_),
+        unfed=unfed,
         **{name: columns[name] for name in plain},
     )
     evidence = raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)

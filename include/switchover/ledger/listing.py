@@ -36,7 +36,7 @@ SHOWN = [
         "ended_at",
     )
 ]
-WORST = ("FAIL", "ERROR", "INCONCLUSIVE", "PASS")
+WORST = ("FAIL", "ERROR", "INCONCLUSIVE", "PASS", "OFF")
 
 
 @dataclass(frozen=True, kw_only=True)

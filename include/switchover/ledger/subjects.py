@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from switchover.edge.answers import Hit
 from switchover.gold.goldset import GoldSet
 from switchover.ledger import tables
 from switchover.ledger.database import Database
@@ -60,13 +61,9 @@ class Subjects:
         """The questions in the order of the gold set."""
         return sorted(self._rows(tables.question, run), key=lambda row: int(row["position"]))
 
-    def retrieved(self, run: str, hits: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    def retrieved(self, run: str, hits: Iterable[tuple[str, Hit]]) -> None:
         """Keep the text of each (arm, hit) once, its beginning only."""
-        texts = {
-            (arm, str(hit["snippet_id"])): str(hit["text"])[:WIDEST].replace("\x00", "")
-            for arm, hit in hits
-            if hit.get("text") and hit.get("snippet_id")
-        }
+        texts = {(arm, hit.id): hit.text[:WIDEST] for arm, hit in hits if hit.text and hit.id}
         rows = [{"run": run, "arm": arm, "id": id, "text": text} for (arm, id), text in sorted(texts.items())]
         self._write(postgresql.insert(tables.snippet).on_conflict_do_nothing(), rows)
 

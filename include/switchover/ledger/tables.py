@@ -166,6 +166,7 @@ evidence = sa.Table(
     sa.Column("ms_reason", sa.Float),
     sa.Column("ms_total", sa.Float),
     sa.Column("tool_loop", sa.Boolean, nullable=False),
+    sa.Column("lacks", AnyText),
     sa.Column("hits", JSONB, nullable=False),
     _at("at", required=True),
     # A tick that is asked again after a crash replaces nothing and doubles nothing.

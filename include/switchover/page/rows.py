@@ -65,7 +65,7 @@ def steps(review: Review) -> list[dict[str, Any]]:
 
 def rules(review: Review) -> list[dict[str, Any]]:
     """The verdicts of the newest look, worst first, each with its trend."""
-    order = ("FAIL", "ERROR", "INCONCLUSIVE", "PASS")
+    order = ("FAIL", "ERROR", "INCONCLUSIVE", "PASS", "OFF")
     gate = sorted(review.facts["gate"], key=lambda v: order.index(v["outcome"]) if v["outcome"] in order else 0)
     return [{**verdict, "trend": _trend(review, str(verdict.get("rule")))} for verdict in gate]
 

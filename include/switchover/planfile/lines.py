@@ -116,7 +116,7 @@ class LinedYaml:
             found = context["tag"]
         if kind == "value_error":
             problem = str(context.get("error", detail["msg"]))
-            named = re.match(r"([a-z_]+(?:\.[a-z_]+)*): (.*)", problem, re.DOTALL)
+            named = re.match(r"([a-z_]+(?:\.[\w-]+)*): (.*)", problem, re.DOTALL)
             if named and not location:  # a check of the whole says itself which key it is about
                 return self.told(named[1].split("."), named[2])
             return self.told(location, problem)

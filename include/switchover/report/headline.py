@@ -44,9 +44,11 @@ def _rules(gate: Sequence[Mapping[str, Any]]) -> str:
         return "nothing judged yet"
     if gate[0]["gate"] == "acceptance":
         return "no look since the flip yet"
-    bad = [f"{verdict.get('rule')} {verdict.get('outcome')}" for verdict in gate if verdict.get("outcome") != "PASS"]
+    said = [verdict for verdict in gate if verdict.get("outcome") != "OFF"]
+    bad = [f"{verdict.get('rule')} {verdict.get('outcome')}" for verdict in said if verdict.get("outcome") != "PASS"]
     side = "stop" if gate[0]["gate"] == "stop" else "acceptance"
-    return ", ".join(bad) if bad else f"all {len(gate)} {side} rules pass"
+    off = f" ({len(gate) - len(said)} off by the plan's word)" if len(said) < len(gate) else ""
+    return (", ".join(bad) if bad else f"all {len(said)} {side} rules pass") + off
 
 
 def _blue(answered: Answered | None) -> str:

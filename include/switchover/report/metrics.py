@@ -79,7 +79,8 @@ def _rules(verdicts: list[Mapping[str, Any]]) -> Iterator[Figure]:
         for name in ("value", "bound", "margin"):
             if (value := row["body"].get(name)) is not None:
                 yield Figure(name=f"switchover.rule.{name}", value=float(value), tags=tags)
-        yield Figure(name="switchover.rule.outcome", value=float(ORDER.index(Outcome(row["outcome"]))), tags=tags)
+        if row["outcome"] != Outcome.OFF.value:
+            yield Figure(name="switchover.rule.outcome", value=float(ORDER.index(Outcome(row["outcome"]))), tags=tags)
 
 
 def _approvals(questions: list[Mapping[str, Any]]) -> Iterator[Figure]:

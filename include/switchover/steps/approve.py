@@ -55,7 +55,11 @@ def wanted(switch: Switch) -> Gate | None:
     stopped = any(row["gate"] == "stop" and row["outcome"] == Outcome.FAIL.value for row in verdicts)
     if row.state is not State.HOLDING or not held or stopped:
         return None
-    gate = Gate.BEFORE_UNFREEZE if all(each == Outcome.PASS.value for each in held) else Gate.ON_UNACCEPTED
+    gate = (
+        Gate.BEFORE_UNFREEZE
+        if all(each in (Outcome.PASS.value, Outcome.OFF.value) for each in held)
+        else Gate.ON_UNACCEPTED
+    )
     return gate if plan.asks(gate) else None
 
 

@@ -6,22 +6,25 @@ A reader that cannot be read would otherwise be found when the pointer has moved
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import httpx
 
-from switchover.arms.client import ArmClient
-from switchover.edge import web
+from switchover.arms.client import Trial
+from switchover.arms.probe import trial_questions
 from switchover.edge.answers import Reply, Report
 from switchover.errors import InvariantBroken, SwitchoverError
+from switchover.judge.rules import Rules
 from switchover.steps.encoders import arm_encoder, known_again
-from switchover.steps.readers import prove_pointer, prove_readers
+from switchover.steps.readers import ARM_ALONE, NO_READERS, prove_pointer, prove_readers
 from switchover.steps.switch import Switch
+from switchover.steps.world import BothArms
 from switchover.text import first_line
 
 QUESTION = "switchover preflight"
+#: What tells that an answer is this arm's, by whether answers say it.
+PROOFS = {True: "each answer says its arm", False: "told from the other arm by its address alone, the weaker proof"}
 CANNOT = (SwitchoverError, ValueError, KeyError)
 
 
@@ -46,7 +49,11 @@ def controls(switch: Switch, *, blue: str, green: str, seconds: float, canaries:
     ``seconds``: how long pointer and readers are waited for. ``canaries``: also through the arms' caches, which leaves
     one entry in each; a dry run leaves none.
     """
-    arms = {f"arm {arm!r}": partial(_arm_answers, switch, arm, canaries) for arm in (blue, green)}
+    both = BothArms(blue=blue, green=green)
+    arms = {
+        f"arm {arm!r}": partial(_arm_answers, switch, role, both, canaries)
+        for role, arm in (("blue", blue), ("green", green))
+    }
     return {
         f"pointer {switch.pointer.key}": partial(_pointer, switch, blue, seconds),
         "readers": partial(_readers, switch, blue, seconds),
@@ -65,7 +72,9 @@ def _readers(switch: Switch, blue: str, seconds: float) -> str:
     if health.stored_hash is None:
         return "not asked: Blue has no manifest"  # verify says what is missing
     followed = prove_readers(switch, blue, index_hash=health.stored_hash, seconds=seconds)
-    return f"{', '.join(followed)}: on {blue!r} with INDEX_HASH {health.stored_hash[:12]}"
+    told = f"{', '.join(followed)}: on {blue!r} with INDEX_HASH {health.stored_hash[:12]}"
+    weaker = sorted({said for said in followed.values() if said in (ARM_ALONE, NO_READERS)})
+    return f"{told}; the weaker proof: {'; '.join(weaker)}" if weaker else told
 
 
 def _judge(switch: Switch) -> str:
@@ -77,25 +86,44 @@ def _judge(switch: Switch) -> str:
     return f"{encoder.name}, {encoder.dimension} dimensions; {known_again(switch, encoder)}"
 
 
-def _arm_answers(switch: Switch, arm: str, canaries: bool) -> str:
-    return asyncio.run(_arm(switch, arm, canaries))
+def _arm_answers(switch: Switch, role: str, arms: BothArms, canaries: bool) -> str:
+    return asyncio.run(_arm(switch, role, arms, canaries))
 
 
-async def _arm(switch: Switch, arm: str, canaries: bool) -> str:
-    """An arm reports itself, and its paths for questions, and for canaries where the plan has a cache, are there."""
+async def _arm(switch: Switch, role: str, arms: BothArms, canaries: bool) -> str:
+    """An arm reports itself; its answers can be read, and its path for canaries is there where the plan has a cache."""
     plan = switch.plan
-    async with contextlib.AsyncExitStack() as stack:
-        options = switch.edge.http_options(plan.arms[arm].connection)
-        client: ArmClient = switch.arm_client(arm, await stack.enter_async_context(web.async_client(**options)))
-        report: Report = await client.report_async()
-        encoder = _encoder(switch, arm, report)
-        _require_path(await client.ask(QUESTION, seed=0, k=plan.probes.k))
+    async with switch.open_arm(arms.green if role == "green" else arms.blue) as client:
+        report = await client.report_async()
+        encoder = _encoder(switch, client.name, report)
+        trial = await client.trial(trial_questions(switch.gold), k=plan.probes.k)
+        replies = switch.completer(arms).complete([(role, reply) for reply in trial.replies])
+        _require_readable(trial, replies, plan.rules)
         if plan.cache is not None and canaries:
             reply = await client.ask(QUESTION, seed=0, k=plan.probes.k, through_cache=True)
             _require_path(reply)
             if reply.ok and reply.cache is None:
                 raise InvariantBroken("the plan has a cache, but answers do not say `cache`: hit, miss or off")
-        return f"says what it is, encoder {encoder}"
+        told = "says what it is" if report.arm else "is not asked what it is"
+        return f"{told}, encoder {encoder}; {PROOFS[client.shape.says_arm]}"
+
+
+def _require_readable(trial: Trial, replies: Sequence[Reply], rules: Rules) -> None:
+    """Answers must be what the plan says of them, and must feed each rule that is not off.
+
+    What is wrong is found now, not when the writers stand still and Green is judged.
+    """
+    if trial.error:
+        raise InvariantBroken(trial.error)
+    for reply in replies:
+        _require_path(reply)
+    lacking = {word for reply in replies for word in reply.lacks}
+    starved = [rule.name for rule in rules.having("accept") if rule.fed_by in lacking]
+    if starved:
+        raise InvariantBroken(
+            f"answers do not say what these rules need: {', '.join(starved)}. Map it under `asking.answer`,"
+            " or turn each rule off with its reason under `rules.off`"
+        )
 
 
 def _encoder(switch: Switch, arm: str, report: Report) -> str:

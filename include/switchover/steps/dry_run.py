@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -27,14 +26,6 @@ from switchover.writers import Writer, WriterSpec
 RECENT = timedelta(seconds=60)
 ANSWER = "an answer"
 log = logging.getLogger("switchover")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BothArms:
-    """The targets of both arms."""
-
-    blue: str
-    green: str
 
 
 def look(

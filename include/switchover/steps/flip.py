@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from switchover.approval import Gate, standing
 from switchover.errors import InvariantBroken, StateConflict
-from switchover.judge.gates import decisive
+from switchover.judge.gates import Outcome, decisive
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.protocol import Action, Decision, Kind, State, decide
@@ -17,7 +17,7 @@ from switchover.steps.switch import Switch
 def accepted(switch: Switch, gate: str) -> tuple[bool, str]:
     """Whether the newest verdicts of a gate all pass, and which rules decided against. No verdict at all is no pass."""
     verdicts = switch.ledger.journal.verdicts(switch.id, gate=gate, latest=True)
-    if not verdicts:
+    if all(row["outcome"] == Outcome.OFF.value for row in verdicts):
         return False, f"no verdict at the {gate} gate"
     bad = decisive(verdicts, lambda row: str(row["outcome"]))
     return not bad, "; ".join(f"{row['rule']} {row['outcome']}: {row['body']['detail']}" for row in bad)

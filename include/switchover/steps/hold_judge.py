@@ -185,4 +185,7 @@ def _line(number: int, verdicts: list[Verdict], samples: list[SignalSample | Non
     if sample is not None and sample.elsewhere:
         traffic += f", {sample.elsewhere} answered by another arm"
     bad = [f"{v.rule} {v.outcome.value} ({v.detail})" for v in decisive(verdicts, lambda v: v.outcome.value)]
-    return f"tick {number}: {'; '.join(bad) if bad else f'all {len(verdicts)} rules pass'}; {traffic}"
+    off = [verdict.rule for verdict in verdicts if verdict.outcome is Outcome.OFF]
+    well = f"all {len(verdicts) - len(off)} rules pass"
+    told = f" ({', '.join(off)} off by the plan's word)" if off else ""
+    return f"tick {number}: {'; '.join(bad) if bad else well}{told}; {traffic}"

@@ -16,9 +16,10 @@ from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.steps.asked import ask_again, too_late
 from switchover.steps.controls import require_controls
-from switchover.steps.dry_run import BothArms, look
+from switchover.steps.dry_run import look
 from switchover.steps.flip import require_watchdog
 from switchover.steps.switch import Switch
+from switchover.steps.world import BothArms
 
 
 class Route(str, Enum):

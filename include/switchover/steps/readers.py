@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from switchover.arms.client import read_report
+from switchover.arms.client import read_reader
 from switchover.arms.spec import Reader
 from switchover.edge import web
 from switchover.errors import NotConverged, SwitchoverError, Unreachable
@@ -16,6 +16,10 @@ from switchover.steps.world import World
 from switchover.text import first_line
 
 PAUSE_S = 0.05
+#: What stands for an INDEX_HASH where there is none: the weaker proofs, in words.
+ARM_ALONE = "by the arm's name alone"
+READ_BACK = "pointer read back"
+NO_READERS = "the plan names no reader: whether anybody follows the pointer is not known"
 
 
 @dataclass(kw_only=True)
@@ -33,6 +37,8 @@ def prove_readers(world: World, target: str, *, index_hash: str, seconds: float)
     One that a person left out, and that cannot be read, counts as followed, with those words instead of a hash.
     Raises ``NotConverged`` with the others.
     """
+    if not world.plan.readers:
+        return {READ_BACK: NO_READERS}
     looked = asyncio.run(_wait(world, target, index_hash, seconds))
     left_out = _left_out(world)
     missing = {name: why for name, why in looked.unread.items() if name not in left_out} | looked.behind
@@ -97,11 +103,12 @@ async def _ask(world: World, reader: Reader, target: str, index_hash: str, looke
     looked.behind.pop(name, None)
     try:
         async with web.async_client(**world.edge.http_options(reader.connection)) as client:
-            report = await read_report(client, reader.path, name=name)
+            served = await read_reader(client, reader)
     except Unreachable as error:
         looked.unread[name] = str(error)
         return
-    if report.arm == target and report.index_hash == index_hash:
-        looked.followed[name] = report.index_hash
+    if served.arm == target and served.index_hash in (index_hash, None):
+        looked.followed[name] = served.index_hash or ARM_ALONE
     else:
-        looked.behind[name] = f"{name} serves {report.arm!r} with INDEX_HASH {report.index_hash[:12]}"
+        build = "no INDEX_HASH" if served.index_hash is None else f"INDEX_HASH {served.index_hash[:12]}"
+        looked.behind[name] = f"{name} serves {served.arm!r} with {build}"

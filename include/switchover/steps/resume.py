@@ -6,8 +6,9 @@ the ledger says why, and a person resumes it after the mend (``switchover writer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import Any
 
 from switchover.edge import web
 from switchover.edge.answers import Fields
@@ -126,11 +127,15 @@ def pins_differ(switch: Switch, spec: WriterSpec, target: str) -> str:
     """Where the writer's declared pins differ from the live arm's, in words; empty when they are the same."""
     if not spec.pins:
         return ""
-    arm = switch.plan.arms[target]
-    live = _reported(switch, arm.connection, arm.version, name=f"arm {target!r}", headers=arm.headers)
+    arm, shape = switch.plan.arms[target], switch.plan.shape(target)
+    live: Pins = arm.promised
+    if (call := shape.report_call()) is not None:
+        name = f"arm {target!r}"
+        live = {**live, **_reported(switch, arm.connection, call.url, shape.pins, name=name, headers=call.headers)}
     asked: Pins = {}
     if spec.reports is not None and REPORTED in spec.pins.values():
-        asked = _reported(switch, spec.reports.connection, spec.reports.path, name=f"writer {spec.name!r}")
+        reports = spec.reports
+        asked = _reported(switch, reports.connection, reports.path, _pins, name=f"writer {spec.name!r}")
     differ: list[str] = []
     for name, declared in spec.pins.items():
         own = asked.get(name, "") if declared == REPORTED else declared
@@ -139,13 +144,25 @@ def pins_differ(switch: Switch, spec: WriterSpec, target: str) -> str:
     return "; ".join(differ)
 
 
-def _reported(switch: Switch, connection: str, path: str, *, name: str, headers: Pins | None = None) -> Pins:
+def _pins(body: Any) -> Pins:
+    return Fields(body).inner("pins").texts()
+
+
+def _reported(
+    switch: Switch,
+    connection: str,
+    path: str,
+    pins_of: Callable[[Any], Pins],
+    *,
+    name: str,
+    headers: Pins | None = None,
+) -> Pins:
     what = f"{name}: GET {path}"
     with web.client(**switch.edge.http_options(connection)) as client, reaching(what):
         response = client.get(path, headers=dict(headers or {}))
     if not response.is_success:
         raise Unreachable(f"{what}: answered {response.status_code}")
     try:
-        return Fields(read_json(response)).inner("pins").texts()
+        return pins_of(read_json(response))
     except BadAnswer as error:
         raise Unreachable(f"{what}: answer cannot be read: {error}") from error

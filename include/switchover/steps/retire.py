@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from switchover.arms.client import read_report
+from switchover.arms.client import read_reader
 from switchover.edge import web
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, StateConflict, TargetRefused, Unreachable
@@ -97,5 +97,5 @@ async def _served(plan: Plan, edge: Edge) -> dict[str, str]:
     served: dict[str, str] = {}
     for reader in plan.readers:
         async with web.async_client(**edge.http_options(reader.connection)) as client:
-            served[reader.name] = (await read_report(client, reader.path, name=reader.name)).arm
+            served[reader.name] = (await read_reader(client, reader)).arm
     return served

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal
 
-from switchover.arms.client import ArmClient
-from switchover.arms.probe import Asked, Round, ask_round, error_of, evidence_rows
-from switchover.edge import web
+from switchover.arms.client import ArmClient, open_arm
+from switchover.arms.complete import Completer
+from switchover.arms.probe import Asked, Round, ask_round, evidence_rows, trial_questions
 from switchover.edge.edge import Edge
 from switchover.encoders.base import Encoder
 from switchover.errors import PointerConflict, Unreachable
@@ -34,15 +34,16 @@ class Failures:
     ``Unreachable``, with the reasons, when the first probes of a smoke have brought no readable answer at all.
     """
 
-    def __init__(self, targets: Mapping[str, str], *, gold: GoldSet) -> None:
+    def __init__(self, targets: Mapping[str, str], *, completer: Completer) -> None:
         self._targets = targets
-        self._gold = gold
+        self._completer = completer
         self._counts: Counter[tuple[str, int, str, str]] = Counter()
         self._answered = 0
 
     def count(self, probe: Asked) -> None:
         """Take one probe down."""
-        error = error_of(probe.reply, self._gold)
+        reply = self._completer.complete([(probe.arm, probe.reply)])[0]
+        error = reply.error
         if error is None:
             self._answered += 1
             return
@@ -50,7 +51,7 @@ class Failures:
         if not self._answered and sum(self._counts.values()) == GIVE_UP:
             raise Unreachable(
                 f"none of the first {GIVE_UP} probes has a readable answer: {'; '.join(self.lines())};"
-                " docs/your-own-index.md says what an arm answers"
+                " docs/your-own-service.md says how a plan maps what an arm answers"
             )
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -87,6 +88,7 @@ async def evaluate(
     encoder: Encoder,
     targets: dict[str, str],
     rounds: int,
+    completer: Completer,
     failures: Failures,
     on_progress: Callable[[int, int], None],
 ) -> list[EvidenceRow]:
@@ -99,9 +101,9 @@ async def evaluate(
     async with AsyncExitStack() as stack:
         arms: dict[str, ArmClient] = {}
         for role, target in targets.items():
-            spec = plan.arms[target]
-            client = await stack.enter_async_context(web.async_client(**edge.http_options(spec.connection)))
-            arms[role] = ArmClient(client=client, name=target, spec=spec, timeout_s=plan.probes.timeout_s)
+            opened = open_arm(edge, target, plan.arms[target], asking=plan.asking, timeout_s=plan.probes.timeout_s)
+            arms[role] = await stack.enter_async_context(opened)
+        await _try(arms, gold, plan)
         for tick in range(rounds):
             round = Round(phase="eval", tick=tick, seeds=range(plan.probes.seeds))
             before = tick * each
@@ -118,8 +120,20 @@ async def evaluate(
                 gold=gold,
                 encoder=encoder,
                 probes=plan.probes,
+                completer=completer,
             )
     return rows
+
+
+async def _try(arms: Mapping[str, ArmClient], gold: GoldSet, plan: Plan) -> None:
+    """Ask a few questions first; ``Unreachable`` names each path of the plan that finds nothing."""
+    questions = trial_questions(gold)
+    wrong = []
+    for client in arms.values():
+        trial = await client.trial(questions, k=plan.probes.k)
+        wrong += [f"{client.name}: {trial.error}"] if trial.silent else []
+    if wrong:
+        raise Unreachable(f"trial questions: {'; '.join(wrong)}")
 
 
 def judge_smoke(rows: Sequence[EvidenceRow], questions: Sequence[str], *, rules: Rules, both: bool) -> list[Verdict]:

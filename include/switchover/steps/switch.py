@@ -51,16 +51,20 @@ class Switch(World):
         plan = self.plan
         if not asked:
             return []
+        completer = self.completer(self.row)
         rows = evidence_rows(
             asked,
             round,
             gold=self.gold,
             encoder=self.encoder,
             probes=plan.probes,
+            completer=completer,
         )
         kept = self.ledger.evidence.keep(self.id, rows)
         try:
-            self.ledger.subjects.retrieved(self.id, [(probe.arm, hit) for probe in asked for hit in probe.reply.hits])
+            replies = completer.complete([(probe.arm, probe.reply) for probe in asked])
+            texts = [(p.arm, hit) for p, reply in zip(asked, replies, strict=True) for hit in reply.hits]
+            self.ledger.subjects.retrieved(self.id, texts)
         except Unstorable as error:
             self.say(f"retrieved texts are not kept: {error}")
         return kept

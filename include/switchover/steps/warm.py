@@ -10,7 +10,7 @@ import numpy as np
 from switchover.arms.probe import Round, ask_round
 from switchover.errors import StateConflict
 from switchover.judge.evidence_row import EvidenceRow
-from switchover.judge.gates import Verdict, decisive, judge_acceptance, worst
+from switchover.judge.gates import Outcome, Verdict, decisive, judge_acceptance, worst
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.caches import canaries_of, prime_green
@@ -49,7 +49,9 @@ def warm(switch: Switch) -> list[Verdict]:
 
 def _failed(verdicts: list[Verdict]) -> str:
     rules = [verdict.rule for verdict in decisive(verdicts, lambda verdict: verdict.outcome.value)]
-    return f" ({', '.join(rules)})" if rules else ""
+    off = [verdict.rule for verdict in verdicts if verdict.outcome is Outcome.OFF]
+    told = f"; off by the plan's word: {', '.join(off)}" if off else ""
+    return (f" ({', '.join(rules)})" if rules else "") + told
 
 
 async def _rounds(switch: Switch) -> int:

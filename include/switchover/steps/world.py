@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import asdict
-from functools import cached_property
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
-import httpx
-
-from switchover.arms.client import ArmClient
-from switchover.edge import web
+from switchover.arms.client import ArmClient, open_arm
+from switchover.arms.complete import Completer
 from switchover.edge.edge import Edge
 from switchover.encoders import Encoder
 from switchover.encoders.once import Once
@@ -42,6 +41,19 @@ class Arms(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class BothArms:
+    """The targets of both arms, where there is no run yet."""
+
+    blue: str
+    green: str
+
+
+def _texts(index: Index, targets: Mapping[str, str], role: str, ids: Sequence[str]) -> Mapping[str, str]:
+    """Texts by id from the index of an arm."""
+    return index.texts(targets[role], ids)
+
+
 class World:
     """One open switchover and its world. Clients are built when first used and closed with it.
 
@@ -61,6 +73,7 @@ class World:
         self._lease: Lease | None = None
         self._fenced = 0
         self._beat: Heartbeat | None = None
+        self._completers: dict[tuple[str, str], Completer] = {}
 
     @property
     def row(self) -> RunRow:
@@ -133,10 +146,18 @@ class World:
         lease = self.ledger.leases.get(self.pointer.key)
         return lease is not None and lease.alive and lease.holder == self.id
 
-    def arm_client(self, target: str, client: httpx.AsyncClient) -> ArmClient:
-        """The client of one arm on an open httpx client of its connection."""
-        spec = self.plan.arms[target]
-        return ArmClient(client=client, name=target, spec=spec, timeout_s=self.plan.probes.timeout_s)
+    def completer(self, arms: Arms) -> Completer:
+        """Works out what the replies of these arms do not say; one a run, which remembers."""
+        key = arms.blue, arms.green
+        if key not in self._completers:
+            texts = partial(_texts, self.index, {"blue": arms.blue, "green": arms.green})
+            self._completers[key] = Completer(gold=self.gold, encoder=self.encoder, texts_of=texts)
+        return self._completers[key]
+
+    def open_arm(self, target: str) -> AbstractAsyncContextManager[ArmClient]:
+        """The client of one arm, open for the block."""
+        plan = self.plan
+        return open_arm(self.edge, target, plan.arms[target], asking=plan.asking, timeout_s=plan.probes.timeout_s)
 
     @contextlib.asynccontextmanager
     async def asking(self, row: Arms) -> AsyncIterator[dict[str, ArmClient]]:
@@ -144,8 +165,7 @@ class World:
         async with contextlib.AsyncExitStack() as stack:
             arms: dict[str, ArmClient] = {}
             for role, target in (("blue", row.blue), ("green", row.green)):
-                options = self.edge.http_options(self.plan.arms[target].connection)
-                arms[role] = self.arm_client(target, await stack.enter_async_context(web.async_client(**options)))
+                arms[role] = await stack.enter_async_context(self.open_arm(target))
             yield arms
 
     def _came_on(self) -> None:

@@ -10,11 +10,11 @@ A plan imports this: so nothing here, and nothing in a rule's file, loads numpy 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from switchover.judge.outcome import Harm, Measured, Verdict, unmeasured
+from switchover.judge.outcome import Harm, Measured, Outcome, Verdict, unmeasured
 from switchover.judge.power import Setup, Sufficiency
 from switchover.judge.settings import Comparison, RuleSpec, Statistics
 from switchover.lazy import lazy
@@ -42,6 +42,7 @@ class Rule(Part):
     compares_with_blue: ClassVar[bool] = False
     from_probes: ClassVar[bool] = True  # false: from something else, so that asking the arms does not answer it
     from_traffic: ClassVar[bool] = False  # live traffic feeds it too: dead signals are an ERROR
+    fed_by: ClassVar[str] = ""  # what answers must say for it: `ds`, `coverage` or `tool_loop` of an evidence row
     false_stop_share: ClassVar[float | None] = None  # of the tolerated false stops; 0: its stop needs no statistics
     not_in_power: ClassVar[str] = ""  # why ``power`` says nothing of it
     first_steps: ClassVar[tuple[str, ...]]  # what people look at first when it has fired
@@ -145,6 +146,7 @@ class Rule(Part):
 
 
 R = TypeVar("R", bound=Rule)
+ALWAYS = ("rollback_path",)  # what no service feeds, and no plan turns off
 
 
 def listed(rule: type[R]) -> Any:
@@ -154,6 +156,11 @@ def listed(rule: type[R]) -> Any:
 
 class RuleList(Part):
     """Rules by name, in their order; ``Rules`` is the list of the product."""
+
+    off: dict[str, Annotated[str, Field(min_length=1, max_length=300)]] = Field(
+        default_factory=dict,
+        description="Rules that this service cannot feed, each with the reason, which stands in every verdict.",
+    )
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -178,12 +185,28 @@ class RuleList(Part):
         return [getattr(self, name) for name in self.kinds()]
 
     def having(self, side: Literal["accept", "stop"]) -> list[Rule]:
-        """The rules that have a bound on one side."""
-        return [rule for rule in self.each if rule.bound(side) is not None]
+        """The rules that have a bound on one side, and are not off."""
+        return [rule for rule in self.each if rule.bound(side) is not None and rule.name not in self.off]
+
+    def turned_off(self, side: Literal["accept", "stop"]) -> list[Verdict]:
+        """A verdict that is none, with the plan's reason, for each rule of one side that is off."""
+        return [
+            Verdict(rule=rule.name, outcome=Outcome.OFF, value=None, bound=None, n_of=rule.minimum_of, needs=reason)
+            for rule in self.each
+            if rule.bound(side) is not None and (reason := self.off.get(rule.name)) is not None
+        ]
 
     def table(self) -> tuple[RuleSpec, ...]:
         """The rules as rows of data: first what acceptance asks, then what stops a hold."""
         return tuple(rule.spec(side) for side in ("accept", "stop") for rule in self.having(side))
+
+    @model_validator(mode="after")
+    def _off_are_rules(self) -> RuleList:
+        allowed = [name for name in self.kinds() if name not in ALWAYS]
+        for name in self.off:
+            if name not in allowed:
+                raise ValueError(f"off: {name!r} cannot be turned off; allowed: {', '.join(allowed)}")
+        return self
 
     @model_validator(mode="after")
     def _stop_is_looser(self) -> RuleList:

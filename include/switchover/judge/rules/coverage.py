@@ -30,6 +30,7 @@ class CoverageRule(Rule):
     """How much of the gold spans does Green retrieve?"""
 
     name = "coverage"
+    fed_by = "coverage"
     short = "Coverage of the gold spans."
     measures = "mean coverage of the answerable questions"
     comparison = ">="

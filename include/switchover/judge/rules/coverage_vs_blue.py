@@ -24,6 +24,7 @@ class CoverageVsBlueRule(Rule):
     """Does Green retrieve as much of the gold spans as Blue, question by question?"""
 
     name = "coverage_vs_blue"
+    fed_by = "coverage"
     short = "Coverage, paired with Blue."
     measures = "mean of coverage(Green) - coverage(Blue) per question"
     comparison = ">="

@@ -29,6 +29,7 @@ class DsP95DriftRule(Rule):
     """Did the bad tail get worse? q(Green) - q(Blue) of ΔS_question."""
 
     name = "ds_p95_drift"
+    fed_by = "ds"
     short = "Drift of the ΔS tail."
     measures = "q95(Green) - q95(Blue) of ΔS_question"
     minimum_of = "questions"

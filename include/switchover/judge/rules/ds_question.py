@@ -25,6 +25,7 @@ class DsQuestionRule(Rule):
     """Does what Green retrieves lie near the question? Median ΔS on each paraphrase set."""
 
     name = "ds_question"
+    fed_by = "ds"
     short = "ΔS to the question."
     measures = "highest median ΔS_question of a paraphrase set"
     minimum_of = "questions"

@@ -23,6 +23,7 @@ class ToolLoopsRule(Rule):
     """Does Green call the same tool with the same arguments again and again?"""
 
     name = "tool_loops"
+    fed_by = "tool_loop"
     short = "Requests with a tool loop."
     measures = "requests with a tool loop"
     minimum_of = "requests"
