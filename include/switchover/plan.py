@@ -102,7 +102,9 @@ class Plan(Part):
     service: Identifier = Field(description="Names the DAG switchover__<service>.")
     description: str = Field("", description="One line for people; shown in Airflow.")
     owner: str = Field("switchover", json_schema_extra=at_most_characters(250), description="Owner shown in Airflow.")
-    sandbox: bool = Field(False, description="Allows holds outside 15 to 30 minutes. Never in production.")
+    sandbox: bool = Field(
+        False, description="Allows what no other plan may say (docs/rules/index.md). Never in production."
+    )
     schedule: str | None = Field(None, description="Cron expression for scheduled runs.")
     asset: str | None = Field(None, description="Asset whose event starts a run, instead of a schedule.")
     start_within_minutes: float = Field(

@@ -51,6 +51,7 @@ def test_it_tells_every_read_and_every_intended_change(world: World) -> None:
     told = dry(world)
     for part in (
         "read    watchdog: ",
+        "looser than the contract: rules.flips_vs_blue.margin 0.05 (contract: 0)",
         "read    other switchovers: none is open",
         "read    pointer ",
         "'docs_v1' is live",

@@ -10,6 +10,7 @@ from switchover.cli.options import Result, verbs_of
 from switchover.edge.edge import Edge
 from switchover.errors import PlanError
 from switchover.plan import plan_schema
+from switchover.planfile.departures import departed, departures
 from switchover.planfile.folder import load_plans, plan_files
 
 
@@ -35,8 +36,12 @@ def _check(options: argparse.Namespace, edge: Edge) -> Result:
         raise PlanError("\n".join(errors) or "no plan in that folder; allowed: files *.yaml and *.yml")
     plans = {str(each.path): each.plan for each in found if each.plan}
     lines = [each.old_names for each in found if each.old_names]
-    lines += [f"{path}: ok: service {plan.service}, digest {plan.digest[:12]}" for path, plan in plans.items()]
-    data = {path: {"service": plan.service, "digest": plan.digest} for path, plan in plans.items()}
+    data = {}
+    for path, plan in plans.items():
+        loose = departures(plan)
+        lines += [f"{path}: ok: service {plan.service}, digest {plan.digest[:12]}"]
+        lines += [f"{path}: {departed(loose)}"] if loose else []
+        data[path] = {"service": plan.service, "digest": plan.digest, "departures": loose}
     return "\n".join(lines), data, 0
 
 

@@ -15,6 +15,7 @@ from switchover.page import words
 from switchover.page.actions import actions
 from switchover.page.plots import plots_of
 from switchover.page.rows import list_row, movers, rules, steps
+from switchover.planfile.departures import departed
 from switchover.protocol import State
 from switchover.report.review import Review
 from switchover.text import shown
@@ -51,6 +52,7 @@ def render_run(review: Review, *, base: str | None) -> str:
         review=review,
         facts=facts,
         rules=rules(review),
+        departed=departed(facts["departures"]),
         steps=steps(review),
         movers=movers(review),
         plots=plots,

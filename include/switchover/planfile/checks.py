@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from croniter import CroniterError, croniter
 from pydantic import BaseModel
 
+from switchover.planfile.departures import floors
+
 if TYPE_CHECKING:
     from switchover.plan import Plan
 
@@ -51,6 +53,8 @@ def problems(plan: Plan, data: Any) -> Iterator[Problem]:
     yield from _evidence(plan.evidence)
     for name, arm in plan.arms.items():
         yield from _headers(("arms", name, "headers"), arm.headers, arm.connection)
+    if not plan.sandbox:
+        yield from floors(plan)
     if plan.hold.tick_s > 60 * plan.hold.minutes:
         yield ("hold", "tick_s"), f"found {plan.hold.tick_s:g}; allowed: up to the hold's {plan.hold.minutes:g} minutes"
 

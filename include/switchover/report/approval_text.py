@@ -8,6 +8,7 @@ from typing import Any
 
 from switchover.approval import Gate
 from switchover.ledger import RunRow
+from switchover.planfile.departures import departed
 from switchover.report.summary import Summary, escaped, markdown_table
 from switchover.text import shown
 
@@ -48,6 +49,7 @@ def body_text(
     verdicts = [v for v in summary["verdicts"] if v["gate"] == GATES[gate]]
     rows = [[v["rule"], v["outcome"], v["detail"]] for v in verdicts]
     people = "Two different persons must approve. " if approvers == 2 else ""
+    loose = departed(summary["departures"])
     link = f"\n\n[Everything about this run]({url.replace(')', '%29')})" if url else ""
     return shown(
         "\n\n".join(
@@ -57,6 +59,7 @@ def body_text(
                 f"{people}Until {until:%Y-%m-%d %H:%M:%S} UTC; without an answer {otherwise(gate)}.",
                 "### Pins that differ\n\n" + markdown_table(["pin", "Blue", "Green"], _pins(arms)),
                 f"### Verdicts ({GATES[gate]})\n\n" + markdown_table(["rule", "verdict", "detail"], rows),
+                *([f"{escaped(loose)}."] if loose else []),
                 f"Way back: {'not rehearsed' if rehearsed is None else f'rehearsed in {rehearsed:.3f} s'}",
                 f"This is approval of {bound[:12]}: plan, both manifests and gold set as they are now."
                 " A change of any of them voids it.",

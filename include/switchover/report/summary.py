@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from switchover.compare.arms import ArmsCompared, compare_evidence
+from switchover.errors import SwitchoverError
 from switchover.judge.evidence import Evidence
 from switchover.judge.rules import Rules
 from switchover.ledger import Ledger, RunRow
 from switchover.ledger.evidence import Recording
 from switchover.ledger.ttr import between, ttr, ttr_budget
+from switchover.planfile.departures import departed, departures
 from switchover.protocol import State
 from switchover.text import table
 
@@ -55,6 +57,7 @@ def summarise(ledger: Ledger, id: str) -> Summary:
         "steps": [_step(step) for step in journal.steps(id)],
         "checks": [{key: check[key] for key in ("name", "ok", "found", "expected")} for check in journal.checks(id)],
         "verdicts": [_verdict(verdict) for verdict in journal.verdicts(id, latest=True)],
+        "departures": _departures(row),
         "writers": [_plain(writer, "run") for writer in journal.writers(id)],
         "staleness": [_staleness(row) for row in journal.staleness(id) if isinstance(row["body"], dict)],
         "flips": [_plain(flip, "run", "id") for flip in journal.flips(id)],
@@ -140,6 +143,8 @@ def markdown(summary: Summary) -> str:
     parts.append("## Checks\n\n" + markdown_table(["check", "ok", "found", "expected"], checks))
     verdicts = [[v["gate"], *(_cell(v.get(column)) for column in RULE_COLUMNS)] for v in summary["verdicts"]]
     parts.append("## Verdicts\n\n" + markdown_table(["gate", *RULE_COLUMNS], verdicts))
+    if loose := departed(summary["departures"]):
+        parts.append(f"{escaped(loose)}.")
     writers = [
         [w["name"], *(_cell(w[key]) for key in ("frozen_at", "resumed_at", "resumed_on", "held"))]
         for w in summary["writers"]
@@ -176,6 +181,14 @@ def compare_recorded(ledger: Ledger, id: str, evidence: Evidence, *, phase: str,
         hits_of=lambda probes: ledger.evidence.hits(id, phase=phase, probes=probes),
     )
     return compared if questions else replace(compared, note="no tags, no texts: the questions were not recorded")
+
+
+def _departures(row: RunRow) -> list[str]:
+    """Where the run's plan is looser than the contract; none of a plan that cannot be read any more."""
+    try:
+        return departures(row.read_plan())
+    except (SwitchoverError, ValueError):
+        return []
 
 
 def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from switchover.ledger import Ledger
 from switchover.notify.channels import send
 from switchover.notify.parts import Channel, Event
 from switchover.notify.texts import Message
+from switchover.planfile.departures import departed
 from switchover.report.summary import deciding, summarise
 from switchover.report.told import Advice, Now, line_of, look, title_of
 from switchover.text import one_line
@@ -73,6 +74,7 @@ def compose(ledger: Ledger, now: Now, event: Event, *, detail: str = "", url: st
             "live": now.target,
             "url": url,
             "run": summary,
+            "departed": departed(summary["departures"]),
             "verdicts": deciding(summary["verdicts"], decided=now.row.decision is not None, asked=asked),
         }
     )

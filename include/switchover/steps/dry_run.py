@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import partial
 
 from switchover.errors import InvariantBroken, LeaseLost, SwitchoverError
+from switchover.planfile.departures import departed, departures
 from switchover.pointers import Change
 from switchover.steps.asked import ask_again
 from switchover.steps.caches import questions_to_prime
@@ -37,7 +38,8 @@ def look(
     ``InvariantBroken`` names each read that failed; then the lines are in the log.
     """
     checks = [*_ledger(switch, refuse_others), *_reads(switch, arms, word)]
-    lines = (*map(_line, checks), *_intended(switch, minutes))
+    loose = [f"note    {line}"] if (line := departed(departures(switch.plan))) else []
+    lines = (*map(_line, checks), *loose, *_intended(switch, minutes))
     failed = [check for check in checks if not check.ok]
     if failed:
         for line in lines:

@@ -13,6 +13,7 @@ from switchover.errors import BadInput, PointerConflict, StateConflict, Switchov
 from switchover.ledger import Ledger
 from switchover.ledger.heartbeat import Heartbeat
 from switchover.plan import Plan
+from switchover.planfile.departures import departed, departures
 from switchover.pointers import Pointer
 from switchover.steps.asked import ask_again, too_late
 from switchover.steps.controls import require_controls
@@ -127,6 +128,8 @@ def preflight(
     switch.say(line)
     if again is not None:
         switch.say(again)
+    if loose := departed(departures(plan)):
+        switch.say(loose)
     watched = _watched(ledger)
     switch.say(watched)
     return Preflight(route=Route.GO, blue=live, green=green, hold_minutes=minutes, lines=(line, watched))
