@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("edge",),
     ("judge",),  # pure; its rules are a part of the plan, so it stands low
     ("fence", "cache", "notify"),
-    ("consumers",),
+    ("consumers", "ready"),
     ("encoders",),
     ("pointers",),
     ("writers", "indexes"),
