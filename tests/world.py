@@ -90,11 +90,16 @@ class World:
 
     def flipping(self, switch: Switch, *, moved: bool = True) -> None:
         """A flip that has died: its intent is written down, and the pointer has moved or not."""
-        switch.lead()
+        switch.leadership.take()
         switch.move(State.FLIPPING)
-        pointer, row = switch.pointer, switch.row
+        pointer, row, epoch = switch.pointer, switch.read(), switch.leadership.lease.epoch
         switch.ledger.journal.intend_flip(
-            switch.id, pointer=pointer.key, before=row.blue, after=row.green, epoch=switch.lease.epoch, actor="test"
+            switch.id,
+            pointer=pointer.key,
+            before=row.blue,
+            after=row.green,
+            epoch=epoch,
+            actor="test",
         )
         if moved:
             self.sql("UPDATE switchover_alias SET target = 'docs_v2', version = version + 1 WHERE alias = 'docs'")

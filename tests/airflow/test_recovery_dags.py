@@ -103,14 +103,14 @@ def test_the_rollback_dag_brings_blue_back(world: World, airflow_db: None) -> No
     flip(switch)
     well, told = run(world, "rollback__docs")
     assert well, told[-3000:]
-    assert (world.live, world.frozen, switch.row.state) == ("docs_v1", False, State.ROLLED_BACK)
-    assert switch.row.reason.startswith("break-glass by ")
+    assert (world.live, world.frozen, switch.read().state) == ("docs_v1", False, State.ROLLED_BACK)
+    assert switch.read().reason.startswith("break-glass by ")
 
 
 def test_the_retire_dag_refuses_what_may_not_go(world: World, airflow_db: None) -> None:
     switch = world.warmed()
     flip(switch)
-    switch.lead()
+    switch.leadership.take()
     switch.decide(Decision.PROMOTE, reason="by hand")
     finish.unfreeze(switch)
     finish.restore(switch)
@@ -162,7 +162,7 @@ def test_a_full_disk_in_the_evidence_folder_is_said_and_costs_nothing(connected:
         task.execute({})
     assert "\n" not in str(caught.value)
     assert RETRY_POLICY.rules[-1].action is RetryAction.FAIL, "asking again would not make room"
-    assert switch.row.state is State.ROLLED_BACK
+    assert switch.read().state is State.ROLLED_BACK
     (folder / "summary.json").unlink()
     assert "summary.json" in task.execute({})["files"], "written as soon as there is room"
 

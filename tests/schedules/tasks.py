@@ -20,8 +20,8 @@ from tests.schedules.arms import HASH
 
 def prepare(switch: Switch) -> None:
     """Verify and warm: they only read, so their records are all there is to them."""
-    with switch.leading():
-        row = switch.row
+    with switch.leadership.leading():
+        row = switch.read()
         switch.ledger.runs.stamp(switch.id, approved_hash=HASH[row.green], blue_hash=HASH[row.blue])
         switch.move(State.VERIFIED)
         verdict(switch, "acceptance", passes=True)
@@ -38,7 +38,7 @@ def watch(switch: Switch) -> None:
     """The hold keeps the lease while its looks come on; or a new one goes on after an outage."""
     rejoin(switch)
     with heartbeat(switch, going_on=lambda: True, idle_s=longest_idle_s(switch)) as beat:
-        switch.renew_lease()
+        switch.leadership.renew()
         beat.stamp()
         switch.ledger.journal.events(switch.id)  # a look, in which it may stand still
 
@@ -73,8 +73,8 @@ def next_of(row: RunRow) -> str:
 def break_glass(switch: Switch) -> Any:
     """What a person does who wants Blue back at once."""
     try:
-        with switch.leading(seize=True):
+        with switch.leadership.leading(seize=True):
             return finish.bring_to_an_end(switch, reason="person:ada: asked for it", who="person:ada")
     finally:
         with contextlib.suppress(SwitchoverError):
-            switch.release_lease()
+            switch.leadership.release()

@@ -21,6 +21,7 @@ from switchover.ledger.leases import Leases
 from switchover.plan import Plan
 from switchover.pointers.base import Capabilities, Change, EpochCheck, Pointer, Reading
 from switchover.pointers.pgvector import PgvectorSpec
+from switchover.steps.leadership import Leadership
 from switchover.steps.switch import Switch
 from switchover.writers.base import Drain, Writer
 from switchover.writers.sql_fence import SqlFenceSpec
@@ -209,9 +210,17 @@ class ModelSwitch(Switch):
         readers = [Reader.model_validate(each) for each in model.plain.runs.get(self.id).plan["readers"]]
         return model.plan.model_copy(update={"readers": readers})
 
-    def lead(self, *, wait: bool = False, seize: bool = False) -> Lease:
-        """See :class:`Switch`."""
-        return super().lead(seize=seize)
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.leadership = ModelLeadership(self, ledger=self.ledger, holder=self.holder)
+
+
+class ModelLeadership(Leadership):
+    """Takes the lease now or never."""
+
+    def take(self, *, wait: bool = False, seize: bool = False) -> Lease:
+        """See :class:`Leadership`."""
+        return super().take(seize=seize)
 
 
 class World:

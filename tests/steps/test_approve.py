@@ -66,9 +66,9 @@ def test_without_an_approval_nothing_is_flipped(world: World) -> None:
     with pytest.raises(StateConflict, match="has not passed; not flipped"):
         flip(switch)
     assert not flip_or_abort(switch)
-    assert switch.row.reason.startswith("flip: StateConflict")
+    assert switch.read().reason.startswith("flip: StateConflict")
     finish.abort(switch)
-    assert (switch.row.state, world.live) == (State.ABORTED, "docs_v1")
+    assert (switch.read().state, world.live) == (State.ABORTED, "docs_v1")
 
 
 def test_an_approval_lets_the_flip_go_ahead(world: World) -> None:
@@ -92,7 +92,7 @@ def test_a_rejection_aborts(world: World) -> None:
     says(switch, Gate.BEFORE_FLIP, "bert", approved=False)
     says(switch, Gate.BEFORE_FLIP, "anna")
     assert not flip_or_abort(switch), "the first answer stands"
-    assert switch.row.reason == "acceptance gate: before_flip: rejected by bert"
+    assert switch.read().reason == "acceptance gate: before_flip: rejected by bert"
 
 
 @pytest.mark.parametrize("changed", ["manifest", "gold", "plan"])
@@ -156,7 +156,8 @@ def test_the_hold_goes_on_while_people_think(world: World) -> None:
     world.sql("UPDATE switchover_run SET hold_until = now()")
     assert wanted(switch) is Gate.BEFORE_UNFREEZE
     ask(switch, Gate.BEFORE_UNFREEZE, **same(switch))
-    assert (switch.row.hold_until or switch.row.opened_at) > switch.ledger.now(), "the dead man's rule waits with it"
+    until = switch.read().hold_until
+    assert until is not None and until > switch.ledger.now(), "the dead man's rule waits with it"
     before = switch.ledger.leases.get(switch.pointer.key)
     ticks = asyncio.run(some(world.again(switch), Gate.BEFORE_UNFREEZE, 2))
     after = switch.ledger.leases.get(switch.pointer.key)
@@ -166,7 +167,7 @@ def test_the_hold_goes_on_while_people_think(world: World) -> None:
     assert switch.ledger.evidence.last_tick(switch.id, phase="hold") >= 1, "both arms were asked"
     says(switch, Gate.BEFORE_UNFREEZE, "anna")
     assert finish.promote_or_roll_back(switch) is Decision.PROMOTE
-    assert switch.row.reason == "every rule passes; before_unfreeze: approved by anna"
+    assert switch.read().reason == "every rule passes; before_unfreeze: approved by anna"
 
 
 def test_a_stop_rule_beats_an_approval(world: World) -> None:
@@ -177,7 +178,7 @@ def test_a_stop_rule_beats_an_approval(world: World) -> None:
     open_end = {"rule": "cache_poison", "outcome": "INCONCLUSIVE", "detail": "no cache was seen"}
     switch.ledger.journal.judged(switch.id, gate="stop", tick=1, verdicts=[open_end, failed])
     assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
-    assert switch.row.reason == "stop rule: http_5xx FAIL: 5 % <= 1 %"
+    assert switch.read().reason == "stop rule: http_5xx FAIL: 5 % <= 1 %"
 
 
 def test_no_answer_after_the_flip_is_a_rollback(world: World) -> None:
@@ -198,7 +199,7 @@ def test_a_person_decides_what_the_rules_leave_open(world: World, approved: bool
     ask(switch, Gate.ON_UNACCEPTED, **same(switch))
     says(switch, Gate.ON_UNACCEPTED, "anna", approved=approved)
     assert finish.promote_or_roll_back(switch) is decision
-    assert ("approved" if approved else "rejected") + " by anna" in switch.row.reason
+    assert ("approved" if approved else "rejected") + " by anna" in switch.read().reason
 
 
 def test_a_good_hold_needs_no_person_where_only_an_open_one_does(world: World) -> None:

@@ -81,7 +81,7 @@ def test_a_later_promotion_clears_a_build_and_an_abort_never_stains_it(world: Wo
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     world.sql("UPDATE switchover_lease SET expires_at = now()")
     world.sql("DELETE FROM switchover_writer")
-    assert world.open("docs:4").row.state is State.PLANNED
+    assert world.open("docs:4").read().state is State.PLANNED
 
 
 def test_a_run_long_after_its_time_is_skipped_and_says_what_to_do(world: World) -> None:

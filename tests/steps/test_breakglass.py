@@ -72,10 +72,10 @@ def test_a_run_in_its_hold_is_brought_back_and_says_who_asked(world: World) -> N
 
 def test_the_driver_that_was_interrupted_cannot_write_any_more(world: World) -> None:
     driver = world.warmed()
-    driver.lead()
+    driver.leadership.take()
     break_it(world)
     with pytest.raises(LeaseLost):
-        driver.renew_lease()
+        driver.leadership.renew()
     assert world.ledger.runs.get(driver.id).state is State.ABORTED
 
 
@@ -89,7 +89,7 @@ def test_before_the_flip_it_aborts(world: World) -> None:
 
 def test_what_another_has_decided_first_stands(world: World) -> None:
     switch = flipped(world)
-    switch.lead()
+    switch.leadership.take()
     switch.decide(Decision.ROLL_BACK, reason="stop rule: coverage FAIL")
     assert break_it(world).row.reason == "stop rule: coverage FAIL"
     assert world.live == "docs_v1"
@@ -98,7 +98,7 @@ def test_what_another_has_decided_first_stands(world: World) -> None:
 @pytest.mark.parametrize("unfrozen", [True, False], ids=["promoted", "only decided"])
 def test_a_promoted_run_is_refused_with_the_way_to_go_back(world: World, unfrozen: bool) -> None:
     switch = flipped(world)
-    switch.lead()
+    switch.leadership.take()
     switch.decide(Decision.PROMOTE, reason="every rule passes")
     if unfrozen:
         finish.unfreeze(switch)

@@ -64,7 +64,7 @@ def test_its_advice_for_a_run_that_nobody_drives_ends_it_on_blue(world: World, d
     assert code == 1, out
     assert "nobody drives it" in out
     assert follow(out) == 0
-    assert switch.row.state.ended
+    assert switch.read().state.ended
     assert (world.live, world.frozen) == ("docs_v1", False)
     code, out = doctor()
     assert code == 0 and "nothing to do: it has ended" in out
@@ -84,15 +84,15 @@ def test_a_foreign_move_is_shown_with_both_values_and_changes_nothing(world: Wor
     code, out = doctor()
     assert code == 1
     assert "'docs_v0'" in out and "put it on 'docs_v1'" in out
-    assert (switch.row.state, world.live) == (State.HOLDING, "docs_v0")
+    assert (switch.read().state, world.live) == (State.HOLDING, "docs_v0")
 
 
 def test_writers_that_an_ended_run_left_frozen_are_found_and_resumed(world: World, doctor: Any) -> None:
     switch = holding(world)
-    switch.lead()
+    switch.leadership.take()
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     switch.move(State.ROLLED_BACK)
-    switch.release_lease()
+    switch.leadership.release()
     code, out = doctor()
     assert code == 1 and "writers are still frozen" in out
     assert follow(out) == 0
@@ -101,10 +101,10 @@ def test_writers_that_an_ended_run_left_frozen_are_found_and_resumed(world: Worl
 
 def test_writers_left_frozen_have_a_way_on_when_somebody_moved_the_pointer_since(world: World, doctor: Any) -> None:
     switch = holding(world)
-    switch.lead()
+    switch.leadership.take()
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     switch.move(State.ROLLED_BACK)
-    switch.release_lease()
+    switch.leadership.release()
     world.sql("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
     code, out = doctor()
     assert code == 1 and "moved the pointer to 'docs_v2'" in out and "put it on 'docs_v1'" in out

@@ -60,7 +60,7 @@ def behind(switch: Switch, **faults: Any) -> Switch:
 def test_no_answer_to_a_flip_is_read_back_and_decided(world: World, applies: bool) -> None:
     switch = behind(world.warmed(), applies=applies)
     flip(switch)
-    assert switch.row.state is State.HOLDING
+    assert switch.read().state is State.HOLDING
     assert world.live == "docs_v2"
     assert world.sql("SELECT version FROM switchover_alias")[0][0] == 2, "moved once, not twice"
 
@@ -70,7 +70,7 @@ def test_no_answer_to_a_rollback_is_read_back_and_decided(world: World, applies:
     switch = world.warmed()
     flip(switch)
     finish.rollback(behind(world.again(switch), applies=applies))
-    assert switch.row.state is State.ROLLED_BACK
+    assert switch.read().state is State.ROLLED_BACK
     assert world.live == "docs_v1"
     assert not world.frozen
 
@@ -82,7 +82,7 @@ def test_a_store_that_never_answers_leaves_the_intent_and_says_so(
     switch = behind(world.warmed(), applies=False, times=99)
     with pytest.raises(Unreachable, match="the line broke"):
         flip(switch)
-    assert switch.row.state is State.FLIPPING
+    assert switch.read().state is State.FLIPPING
     assert world.live == "docs_v1"
     assert finish.restore(world.again(switch)).startswith("aborted")
     assert not world.frozen
@@ -90,7 +90,7 @@ def test_a_store_that_never_answers_leaves_the_intent_and_says_so(
 
 def test_a_crash_between_intent_and_apply(world: World) -> None:
     switch = world.warmed()
-    switch.lead()
+    switch.leadership.take()
     switch.move(State.FLIPPING)
     assert finish.restore(world.again(switch)).startswith("aborted")
     assert world.live == "docs_v1"
@@ -99,11 +99,11 @@ def test_a_crash_between_intent_and_apply(world: World) -> None:
 
 def test_a_crash_between_apply_and_record(world: World) -> None:
     switch = world.warmed()
-    switch.lead()
+    switch.leadership.take()
     switch.move(State.FLIPPING)
     advance(switch)
     assert world.live == "docs_v2"
-    assert switch.row.state is State.FLIPPING
+    assert switch.read().state is State.FLIPPING
     assert finish.restore(world.again(switch)).startswith("rolled_back")
     assert world.live == "docs_v1"
     assert not world.frozen
@@ -111,11 +111,11 @@ def test_a_crash_between_apply_and_record(world: World) -> None:
 
 def test_a_step_that_is_repeated_after_a_crash_goes_on(world: World) -> None:
     switch = world.warmed()
-    switch.lead()
+    switch.leadership.take()
     switch.move(State.FLIPPING)
     advance(switch)
     flip(world.again(switch))
-    assert switch.row.state is State.HOLDING
+    assert switch.read().state is State.HOLDING
     flip(world.again(switch))
     assert world.sql("SELECT version FROM switchover_alias")[0][0] == 2
 
@@ -151,7 +151,7 @@ def test_a_foreign_move_in_the_hold_stops_and_touches_nothing(world: World) -> N
     world.sql("UPDATE switchover_alias SET target = 'docs_v0' WHERE alias = 'docs'")
     with pytest.raises(PointerConflict, match="'docs_v0', which is neither Blue 'docs_v1' nor Green 'docs_v2'"):
         finish.rollback(switch)
-    assert switch.row.state is State.STUCK
+    assert switch.read().state is State.STUCK
     assert world.live == "docs_v0"
     assert world.frozen, "no arm is proven live, so the writers stay frozen"
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
@@ -164,7 +164,7 @@ def test_somebody_else_s_rollback_is_recognised(world: World) -> None:
     flip(switch)
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     finish.rollback(switch)
-    assert switch.row.state is State.ROLLED_BACK
+    assert switch.read().state is State.ROLLED_BACK
     assert not world.frozen
 
 
@@ -185,7 +185,7 @@ def test_a_green_that_vanished_since_verify_never_becomes_live(world: World, dam
     assert "the pointer was not moved" in str(raised.value)
     assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
     assert finish.rollback(switch) == ["ingest process"]
-    assert switch.row.state is State.ABORTED
+    assert switch.read().state is State.ABORTED
     assert world.live == "docs_v1"
 
 
@@ -217,7 +217,7 @@ def test_a_writer_that_does_not_drain_aborts_and_everything_is_resumed(world: Wo
     with open_write(world), pytest.raises(DrainTimeout, match="'ingest process': not drained after 1.2 s"):
         freeze(switch)
     assert not flip_or_abort(switch)
-    assert switch.row.reason.startswith("freeze: DrainTimeout")
+    assert switch.read().reason.startswith("freeze: DrainTimeout")
     assert finish.abort(switch) == ["ingest process"]
     assert not world.frozen
 
@@ -273,8 +273,8 @@ def test_verify_names_what_is_wrong_and_nothing_flips(world: World, damage: str,
         with pytest.raises(InvariantBroken) as raised:
             verify(switch)
         assert named in str(raised.value)
-        assert switch.row.state is State.FROZEN
-        assert switch.row.approved_hash is None
+        assert switch.read().state is State.FROZEN
+        assert switch.read().approved_hash is None
         assert not flip_or_abort(switch)
         finish.abort(switch)
         assert (world.live, world.frozen) == ("docs_v1", False)
@@ -299,7 +299,7 @@ def test_only_a_pass_opens_a_gate(world: World, outcome: str) -> None:
     body = {"rule": "coverage", "outcome": outcome, "detail": "0.41, not >= 0.7"}
     world.ledger.journal.judged(switch.id, gate="acceptance", tick=0, verdicts=[body])
     assert not flip_or_abort(switch)
-    assert switch.row.reason == f"acceptance gate: coverage {outcome}: 0.41, not >= 0.7"
+    assert switch.read().reason == f"acceptance gate: coverage {outcome}: 0.41, not >= 0.7"
     with pytest.raises(StateConflict, match="does not go on: the run ends before its flip"):
         flip(switch)
     assert world.live == "docs_v1"
@@ -313,7 +313,7 @@ def test_only_a_pass_ends_a_hold_well(world: World, outcome: str) -> None:
     other = {"rule": "coverage", "outcome": outcome, "detail": "d"}
     world.ledger.journal.judged(switch.id, gate="hold", tick=3, verdicts=[passed, other])
     assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
-    assert f"coverage {outcome}" in switch.row.reason
+    assert f"coverage {outcome}" in switch.read().reason
 
 
 def test_a_step_out_of_its_order_is_refused(world: World) -> None:

@@ -70,7 +70,7 @@ def test_green_moved_by_a_colleague_is_never_adopted(world: World, told: list[An
     else:
         with pytest.raises(PointerConflict, match="'docs_v2' is live already, but not by this run"):
             STEPS[step](switch)
-    row = switch.row
+    row = switch.read()
     assert row.state is State.STUCK and "'docs_v1'" in row.reason and "'docs_v2'" in row.reason
     assert [event for event, _ in told] == [Event.STUCK], "told at once, and once"
     steps = diagnose(edge=world.edge, ledger=world.ledger, row=row).next
@@ -81,7 +81,7 @@ def test_green_moved_by_a_colleague_is_never_adopted(world: World, told: list[An
             later(world.again(switch))
         except SwitchoverError:
             continue
-    assert (world.live, switch.row.state, switch.row.reason) == ("docs_v2", State.STUCK, row.reason)
+    assert (world.live, switch.read().state, switch.read().reason) == ("docs_v2", State.STUCK, row.reason)
     colleague(world, "docs_v1")
     assert finish.restore(world.again(switch)).startswith("aborted")
     assert not world.frozen
@@ -98,7 +98,7 @@ def test_there_and_back_before_the_flip_ends_the_run(world: World, step: str) ->
         with pytest.raises(SwitchoverError, match="moved the pointer away and back: its version was 1 and is 3 now"):
             STEPS[step](switch)
     finish.restore(world.again(switch))
-    assert (switch.row.state, world.live, world.frozen) == (State.ABORTED, "docs_v1", False)
+    assert (switch.read().state, world.live, world.frozen) == (State.ABORTED, "docs_v1", False)
     assert world.ledger.journal.flips(switch.id) == []
 
 
@@ -119,7 +119,7 @@ def test_a_colleague_between_the_last_look_and_the_write_is_not_taken_for_us(wor
         flip(switch)
     (intent,) = world.ledger.journal.flips(switch.id)
     assert intent["changed"] is False and intent["read_back_at"] is None
-    assert (switch.row.state, world.live) == (State.STUCK, "docs_v2")
+    assert (switch.read().state, world.live) == (State.STUCK, "docs_v2")
     assert [event for event, _ in told] == [Event.STUCK]
 
 
@@ -138,14 +138,14 @@ def test_a_third_place_in_the_hold_is_told_at_once_with_both_values_and_the_comm
     colleague(world, "docs_v0")
     (tick,) = look(switch)
     assert tick.end is End.MOVED
-    row = switch.row
+    row = switch.read()
     assert row.state is State.STUCK, "in the hold's own look, not by a task that starts later"
     assert [event for event, _ in told].count(Event.STUCK) == 1
     steps = diagnose(edge=world.edge, ledger=world.ledger, row=row).next
     assert steps[1] == f"then: switchover restore {switch.id}"
     assert "'docs_v0'" in row.reason and "'docs_v1'" in row.reason and "'docs_v2'" in row.reason
     assert finish.promote_or_roll_back(world.again(switch)) is Decision.ROLL_BACK
-    assert switch.row.reason == row.reason, "why it is stuck stands"
+    assert switch.read().reason == row.reason, "why it is stuck stands"
     assert world.frozen and world.live == "docs_v0"
     colleague(world, "docs_v1")
     assert finish.restore(world.again(switch)).startswith("rolled_back")
@@ -161,7 +161,7 @@ def test_there_and_back_in_the_hold_is_a_rollback(world: World) -> None:
     assert tick.end is End.MOVED and "moved the pointer away and back" in tick.line
     assert finish.promote_or_roll_back(world.again(switch)) is Decision.ROLL_BACK
     finish.rollback(world.again(switch))
-    assert (switch.row.state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
+    assert (switch.read().state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
 
 
 def test_a_pointer_on_a_third_place_at_the_gate_promotes_nothing(world: World) -> None:
@@ -171,7 +171,7 @@ def test_a_pointer_on_a_third_place_at_the_gate_promotes_nothing(world: World) -
     world.ledger.journal.judged(switch.id, gate="hold", tick=0, verdicts=[body])
     colleague(world, "docs_v0")
     assert finish.promote_or_roll_back(world.again(switch)) is Decision.ROLL_BACK
-    assert switch.row.state is State.STUCK and "'docs_v0'" in switch.row.reason
+    assert switch.read().state is State.STUCK and "'docs_v0'" in switch.read().reason
 
 
 def test_a_pointer_that_moved_before_preflight_had_its_lease_opens_no_run(

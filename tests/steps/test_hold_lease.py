@@ -87,7 +87,7 @@ def few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_slow_look_does_not_lose_the_lease(world: World, slow_rounds: Any, wait: Callable[[], Any]) -> None:
     switch = short(world).warmed()
     flip(switch)
-    epoch = switch.lease.epoch
+    epoch = switch.leadership.lease.epoch
     slow_rounds(wait)
     world.sql("UPDATE switchover_run SET hold_until = now() + interval '1 second'")
 
@@ -137,7 +137,7 @@ def apart(world: World) -> Iterator[tuple[Postgres, Switch]]:
         ledger.create_tables()
         preflight(plan=short(world).plan, edge=edge, id="docs:1", actor="test")
         switch = Switch.open(edge=edge, ledger="switchover_ledger", id="docs:1", actor="test")
-        switch.lead()
+        switch.leadership.take()
         for state in (State.FROZEN, State.VERIFIED, State.WARMED):
             switch.move(state)
         world.flipping(switch)
@@ -150,7 +150,7 @@ def apart(world: World) -> Iterator[tuple[Postgres, Switch]]:
 @pytest.mark.usefixtures("few_questions")
 def test_a_ledger_that_is_away_longer_than_the_lease_loses_nothing(apart: tuple[Postgres, Switch]) -> None:
     server, switch = apart
-    epoch = switch.lease.epoch
+    epoch = switch.leadership.lease.epoch
     stopped = False
 
     async def outage(tick: Tick) -> None:
@@ -190,7 +190,7 @@ def test_a_new_triggerer_goes_on_after_it_died_with_the_ledger(apart: tuple[Post
     assert new.lease.epoch == epoch + 1
     assert any("a new watch goes on under epoch" in event["text"] for event in new.ledger.journal.events(new.id))
     with pytest.raises(LeaseLost):
-        old.renew_lease()
+        old.leadership.renew()
 
 
 TOO_LATE = "now() - interval '1 hour'"
@@ -267,7 +267,7 @@ def test_a_clock_that_jumps_an_hour_ahead_promotes_nothing(world: World) -> None
     last = ticks(switch, jump)[-1]
     assert last.end in (End.LEASE_LOST, End.UNACCEPTED), last.line
     finish.rollback(world.again(switch))
-    assert (switch.row.state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
+    assert (switch.read().state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
 
 
 @pytest.mark.usefixtures("few_questions")
@@ -304,6 +304,6 @@ def test_a_worker_s_own_clock_dates_nothing(world: World, monkeypatch: pytest.Mo
 
     last = ticks(switch, nothing)[-1]
     assert last.end is End.STOPPED, last.line
-    row = switch.row
+    row = switch.read()
     assert row.flipped_at and row.first_bad_at and row.judged_at
     assert row.flipped_at <= row.first_bad_at <= row.judged_at

@@ -54,10 +54,10 @@ def test_the_run_aborts_with_one_line_and_what_was_frozen_is_resumed(two: World)
     assert str(raised.value) == line
     assert two.frozen, "the first one was frozen before the second was looked at"
     assert not flip_or_abort(switch)
-    assert switch.row.reason == f"freeze: BadInput: {line}"
+    assert switch.read().reason == f"freeze: BadInput: {line}"
     resumed = finish.abort(two.again(switch))
     assert "ingest process" in resumed
-    assert (switch.row.state, two.live, two.frozen) == (State.ABORTED, "docs_v1", False)
+    assert (switch.read().state, two.live, two.frozen) == (State.ABORTED, "docs_v1", False)
     assert two.sql("SELECT frozen, epoch FROM switchover_fence WHERE fence = 'second'") == [(False, 0)]
     assert finish.restore(two.again(switch)).startswith("aborted")
     assert unresumed(switch) == [], "no later run is refused over a writer that nobody froze"

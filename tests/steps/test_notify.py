@@ -114,7 +114,7 @@ def test_a_writer_that_somebody_starts_in_the_hold_is_told_once(world: World, re
     told = json.loads(receiver.got[0][2])
     assert told["title"] == "Switchover docs: a writer runs that should stand still; docs_v2 serves users"
     assert "frozen is False, this run set True" in told["detail"]
-    assert switch.row.decision is None, "a rollback would lose what it has written"
+    assert switch.read().decision is None, "a rollback would lose what it has written"
     finish.rollback(switch)
 
 
@@ -136,15 +136,15 @@ def test_being_stuck_is_told_once(world: World, receiver: Receiver) -> None:
     assert events(switch, receiver) == ["stuck"]
     told = json.loads(receiver.got[0][2])
     assert told["title"].startswith("Switchover docs: STUCK, a person must look: the pointer is on docs_v0")
-    assert told["next"] == diagnose(edge=world.edge, ledger=world.ledger, row=switch.row).next
+    assert told["next"] == diagnose(edge=world.edge, ledger=world.ledger, row=switch.read()).next
     assert told["live"] == "docs_v0"
-    why = switch.row.reason
+    why = switch.read().reason
     assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
-    assert switch.row.reason == why, "why it is stuck stands"
+    assert switch.read().reason == why, "why it is stuck stands"
     world.sql("UPDATE switchover_alias SET target = 'docs_v2' WHERE alias = 'docs'")
     finish.restore(switch)
-    assert switch.row.state is State.ROLLED_BACK
-    assert switch.row.reason == why
+    assert switch.read().state is State.ROLLED_BACK
+    assert switch.read().reason == why
 
 
 def test_a_missing_connection_fails_nothing(world: World, receiver: Receiver) -> None:

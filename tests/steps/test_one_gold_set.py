@@ -31,7 +31,7 @@ def test_a_file_that_changes_after_verify_is_refused_and_the_run_aborts(world: W
     with pytest.raises(GoldError, match="gold.jsonl: changed since verify .*; put back what the run began with"):
         warm(again)
     assert flip_or_abort(world.again(switch)) is False
-    assert "changed since verify" in switch.row.reason
+    assert "changed since verify" in switch.read().reason
     finish.restore(world.again(switch))
     assert world.live == "docs_v1"
 
@@ -47,4 +47,4 @@ def test_a_corpus_that_moves_the_answers_is_refused(world: World) -> None:
             _ = world.again(switch).gold
     finally:
         world.sql(f"UPDATE documents SET text = substr(text, 2) WHERE doc = '{doc}'")
-    assert world.again(switch).gold.digest == switch.row.gold_digest
+    assert world.again(switch).gold.digest == switch.read().gold_digest

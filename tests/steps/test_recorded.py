@@ -49,12 +49,12 @@ def test_a_run_leaves_all_that_its_report_needs(run: Switch) -> None:
 
 
 def test_another_gold_set_than_the_one_that_was_asked_is_refused(run: Switch, world: World) -> None:
-    asked = run.evidence("warm")
+    asked = run.rounds.evidence("warm")
     assert (len(asked.questions), asked.whole) == (len(run.gold.ids), True)
     world.sql(f"UPDATE switchover_evidence SET question = 'gone' WHERE question = '{run.gold.ids[0]}'")
     lost = len(asked) // len(asked.questions)
     with pytest.raises(BadInput, match=rf"{lost} warm evidence rows are of no question of the gold set"):
-        run.evidence("warm")
+        run.rounds.evidence("warm")
 
 
 def test_columns_are_those_of_the_rows(run: Switch, world: World) -> None:

@@ -62,19 +62,19 @@ def test_verify_rehearses_and_that_counts(world: World) -> None:
     newest = world.ledger.rehearsals.newest(switch.pointer.key)
     assert newest is not None
     assert newest.actor == "test"
-    assert world.ledger.rehearsals.counted_seconds(switch.row, switch.plan) == newest.seconds
+    assert world.ledger.rehearsals.counted_seconds(switch.read(), switch.plan) == newest.seconds
     assert flip_or_abort(switch)
 
 
 def test_a_flip_without_a_rehearsal_young_enough_is_refused(world: World) -> None:
     switch = world.warmed()
     world.sql(AGE.format(hours=169))
-    assert world.ledger.rehearsals.counted_seconds(switch.row, switch.plan) is None
+    assert world.ledger.rehearsals.counted_seconds(switch.read(), switch.plan) is None
     with pytest.raises(InvariantBroken, match="not rehearsed in the last 168 h; trigger rehearse__docs"):
         flip(switch)
-    assert (switch.row.state, world.live) == (State.WARMED, "docs_v1")
+    assert (switch.read().state, world.live) == (State.WARMED, "docs_v1")
     assert not flip_or_abort(switch)
-    assert "not rehearsed in the last 168 h" in switch.row.reason
+    assert "not rehearsed in the last 168 h" in switch.read().reason
 
 
 def test_any_rehearsal_that_is_young_enough_opens_the_flip(world: World) -> None:
@@ -105,8 +105,8 @@ def test_a_hold_keeps_the_rehearsal_that_counted_at_its_flip(world: World) -> No
     switch = world.warmed()
     world.sql(AGE.format(hours=167.9))
     flip(switch)
-    counted = world.ledger.rehearsals.counted_seconds(switch.row, switch.plan)
+    counted = world.ledger.rehearsals.counted_seconds(switch.read(), switch.plan)
     assert counted is not None
     world.sql("UPDATE switchover_run SET flipped_at = flipped_at - interval '2 hours'")
     world.sql(AGE.format(hours=2))
-    assert world.ledger.rehearsals.counted_seconds(switch.row, switch.plan) == counted
+    assert world.ledger.rehearsals.counted_seconds(switch.read(), switch.plan) == counted

@@ -130,7 +130,7 @@ def test_an_open_run_keeps_its_rollback_target(world: World) -> None:
     promoted(world)
     back = world.plan.model_copy(update={"green": "docs_v1"})
     open_run = world.open("docs:2", plan=back, green="docs_v1")
-    assert open_run.row.state is State.PLANNED
+    assert open_run.read().state is State.PLANNED
     with pytest.raises((StateConflict, LeaseLost), match="docs:2"):
         gone(world)
     finish.abort(open_run)
@@ -184,11 +184,11 @@ def test_no_message_says_that_nothing_happened_once_the_removal_was_sent(
 def test_two_arms_on_one_index_need_a_change_that_the_plan_names(world: World) -> None:
     """By where the names lead: a flip between two names of one table would move nothing."""
     switch = world.warmed()
-    facts = read_facts(switch, switch.row)
+    facts = read_facts(switch, switch.read())
     one = SimpleNamespace(blue="docs_v1", green="public.docs_v1")
     named = [check for check in about_arms(switch, facts, one) if check.name == "the arms differ"]  # type: ignore[arg-type]
     assert [check.ok for check in named] == [bool(switch.plan.changes)]
-    assert not [check for check in about_arms(switch, facts, switch.row) if check.name == "the arms differ"]
+    assert not [check for check in about_arms(switch, facts, switch.read()) if check.name == "the arms differ"]
     switch.plan = switch.plan.model_copy(update={"changes": []})
     named = [check for check in about_arms(switch, facts, one) if check.name == "the arms differ"]  # type: ignore[arg-type]
     assert [(check.ok, check.found) for check in named] == [(False, "one index; `changes` names no pin")]

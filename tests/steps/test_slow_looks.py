@@ -67,7 +67,7 @@ def test_a_round_ends_with_what_was_answered(world: World, dripping: Hostile) ->
     silent = world.plan.arms["docs_v2"].model_copy(update={"ask": "/silent"})
 
     async def once() -> list[Any]:
-        async with switch.asking(switch.row) as arms, web.async_client(base_url=dripping.url) as client:
+        async with switch.asking(switch.read()) as arms, web.async_client(base_url=dripping.url) as client:
             green = ArmClient(client=client, name="docs_v2", spec=silent, timeout_s=spec.timeout_s)
             round = Round(phase="hold", tick=0, seeds=[0])
             both = {"blue": arms["blue"], "green": green}
@@ -92,8 +92,8 @@ def test_looks_that_nobody_thought_of_end_the_hold_and_green_goes(
     assert [tick.end for tick in seen] == [None] * (hold.BLIND - 1) + [End.BLIND]
     assert "not judged (ZeroDivisionError: nobody thought of this)" in seen[-1].line
     finish.promote_or_roll_back(world.again(switch))
-    assert "nobody watches Green" in switch.row.reason
-    assert switch.row.decision is Decision.ROLL_BACK
+    assert "nobody watches Green" in switch.read().reason
+    assert switch.read().decision is Decision.ROLL_BACK
 
 
 def test_what_a_late_round_shows_is_written_though_its_look_was_judged_before(
@@ -115,7 +115,7 @@ def test_what_a_late_round_shows_is_written_though_its_look_was_judged_before(
     newest = world.ledger.journal.verdicts(switch.id, gate="stop", latest=True)
     assert "FAIL" in {row["outcome"] for row in newest}
     assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
-    assert switch.row.reason.startswith("stop rule: ")
+    assert switch.read().reason.startswith("stop rule: ")
 
 
 def test_one_broken_look_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_a_look_that_does_not_end_keeps_no_lease(world: World, monkeypatch: pyte
 def dripping_reader(world: World, server: Hostile) -> tuple[Switch, Edge]:
     """A warmed run whose one reader is the dripping server, opened by another process."""
     switch = short(world, cache=None, converge_s=1.0, handover_s=2.0).warmed()
-    switch.hand_over()
+    switch.leadership.hand_over()
     edge = Edge(connections=environment_connections({**world.environ, "AIRFLOW_CONN_DRIPS": server.url}))
     reader = switch.plan.readers[0].model_copy(update={"connection": "drips", "path": "/drip/0.2"})
     plan = switch.plan.model_copy(update={"readers": [reader]})
@@ -177,7 +177,7 @@ def test_a_step_that_does_not_come_on_loses_its_lease(world: World) -> None:
     switch = short(world).open()
 
     def hangs() -> None:
-        with switch.leading(idle_s=0.5):
+        with switch.leadership.leading(idle_s=0.5):
             until = time.monotonic() + 30
             while switch.run_lease_alive() and time.monotonic() < until:
                 time.sleep(0.2)

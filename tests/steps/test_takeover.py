@@ -49,10 +49,10 @@ def rolled_back_by_another(world: World, switch: Switch) -> Switch:
     """The run's lease ran out; another took it, rolled back and let it go."""
     world.sql("UPDATE switchover_lease SET expires_at = now()")
     other = stand_in(world, switch)
-    other.lead()
+    other.leadership.take()
     other.decide(Decision.ROLL_BACK, reason="watchdog:here:1: nobody renewed the lease")
     settle(other)
-    other.release_lease()
+    other.leadership.release()
     return other
 
 
@@ -75,17 +75,17 @@ def test_a_zombie_of_the_run_itself_cannot_flip_after_the_run_rolled_back(world:
     zombie = asleep(world.warmed(), meanwhile)
     with pytest.raises(LeaseLost, match="epoch"):
         flip(zombie)
-    assert zombie.row.state is State.ABORTED
+    assert zombie.read().state is State.ABORTED
     assert (world.live, world.frozen) == ("docs_v1", False)
 
 
 def test_a_zombie_cannot_roll_back_what_a_later_run_promoted(world: World) -> None:
     def meanwhile() -> None:
         finish.restore(world.again(zombie))
-        later = world.open("docs:2", retry_build=zombie.row.approved_hash)  # that build was taken back
+        later = world.open("docs:2", retry_build=zombie.read().approved_hash)  # that build was taken back
         world.warm(later)
         flip(later)
-        later.lead()
+        later.leadership.take()
         later.decide(Decision.PROMOTE, reason="test")
         finish.unfreeze(later)
 
@@ -101,13 +101,13 @@ def test_a_zombie_cannot_roll_back_what_a_later_run_promoted(world: World) -> No
 def test_a_gate_that_wakes_late_cannot_promote_over_a_rollback(world: World) -> None:
     zombie = world.warmed()
     flip(zombie)
-    zombie.lead()
+    zombie.leadership.take()
     rolled_back_by_another(world, zombie)
     with pytest.raises(LeaseLost, match="held by 'watchdog:here:1'"):
         zombie.decide(Decision.PROMOTE, reason="late")
     with pytest.raises(LeaseLost):
         zombie.move(State.PROMOTED)
-    assert (zombie.row.state, zombie.row.decision) == (State.ROLLED_BACK, Decision.ROLL_BACK)
+    assert (zombie.read().state, zombie.read().decision) == (State.ROLLED_BACK, Decision.ROLL_BACK)
 
 
 def test_what_a_stand_in_rolled_back_the_run_s_tasks_see_and_only_resume(world: World) -> None:
@@ -123,7 +123,7 @@ def test_what_a_stand_in_rolled_back_the_run_s_tasks_see_and_only_resume(world: 
     assert finish.rollback(world.again(switch)) == ["ingest process"]
     assert not world.frozen
     assert finish.restore(world.again(switch)).startswith("rolled_back; pointer on 'docs_v1'; 0 writers")
-    assert switch.row.reason == "watchdog:here:1: nobody renewed the lease"
+    assert switch.read().reason == "watchdog:here:1: nobody renewed the lease"
     assert len(world.ledger.journal.flips(switch.id)) == moves, "nobody moved the pointer again"
     lease = world.ledger.leases.get(switch.pointer.key)
     assert lease is not None and not lease.alive
@@ -142,7 +142,7 @@ def test_a_person_seizes_a_living_hold_and_the_hold_says_so(world: World) -> Non
 
     def seize() -> None:
         person = stand_in(world, switch, "person:ada")
-        person.lead(seize=True)
+        person.leadership.take(seize=True)
         person.decide(Decision.ROLL_BACK, reason="person:ada: complaints")
         settle(person)
 
@@ -154,7 +154,7 @@ def test_a_person_seizes_a_living_hold_and_the_hold_says_so(world: World) -> Non
     told = [event["text"] for event in world.ledger.journal.events(switch.id)]
     assert any(f"seized from '{switch.id}', epoch" in text for text in told), told
     assert finish.promote_or_roll_back(world.again(switch)) is Decision.ROLL_BACK
-    assert switch.row.reason == "person:ada: complaints"
+    assert switch.read().reason == "person:ada: complaints"
 
 
 def test_the_run_s_rollback_waits_for_the_stand_in_that_is_at_it(world: World) -> None:
@@ -162,7 +162,7 @@ def test_the_run_s_rollback_waits_for_the_stand_in_that_is_at_it(world: World) -
     flip(switch)
     world.sql("UPDATE switchover_lease SET expires_at = now()")
     other = stand_in(world, switch)
-    other.lead()
+    other.leadership.take()
     other.decide(Decision.ROLL_BACK, reason="the stand-in")
     done: list[str] = []
     waiting = threading.Thread(target=lambda: done.extend(finish.rollback(world.again(switch))))
@@ -170,7 +170,7 @@ def test_the_run_s_rollback_waits_for_the_stand_in_that_is_at_it(world: World) -
     waiting.join(0.5)
     assert waiting.is_alive() and done == []
     settle(other)
-    other.release_lease()
+    other.leadership.release()
     waiting.join(20)
     assert done == ["ingest process"]
     assert len([f for f in world.ledger.journal.flips(switch.id) if f["after"] == "docs_v1"]) == 1
@@ -180,7 +180,7 @@ def test_a_person_does_not_restore_a_run_that_is_driven(world: World) -> None:
     switch = world.warmed()
     with pytest.raises(LeaseLost, match=f"held by '{switch.id}'"):
         finish.restore(stand_in(world, switch, "person:ada"))
-    assert switch.row.state is State.WARMED
+    assert switch.read().state is State.WARMED
     assert world.frozen
 
 
@@ -198,7 +198,7 @@ def test_a_run_that_a_person_ended_before_its_flip_is_not_flipped(world: World) 
 def test_a_step_of_a_run_that_was_overtaken_by_a_newer_process_ends(world: World) -> None:
     old = world.warmed()
     flip(old)
-    world.again(old).lead()
+    world.again(old).leadership.take()
     with pytest.raises(LeaseLost, match="may not write any more"):
         settle(old)
     assert world.live == "docs_v2"

@@ -132,7 +132,7 @@ def stuck_on_blue(world: World, proxy: Proxy) -> Switch:
     proxy.says = '{"status": "ok"}'
     with pytest.raises(NotConverged, match="search"):
         finish.rollback(world.again(switch))
-    assert (switch.row.state, world.live, world.frozen) == (State.STUCK, "docs_v1", True)
+    assert (switch.read().state, world.live, world.frozen) == (State.STUCK, "docs_v1", True)
     world.sql("UPDATE switchover_lease SET expires_at = now()")
     return switch
 
@@ -146,14 +146,14 @@ def commands(text: str) -> list[list[str]]:
 def test_it_is_told_with_a_command_that_works(behind: World, proxy: Proxy, told: list[Any], capsys: Any) -> None:
     switch = stuck_on_blue(behind, proxy)
     assert [event for event, _ in told].count(Event.STUCK) == 1
-    first = commands("\n".join(diagnose(edge=behind.edge, ledger=behind.ledger, row=switch.row).next))[0]
+    first = commands("\n".join(diagnose(edge=behind.edge, ledger=behind.ledger, row=switch.read()).next))[0]
     assert first == ["restore", switch.id, "--without", "search"]
     assert main(["doctor", "--ledger", behind.plan.ledger, switch.id]) == 1
     assert commands(capsys.readouterr().out)[0] == first, "doctor says the same"
     assert main(["restore", switch.id]) != 0, "it is not enough to try again"
     assert "--without search" in capsys.readouterr().err
     assert main(first) == 0
-    assert (switch.row.state, behind.live, behind.frozen) == (State.ROLLED_BACK, "docs_v1", False)
+    assert (switch.read().state, behind.live, behind.frozen) == (State.ROLLED_BACK, "docs_v1", False)
     said = [event["text"] for event in behind.ledger.journal.events(switch.id)]
     assert any("reader 'search' left out by" in line for line in said), "audited"
     assert main(["doctor", switch.id]) == 0
@@ -180,7 +180,7 @@ def test_a_mended_plan_is_taken_for_its_readers(behind: World, proxy: Proxy, tmp
     switch = stuck_on_blue(behind, proxy)
     mended = plan_file(behind, tmp_path / "docs.yaml", [{"name": "api", "connection": "docs_service"}])
     assert main(["restore", switch.id, "--plan", str(mended)]) == 0
-    assert (switch.row.state, behind.live, behind.frozen) == (State.ROLLED_BACK, "docs_v1", False)
+    assert (switch.read().state, behind.live, behind.frozen) == (State.ROLLED_BACK, "docs_v1", False)
     assert [reader.name for reader in behind.again(switch).plan.readers] == ["api"], "for whoever comes later too"
 
 
@@ -190,7 +190,7 @@ def test_break_glass_takes_the_readers_of_the_plan_that_it_is_given(
     switch = stuck_on_blue(behind, proxy)
     mended = plan_file(behind, tmp_path / "docs.yaml", [{"name": "api", "connection": "docs_service"}])
     assert main(["rollback", "--plan", str(mended), "--yes"]) == 0
-    assert (switch.row.state, behind.frozen) == (State.ROLLED_BACK, False)
+    assert (switch.read().state, behind.frozen) == (State.ROLLED_BACK, False)
 
 
 def test_a_proof_of_the_pointer_that_stops_working_with_the_flip_has_an_end(
@@ -203,10 +203,10 @@ def test_a_proof_of_the_pointer_that_stops_working_with_the_flip_has_an_end(
             step(behind.again(switch))
         except SwitchoverError:
             continue
-    assert (switch.row.state, behind.live, behind.frozen) == (State.STUCK, "docs_v1", True)
+    assert (switch.read().state, behind.live, behind.frozen) == (State.STUCK, "docs_v1", True)
     behind.sql("UPDATE switchover_lease SET expires_at = now()")
     assert main(["restore", switch.id, "--without", "pointer"]) == 0
-    assert (switch.row.state, behind.frozen) == (State.ROLLED_BACK, False)
+    assert (switch.read().state, behind.frozen) == (State.ROLLED_BACK, False)
 
 
 def test_writers_of_a_promoted_run_go_on_when_a_reader_is_gone(behind: World, proxy: Proxy) -> None:
@@ -218,7 +218,7 @@ def test_writers_of_a_promoted_run_go_on_when_a_reader_is_gone(behind: World, pr
     proxy.says = "gone"
     with pytest.raises(NotConverged):
         finish.unfreeze(behind.again(switch))
-    assert (switch.row.state, behind.frozen) == (State.PROMOTED, True)
+    assert (switch.read().state, behind.frozen) == (State.PROMOTED, True)
     behind.sql("UPDATE switchover_lease SET expires_at = now()")
     assert main(["restore", switch.id, "--without", "search"]) == 0
     assert (behind.live, behind.frozen) == ("docs_v2", False)

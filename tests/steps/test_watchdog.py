@@ -61,7 +61,7 @@ def test_a_hold_that_nobody_drives_is_rolled_back_and_said_and_timed(world: Worl
     (done,) = watchdog.once().take_overs
     assert done.result == "settled"
     assert (world.live, world.frozen) == ("docs_v1", False)
-    row = switch.row
+    row = switch.read()
     assert (row.state, row.decision) == (State.ROLLED_BACK, Decision.ROLL_BACK)
     assert row.reason.startswith(f"{watchdog.name}: nobody renewed the lease since ")
     assert row.reason.endswith(f"last held by '{switch.id}'")
@@ -82,14 +82,14 @@ def test_a_rule_that_fired_before_nobody_drove_it_is_in_the_reason(world: World,
     abandon(world)
     watchdog.once()
     reason = f"stop rule: coverage FAIL: 0.41 < 0.60; {watchdog.name}: nobody renewed the lease since "
-    assert switch.row.reason.startswith(reason)
+    assert switch.read().reason.startswith(reason)
 
 
 def test_a_hold_that_is_driven_is_left_alone(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
     look = watchdog.once()
     assert (look.open, look.undriven, look.take_overs) == (1, [], [])
-    assert (switch.row.state, world.live) == (State.HOLDING, "docs_v2")
+    assert (switch.read().state, world.live) == (State.HOLDING, "docs_v2")
 
 
 @pytest.mark.parametrize("moved", [False, True], ids=["before the apply", "after the apply"])
@@ -98,18 +98,18 @@ def test_a_flip_that_died_is_brought_back(world: World, watchdog: Watchdog, move
     world.flipping(switch, moved=moved)
     abandon(world)
     watchdog.once()
-    assert switch.row.state is (State.ROLLED_BACK if moved else State.ABORTED)
+    assert switch.read().state is (State.ROLLED_BACK if moved else State.ABORTED)
     assert (world.live, world.frozen) == ("docs_v1", False)
 
 
 def test_a_rollback_that_died_half_way_is_finished(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
-    switch.lead()
+    switch.leadership.take()
     switch.decide(Decision.ROLL_BACK, reason="stop rule: coverage")
     switch.move(State.ROLLING_BACK)
     abandon(world)
     watchdog.once()
-    assert (switch.row.state, switch.row.reason) == (State.ROLLED_BACK, "stop rule: coverage"), (
+    assert (switch.read().state, switch.read().reason) == (State.ROLLED_BACK, "stop rule: coverage"), (
         "the first reason stands"
     )
     assert (world.live, world.frozen) == ("docs_v1", False)
@@ -117,11 +117,11 @@ def test_a_rollback_that_died_half_way_is_finished(world: World, watchdog: Watch
 
 def test_what_was_decided_to_stay_stays(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
-    switch.lead()
+    switch.leadership.take()
     switch.decide(Decision.PROMOTE, reason="every rule passes")
     abandon(world)
     watchdog.once()
-    assert switch.row.state is State.PROMOTED
+    assert switch.read().state is State.PROMOTED
     assert (world.live, world.frozen) == ("docs_v2", False)
     abandon(world)
     assert watchdog.once().undriven == []
@@ -132,16 +132,16 @@ def test_a_run_that_has_frozen_nothing_is_airflow_s(world: World, watchdog: Watc
     switch = world.open()
     abandon(world)
     assert watchdog.once().undriven == []
-    assert switch.row.state is State.PLANNED
+    assert switch.read().state is State.PLANNED
 
 
 def test_writers_do_not_stay_frozen_for_a_run_that_nobody_drives(world: World, watchdog: Watchdog) -> None:
     switch = world.warmed()
     abandon(world)
     watchdog.once()
-    assert (switch.row.state, world.live, world.frozen) == (State.ABORTED, "docs_v1", False)
-    assert f"last held by '{switch.id}'" in switch.row.reason
-    assert ttr(switch.row) is None, "nothing was flipped, so nothing was restored"
+    assert (switch.read().state, world.live, world.frozen) == (State.ABORTED, "docs_v1", False)
+    assert f"last held by '{switch.id}'" in switch.read().reason
+    assert ttr(switch.read()) is None, "nothing was flipped, so nothing was restored"
     with pytest.raises(StateConflict):
         flip(world.again(switch))
     assert (world.live, world.frozen) == ("docs_v1", False), "Airflow comes too late"
@@ -149,7 +149,7 @@ def test_writers_do_not_stay_frozen_for_a_run_that_nobody_drives(world: World, w
 
 def test_writers_that_an_ended_run_left_frozen_are_resumed(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
-    switch.lead()
+    switch.leadership.take()
     switch.decide(Decision.ROLL_BACK, reason="test")
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     switch.move(State.ROLLED_BACK)
@@ -161,11 +161,11 @@ def test_writers_that_an_ended_run_left_frozen_are_resumed(world: World, watchdo
 
 def test_writers_of_an_ended_run_stay_while_another_run_is_open(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
-    switch.lead()
+    switch.leadership.take()
     switch.move(State.ROLLED_BACK)
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     abandon(world)
-    row = switch.row
+    row = switch.read()
     same = {"plan": switch.plan, "pointer": row.pointer, "blue": row.blue, "green": row.green}
     world.ledger.runs.open(id="docs:2", hold_minutes=1, **same)
     assert watchdog.once().undriven == []
@@ -174,7 +174,7 @@ def test_writers_of_an_ended_run_stay_while_another_run_is_open(world: World, wa
 
 def test_no_run_begins_over_writers_that_an_ended_run_left_frozen(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
-    switch.lead()
+    switch.leadership.take()
     switch.move(State.ROLLED_BACK)
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     abandon(world)
@@ -183,19 +183,19 @@ def test_no_run_begins_over_writers_that_an_ended_run_left_frozen(world: World, 
     assert world.ledger.runs.find("docs:2") is None
     watchdog.once()
     assert not world.frozen
-    world.open("docs:2", retry_build=switch.row.approved_hash)  # a person's word: this build was taken back
+    world.open("docs:2", retry_build=switch.read().approved_hash)  # a person's word: this build was taken back
 
 
 def test_one_writer_that_cannot_be_resumed_is_said_and_keeps_nobody_frozen(world: World, watchdog: Watchdog) -> None:
     switch = held(world)
-    broken = {**switch.row.plan["writers"][0], "name": "another", "fence": "gone"}
-    writers = json.dumps([broken, *switch.row.plan["writers"]])
+    broken = {**switch.read().plan["writers"][0], "name": "another", "fence": "gone"}
+    writers = json.dumps([broken, *switch.read().plan["writers"]])
     world.sql(f"UPDATE switchover_run SET plan = jsonb_set(plan, '{{writers}}', '{writers}')")
     world.ledger.journal.found_writer(switch.id, "another", {"frozen": False})
     abandon(world)
     (done,) = watchdog.once().take_overs
     assert done.result == "failed" and "another" in done.line
-    assert (switch.row.state, world.frozen) == (State.ROLLED_BACK, False)
+    assert (switch.read().state, world.frozen) == (State.ROLLED_BACK, False)
 
 
 def test_nothing_is_changed_while_the_pointer_cannot_be_read(
@@ -212,7 +212,7 @@ def test_nothing_is_changed_while_the_pointer_cannot_be_read(
     assert done.result == "blind"
     assert "the pointer cannot be read; nothing is changed" in done.line and "did not answer" in caplog.text
     assert metric(watchdog, 'switchover_watchdog_unsettled_runs{result="blind"}') == 1
-    assert (switch.row.state, switch.row.decision, world.live) == (State.HOLDING, None, "docs_v2")
+    assert (switch.read().state, switch.read().decision, world.live) == (State.HOLDING, None, "docs_v2")
     time.sleep(2.1)
     assert watchdog.once().take_overs[0].result == "settled"
     watchdog.once()
@@ -231,7 +231,7 @@ def test_a_foreign_move_is_reported_once_and_a_repaired_one_is_ended(world: Worl
     abandon(world)
     (done,) = watchdog.once().take_overs
     assert done.result == "stuck" and "'docs_v0', which is neither Blue" in done.line
-    assert (switch.row.state, world.live, world.frozen) == (State.STUCK, "docs_v0", True)
+    assert (switch.read().state, world.live, world.frozen) == (State.STUCK, "docs_v0", True)
     events = len(world.ledger.journal.events(switch.id))
     watchdog._not_before.clear()
     assert watchdog.once().take_overs[0].result == "stuck"
@@ -239,7 +239,7 @@ def test_a_foreign_move_is_reported_once_and_a_repaired_one_is_ended(world: Worl
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
     watchdog._not_before.clear()
     assert watchdog.once().take_overs[0].result == "settled"
-    assert (switch.row.state, world.frozen) == (State.ROLLED_BACK, False)
+    assert (switch.read().state, world.frozen) == (State.ROLLED_BACK, False)
 
 
 def test_one_bad_run_does_not_keep_it_from_the_others(world: World, watchdog: Watchdog) -> None:
@@ -272,7 +272,7 @@ def test_of_two_watchdogs_one_rolls_back(world: World) -> None:
         for thread in threads:
             thread.join()
     assert "settled" in results and set(results) <= {"settled", "overtaken"}
-    assert switch.row.state is State.ROLLED_BACK
+    assert switch.read().state is State.ROLLED_BACK
     back = [f for f in world.ledger.journal.flips(switch.id) if f["after"] == "docs_v1"]
     assert len(back) == 1
     assert world.sql("SELECT version FROM switchover_alias WHERE alias = 'docs'") == [(3,)], "there and back, once"
@@ -289,7 +289,7 @@ def test_a_ledger_that_went_away_gives_whoever_lives_time_to_renew(world: World,
         plan = world.plan.model_copy(update={"lease_s": 2.0})
         preflight(plan=plan, edge=edge, id="docs:1", actor="test")
         switch = Switch.open(edge=edge, ledger="switchover_ledger", id="docs:1", actor="test")
-        switch.lead()
+        switch.leadership.take()
         for state in (State.FROZEN, State.VERIFIED, State.WARMED, State.FLIPPING, State.HOLDING):
             switch.move(state)
         with watching(environ) as watchdog:
@@ -335,7 +335,7 @@ def test_a_plan_that_requires_a_watchdog_flips_only_under_one(world: World, watc
     world.sql("UPDATE switchover_watchdog SET looked_at = now() - interval '1 minute'")
     with pytest.raises(InvariantBroken, match="looked last .* UTC; start `switchover watchdog`"):
         flip(switch)
-    assert (switch.row.state, world.live) == (State.WARMED, "docs_v1")
+    assert (switch.read().state, world.live) == (State.WARMED, "docs_v1")
     watchdog.look()
     flip(switch)
     assert world.live == "docs_v2"
@@ -369,11 +369,11 @@ def test_one_odd_row_is_that_row_s_alarm_and_nothing_else_s(world: World, watchd
     world.sql("UPDATE switchover_run SET state = 'holding' WHERE id = 'odd:1'")
     world.sql(odd)
     watchdog.look()
-    assert (switch.row.state, world.live) == (State.HOLDING, "docs_v2"), "what is driven is left alone"
+    assert (switch.read().state, world.live) == (State.HOLDING, "docs_v2"), "what is driven is left alone"
     abandon(world)
     look = watchdog.once()
     assert look.problem == ""
     assert "odd:1" in [*look.undriven, *look.broken], "it is seen"
     assert [done.result for done in look.take_overs if done.run == switch.id] == ["settled"]
-    assert (switch.row.state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
+    assert (switch.read().state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", False)
     assert watchdog.once().problem == "", "and the next look is made"

@@ -47,7 +47,7 @@ def test_the_process_rolls_back_answers_and_ends_in_good_order(world: World) -> 
         switch = world.warmed("docs:1")
         flip(switch)
         world.sql("UPDATE switchover_lease SET expires_at = now()")
-        until(lambda: switch.row.state is State.ROLLED_BACK)
+        until(lambda: switch.read().state is State.ROLLED_BACK)
         until(lambda: not world.frozen)
         assert httpx.get(f"http://127.0.0.1:{port}/healthz").json()["ok"]
         settled = 'switchover_watchdog_attended_total{result="settled"} 1.0'

@@ -55,8 +55,8 @@ def test_a_good_green_is_promoted(quick: World) -> None:
     assert finish.unfreeze(switch) == ["ingest process"]
     assert not quick.frozen
     assert finish.restore(switch).startswith("promoted")
-    assert switch.row.state is State.PROMOTED
-    assert ttr(switch.row) is None
+    assert switch.read().state is State.PROMOTED
+    assert ttr(switch.read()) is None
     bundle: dict[str, bytes] = {}
     write_evidence(quick.ledger, switch.id, lambda name, data: bundle.update({name: data}))
     assert {"summary.json", "report.md"} <= set(bundle)
@@ -76,7 +76,7 @@ def test_a_green_that_turns_bad_is_rolled_back_and_timed(quick: World) -> None:
     assert finish.rollback(switch) == ["ingest process"]
     assert quick.live == "docs_v1"
     assert not quick.frozen
-    row = switch.row
+    row = switch.read()
     assert row.state is State.ROLLED_BACK
     assert row.reason.startswith("stop rule: ")
     parts = ttr(row)
@@ -93,7 +93,7 @@ def test_a_hold_without_evidence_rolls_back(world: World) -> None:
     switch = world.warmed()
     flip(switch)
     assert finish.promote_or_roll_back(switch) is Decision.ROLL_BACK
-    assert "no verdict at the hold gate" in switch.row.reason
+    assert "no verdict at the hold gate" in switch.read().reason
 
 
 def test_green_live_already_is_nothing_to_do(world: World) -> None:
@@ -153,7 +153,7 @@ def test_two_switchovers_of_one_pointer(world: World) -> None:
     with pytest.raises(StateConflict, match="'docs:1' is still planned .* `switchover restore 'docs:1'` ends it"):
         world.open("docs:2")
     finish.restore(Switch.open(edge=world.edge, ledger=world.plan.ledger, id="docs:1", actor="test"))
-    assert world.open("docs:2").row.state is State.PLANNED
+    assert world.open("docs:2").read().state is State.PLANNED
 
 
 def test_a_run_that_has_ended_is_not_started_again(world: World) -> None:
@@ -165,7 +165,7 @@ def test_a_run_that_has_ended_is_not_started_again(world: World) -> None:
 
 def test_the_report_escapes_what_it_reflects(world: World) -> None:
     switch = world.open()
-    switch.lead()
+    switch.leadership.take()
     switch.decide(Decision.ROLL_BACK, reason="<script>alert(1)</script> | `x`")
     finish.abort(switch)
     text = markdown(summarise(world.ledger, switch.id))

@@ -63,7 +63,7 @@ def test_one_that_does_not_drain_aborts_and_all_are_resumed(both: World, other: 
     assert both.frozen
     assert not flip_or_abort(switch)
     assert sorted(finish.abort(both.again(switch))) == ["ingest process", NAME]
-    assert (switch.row.state, both.live, both.frozen) == (State.ABORTED, "docs_v1", False)
+    assert (switch.read().state, both.live, both.frozen) == (State.ABORTED, "docs_v1", False)
     assert other.state() == before
     other.end()
 
@@ -78,4 +78,4 @@ def test_one_that_is_not_there_aborts_and_the_others_are_resumed(both: World, ot
     assert both.frozen, "frozen before the other one was looked at"
     assert not flip_or_abort(switch)
     assert finish.abort(both.again(switch)) == ["ingest process"]
-    assert (switch.row.state, both.frozen) == (State.ABORTED, False)
+    assert (switch.read().state, both.frozen) == (State.ABORTED, False)

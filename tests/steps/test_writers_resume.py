@@ -72,7 +72,7 @@ def test_a_writer_with_blue_s_pins_stays_frozen_and_the_promotion_stands(world: 
     assert blue["EMBED_SCHEMA"] != green["EMBED_SCHEMA"]
     switch = accepted(world, plan_with(world, pins={"EMBED_SCHEMA": blue["EMBED_SCHEMA"]}))
     assert finish.unfreeze(switch) == [SECOND], "the others are resumed"
-    assert switch.row.state is State.PROMOTED
+    assert switch.read().state is State.PROMOTED
     assert (world.live, world.frozen, second_frozen(world)) == ("docs_v2", True, False)
     (line,) = held_lines(switch)
     assert f"EMBED_SCHEMA is {blue['EMBED_SCHEMA']}, the live arm 'docs_v2' has {green['EMBED_SCHEMA']}" in line
@@ -108,7 +108,7 @@ def test_a_rollback_holds_a_writer_that_has_green_s_pins(world: World) -> None:
     switch = world.warmed(plan=plan_with(world, pins={"EMBED_SCHEMA": green["EMBED_SCHEMA"]}))
     flip(switch)
     assert finish.rollback(world.again(switch)) == [SECOND]
-    assert (switch.row.state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", True)
+    assert (switch.read().state, world.live, world.frozen) == (State.ROLLED_BACK, "docs_v1", True)
 
 
 def test_a_writer_that_does_not_report_is_not_resumed_and_can_be_later(world: World) -> None:
@@ -116,7 +116,7 @@ def test_a_writer_that_does_not_report_is_not_resumed_and_can_be_later(world: Wo
     switch = accepted(world, plan_with(world, **contract))
     with pytest.raises(Exception, match="GET /nowhere: answered 404"):
         finish.unfreeze(switch)
-    assert (switch.row.state, world.frozen, second_frozen(world)) == (State.PROMOTED, True, False)
+    assert (switch.read().state, world.frozen, second_frozen(world)) == (State.PROMOTED, True, False)
     assert unresumed(switch) == [INGEST]
 
 
@@ -125,7 +125,7 @@ def test_a_writer_that_somebody_started_in_the_hold_is_said_and_left(world: Worl
     switch = accepted(world, plan_with(world))
     world.sql("UPDATE switchover_fence SET frozen = false WHERE fence = 'docs_ingest'")
     assert finish.unfreeze(switch) == [SECOND]
-    assert switch.row.state is State.PROMOTED
+    assert switch.read().state is State.PROMOTED
     (line,) = held_lines(switch)
     assert line.startswith("writer 'ingest process': frozen is False, this run set True: somebody changed it")
     finish.restore(world.again(switch))

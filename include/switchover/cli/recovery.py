@@ -96,13 +96,14 @@ def _restore(options: argparse.Namespace, edge: Edge) -> Result:
     try:
         line = restore(switch, person=person, without=options.without, plan=plan)
     except NotConverged as error:
-        index_hash = switch.row.should_be_live[1] or ""
-        missing = unproven(switch, switch.row.should_be_live[0], index_hash=index_hash)
-        raise NotConverged("; ".join([str(error), *unproven_steps(switch.row, missing)[1:]])) from error
+        row = switch.read()
+        live, index_hash = row.should_be_live
+        missing = unproven(switch, live, index_hash=index_hash or "")
+        raise NotConverged("; ".join([str(error), *unproven_steps(row, missing)[1:]])) from error
     finally:
         with contextlib.suppress(SwitchoverError):
-            switch.release_lease()
-    return f"{options.run}: {line}", {"id": options.run, "state": switch.row.state.value, "result": line}, 0
+            switch.leadership.release()
+    return f"{options.run}: {line}", {"id": options.run, "state": switch.read().state.value, "result": line}, 0
 
 
 def _rehearse(options: argparse.Namespace, edge: Edge) -> Result:

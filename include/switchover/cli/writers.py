@@ -56,7 +56,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 def _show(options: argparse.Namespace, edge: Edge) -> Result:
     switch = _open(options, edge)
-    rows = switch.ledger.journal.writers(switch.row.id)
+    rows = switch.ledger.journal.writers(switch.read().id)
     data = [{key: value for key, value in row.items() if key != "run"} for row in rows]
     cells = [
         [

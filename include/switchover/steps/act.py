@@ -1,6 +1,6 @@
 """The one actor: carries out what :func:`switchover.protocol.decide` says, one action at a time.
 
-Who acts has taken the pointer's lease (:meth:`Switch.lead`), and everything from the first read to the last record
+Who acts has taken the pointer's lease (:meth:`Leadership.take`), and everything from the first read to the last record
 happens under that one epoch. Intent, act, read back, record. After any failure the next call decides again from
 what the pointer says.
 """
@@ -17,6 +17,7 @@ from switchover.errors import (
     TargetRefused,
     Unreachable,
 )
+from switchover.ledger import RunRow
 from switchover.ledger.ttr import ttr
 from switchover.pointers import Change
 from switchover.protocol import Action, Kind, State, decide
@@ -32,8 +33,9 @@ def advance(switch: Switch, *, run_ended: bool = False) -> Action:
 
     ``LeaseLost``, and nothing is done, when the lease that this process leads under has ended.
     """
-    switch.renew_lease()
-    action = decide(switch.row.record, observe(switch, run_ended=run_ended), switch.ledger.now())
+    switch.leadership.renew()
+    row = switch.read()
+    action = decide(row.record, observe(switch, run_ended=run_ended), switch.ledger.now())
     carry_out = {
         Kind.FLIP: _flip,
         Kind.CONFIRM_FLIP: _confirm_flip,
@@ -44,7 +46,7 @@ def advance(switch: Switch, *, run_ended: bool = False) -> Action:
         Kind.STOP: _stop,
     }.get(action.kind)
     if carry_out is not None:
-        carry_out(switch, action)
+        carry_out(switch, row, action)
     return action
 
 
@@ -61,7 +63,7 @@ def settle(switch: Switch, *, run_ended: bool = False) -> Action:
             time.sleep(pause)
             pause *= 2
             continue
-        if action.kind in (Kind.NOTHING, Kind.WATCH, Kind.PROCEED) or switch.row.state.ended:
+        if action.kind in (Kind.NOTHING, Kind.WATCH, Kind.PROCEED) or switch.read().state.ended:
             return action
         if action.kind is Kind.RETRY:
             switch.say(action.why)
@@ -106,31 +108,28 @@ def check_target(switch: Switch, target: str, *, index_hash: str) -> None:
         )
 
 
-def _flip(switch: Switch, action: Action) -> None:
-    row = switch.row
-    _move_pointer(switch, row.blue, row.green, approved=row.approved_hash)
+def _flip(switch: Switch, row: RunRow, action: Action) -> None:
+    _move_pointer(switch, row.blue, row.green, approved=row.approved_hash, back=False)
 
 
-def _roll_back(switch: Switch, action: Action) -> None:
-    row = switch.row
+def _roll_back(switch: Switch, row: RunRow, action: Action) -> None:
     switch.move(State.ROLLING_BACK, reason=row.reason or action.why)
     switch.ledger.runs.stamp(switch.id, "rollback_started_at")
-    switch.refuse_older()
-    _move_pointer(switch, row.green, row.blue, approved=row.blue_hash)
+    switch.leadership.refuse_older()
+    _move_pointer(switch, row.green, row.blue, approved=row.blue_hash, back=True)
     switch.ledger.runs.stamp(switch.id, "rollback_applied_at")
 
 
-def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | None) -> None:
+def _move_pointer(switch: Switch, before: str, after: str, *, approved: str | None, back: bool) -> None:
     if approved is None:
         raise TargetRefused(f"index {after!r}: verify has approved no build of it; the pointer was not moved")
     check_target(switch, after, index_hash=approved)
-    epoch = switch.lease.epoch
-    back = after == switch.row.blue
+    epoch = switch.leadership.lease.epoch
     change = Change(before=before, after=after, epoch=epoch, actor=switch.actor, approved_hash=approved, back=back)
     intent = switch.ledger.journal.intend_flip(
         switch.id, pointer=switch.pointer.key, before=before, after=after, epoch=epoch, actor=switch.actor
     )
-    switch.renew_lease()  # the last thing before the write: a store without epochs has nothing but this
+    switch.leadership.renew()  # the last thing before the write: a store without epochs has nothing but this
     applied = switch.pointer.apply(change)
     switch.ledger.journal.applied_flip(intent, changed=applied.changed, version=applied.version)
     if not applied.changed:
@@ -148,8 +147,7 @@ def _read_back(switch: Switch, target: str, *, index_hash: str | None) -> None:
         switch.ledger.journal.read_back(moves[-1]["id"], readers=readers, seconds=seconds)
 
 
-def _confirm_flip(switch: Switch, action: Action) -> None:
-    row = switch.row
+def _confirm_flip(switch: Switch, row: RunRow, action: Action) -> None:
     _read_back(switch, row.green, index_hash=row.approved_hash)
     now = switch.ledger.now()
     hold_until = now + timedelta(minutes=row.hold_minutes)
@@ -157,33 +155,31 @@ def _confirm_flip(switch: Switch, action: Action) -> None:
     switch.say(f"every reader serves Green {row.green!r}; holding until {hold_until:%H:%M:%S} UTC")
 
 
-def _promote(switch: Switch, action: Action) -> None:
+def _promote(switch: Switch, row: RunRow, action: Action) -> None:
     switch.move(State.PROMOTED)
-    switch.say(f"promoted: {switch.row.green!r} stays live")
+    switch.say(f"promoted: {row.green!r} stays live")
 
 
-def _confirm_rollback(switch: Switch, action: Action) -> None:
-    row = switch.row
-    switch.refuse_older()
+def _confirm_rollback(switch: Switch, row: RunRow, action: Action) -> None:
+    switch.leadership.refuse_older()
     try:
         _read_back(switch, row.blue, index_hash=row.blue_hash)
     except NotConverged as error:
-        _unproven(switch, error)
+        _unproven(switch, row, error)
         raise
     switch.ledger.runs.stamp(switch.id, "converged_at")
-    switch.move(State.ROLLED_BACK, reason=row.reason or action.why)
+    ended = switch.move(State.ROLLED_BACK, reason=row.reason or action.why)
     switch.say(f"rolled back: every reader serves Blue {row.blue!r}")
-    total, budget = (ttr(switch.row) or {}).get("total"), switch.plan.rollback.ttr_s
+    total, budget = (ttr(ended) or {}).get("total"), switch.plan.rollback.ttr_s
     if total is not None:
         over = "ALARM: over the" if total > budget else "within the"
         switch.say(f"time to restore {total:g} s, {over} budget of {budget:g} s")
 
 
-def _abort(switch: Switch, action: Action) -> None:
-    row = switch.row
+def _abort(switch: Switch, row: RunRow, action: Action) -> None:
     if row.state is State.FLIPPING:
         # An older process may be about to flip: shut it out, and look again before saying that it did not.
-        switch.refuse_older()
+        switch.leadership.refuse_older()
         if switch.pointer.read().target != row.blue:
             return
     switch.move(State.ABORTED, reason=row.reason or action.why)
@@ -191,22 +187,22 @@ def _abort(switch: Switch, action: Action) -> None:
     switch.say(f"aborted: {row.reason or action.why}" + ("" if moved else "; this run moved no pointer"))
 
 
-def _stop(switch: Switch, action: Action) -> None:
+def _stop(switch: Switch, row: RunRow, action: Action) -> None:
     stuck(switch, action)
     raise PointerConflict(f"{switch.pointer.key}: {action.why}; the pointer was not moved. A person must look")
 
 
-def stuck(switch: Switch, action: Action) -> None:
+def stuck(switch: Switch, action: Action) -> RunRow:
     """Somebody else moved the pointer: write that down and tell it at once. Nothing is moved."""
-    if switch.row.state is State.STUCK:
-        return
-    switch.move(State.STUCK, reason=action.why)
-    switch.say(f"STUCK: {action.why}; the pointer was not moved")
+    row = switch.read()
+    if row.state is not State.STUCK:
+        row = switch.move(State.STUCK, reason=action.why)
+        switch.say(f"STUCK: {action.why}; the pointer was not moved")
+    return row
 
 
-def _unproven(switch: Switch, error: NotConverged) -> None:
-    """The pointer is back on Blue, but not every reader is proven: told once; whoever looks next tries again."""
-    row = switch.row
+def _unproven(switch: Switch, row: RunRow, error: NotConverged) -> None:
+    """The pointer is back on Blue, but not every reader is proven: told once; the next look tries again."""
     if row.state is State.STUCK:
         return
     why = "; ".join(filter(None, (row.reason, f"Blue {row.blue!r} is back, but not proven: {error}")))

@@ -45,7 +45,7 @@ class Question:
 
 def wanted(switch: Switch) -> Gate | None:
     """Which gate the run is at and the plan has people decide; ``None`` when there is nothing to ask."""
-    row, plan = switch.row, switch.plan
+    row, plan = switch.read(), switch.plan
     if row.decision is not None:
         return None
     if row.state is State.WARMED:
@@ -77,7 +77,7 @@ def subject(switch: Switch, *, now_planned: str) -> str:
 
     ``now_planned`` is the digest of the plan as its file says it now; the run's own copy is in the ledger.
     """
-    row, plan = switch.row, switch.plan
+    row, plan = switch.read(), switch.plan
     try:
         gold = read_items(Path(plan.gold.path))[1]
     except GoldError as error:
@@ -106,11 +106,11 @@ def ask(switch: Switch, gate: Gate, *, now_planned: str) -> Question:
     bound = subject(switch, now_planned=now_planned)
     fresh = approvals.ask(switch.id, gate, person_number=found.person_number, subject=bound, until=until)
     if gate is not Gate.BEFORE_FLIP:
-        switch.join()
+        switch.leadership.join()
         switch.ledger.runs.stamp(switch.id, hold_until=until)
     if fresh:
         switch.say(f"{gate}: asked person {found.person_number} of {plan.approvers} until {until:%H:%M:%S} UTC")
-    row = switch.row
+    row = switch.read()
     return Question(
         gate=gate,
         person_number=found.person_number,
@@ -161,7 +161,7 @@ def _longest_s(switch: Switch) -> float:
 def _look_before_flip(switch: Switch, number: int, beat: Heartbeat) -> Tick:
     if beat.lost:
         return Tick(number=number, outcome=Outcome.ERROR, line=beat.lost, end=End.LEASE_LOST)
-    row, now = switch.row, switch.ledger.now()
+    row, now = switch.read(), switch.ledger.now()
     action = decide(row.record, observe(switch), now)
     if action.kind is Kind.STOP:
         stuck(switch, action)
@@ -218,8 +218,8 @@ def closed(switch: Switch, gate: Gate, *, why: str) -> Standing:
 def hand_over(switch: Switch) -> None:
     """Leave the lease to whoever comes next. One that has run out is for the gate and the watchdog to see."""
     with contextlib.suppress(LeaseLost):
-        switch.join()
-        switch.hand_over()
+        switch.leadership.join()
+        switch.leadership.hand_over()
 
 
 def ended(switch: Switch, found: Standing, gate: Gate, *, why: str = "") -> None:

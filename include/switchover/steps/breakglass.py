@@ -66,12 +66,12 @@ def break_glass(*, plan: Plan, edge: Edge, actor: str, person: str, run: str | N
     ledger = Ledger(engine=edge.sql(plan.ledger))
     id = run_to_roll_back(plan=plan, ledger=ledger, run=run).id
     switch = Switch.open(edge=edge, ledger=plan.ledger, id=id, actor=actor, holder=f"person:{person}")
-    switch.lead(seize=True)
+    switch.leadership.take(seize=True)
     try:
         if switch.decide(Decision.ROLL_BACK, reason=f"break-glass by {person}").decision is Decision.PROMOTE:
-            raise _refusal(switch.row, ledger)
+            raise _refusal(switch.read(), ledger)
         mend_readers(switch, plan, person=person)
         writers = finish.rollback(switch)
     finally:
-        switch.release_lease()
-    return Back(row=switch.row, writers=writers)
+        switch.leadership.release()
+    return Back(row=switch.read(), writers=writers)

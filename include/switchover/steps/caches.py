@@ -13,7 +13,7 @@ from switchover.ledger import RunRow
 from switchover.steps.switch import Switch
 
 
-async def prime_green(switch: Switch) -> str:
+async def prime_green(switch: Switch, row: RunRow) -> str:
     """Ask Green each question of the gold set and the popular ones through its cache. Returns a note, or nothing.
 
     A question that fails is counted and not asked again: a cold entry costs a slow answer, no more.
@@ -22,7 +22,7 @@ async def prime_green(switch: Switch) -> str:
         return ""
     questions, probes = questions_to_prime(switch), switch.plan.probes
     limit = asyncio.Semaphore(probes.concurrency)
-    async with switch.asking(switch.row) as arms:
+    async with switch.asking(row) as arms:
 
         async def answered(question: str) -> bool:
             async with limit:

@@ -75,7 +75,7 @@ def _unproven(world: World, action: Action, frozen: list[str]) -> Unproven | Non
     due = action.kind is Kind.CONFIRM_ROLLBACK or (action.kind is Kind.NOTHING and frozen)
     if not due:
         return None
-    target, index_hash = world.row.should_be_live
+    target, index_hash = world.read().should_be_live
     try:
         index_hash = index_hash or world.index.health(target).stored_hash
     except (SwitchoverError, ValueError):

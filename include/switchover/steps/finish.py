@@ -27,29 +27,27 @@ def promote_or_roll_back(switch: Switch) -> Decision | None:
 
     ``None`` when the pointer was never moved: there is nothing to promote and nothing to roll back.
     """
-    row = switch.row
+    row = switch.read()
     if row.state.before_flip or row.state is State.ABORTED:
         return None
     if row.decision is not None:
         return row.decision
-    switch.lead(wait=True)
-    row = switch.row
+    switch.leadership.take(wait=True)
+    row = switch.read()
     action = decide(replace(row.record, hold_until=None), observe(switch), switch.ledger.now())
     if action.kind is Kind.STOP:
-        stuck(switch, action)
-        row = switch.row
+        row = stuck(switch, action)
     passed, why = may_stay(switch)
     if action.kind not in (Kind.WATCH, Kind.RETRY):
         passed, why = False, action.why
     if row.state is State.HOLDING and passed:
-        decision = switch.decide(Decision.PROMOTE, reason=why).decision
-        switch.hand_over()
+        row = switch.decide(Decision.PROMOTE, reason=why)
+        switch.leadership.hand_over()
     else:
-        reason = _why_back(switch, why)
-        decision = switch.decide(Decision.ROLL_BACK, reason=reason).decision
+        row = switch.decide(Decision.ROLL_BACK, reason=_why_back(switch, why))
         switch.ledger.runs.stamp(switch.id, "judged_at")
-    switch.say(f"gate: {switch.row.decision.value if switch.row.decision else 'undecided'}: {switch.row.reason}")
-    return decision
+    switch.say(f"gate: {row.decision.value if row.decision else 'undecided'}: {row.reason}")
+    return row.decision
 
 
 def may_stay(switch: Switch) -> tuple[bool, str]:
@@ -86,12 +84,13 @@ def _why_back(switch: Switch, unaccepted: str) -> str:
 def unfreeze(switch: Switch) -> list[str]:
     """Promote, then resume the writers on Green. Returns their names."""
     with switch.step("unfreeze") as note:
-        row = switch.row
+        row = switch.read()
         if row.decision is not Decision.PROMOTE:
             raise StateConflict(f"switchover {switch.id!r}: nobody decided to promote; writers stay frozen")
         settle(switch)
-        if switch.row.state is not State.PROMOTED:
-            raise StateConflict(f"switchover {switch.id!r}: is {switch.row.state.value}; writers stay frozen")
+        row = switch.read()
+        if row.state is not State.PROMOTED:
+            raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; writers stay frozen")
         names = resume_writers(switch, row.green, index_hash=row.approved_hash)
         note.text = "; ".join([f"{len(names)} writers resumed on {row.green!r}", *held_lines(switch)])
         return names
@@ -104,7 +103,7 @@ def rollback(switch: Switch) -> list[str]:
         if row.decision is Decision.PROMOTE or row.state is State.PROMOTED:
             raise StateConflict(promoted(row))
         settle(switch)
-        row = switch.row
+        row = switch.read()
         if row.state not in (State.ROLLED_BACK, State.ABORTED):
             raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; `switchover status` shows why")
         names = resume_writers(switch, row.blue, index_hash=row.blue_hash)
@@ -129,7 +128,7 @@ def abort(switch: Switch) -> list[str]:
     with switch.step("abort", wait=True) as note:
         row = switch.decide(Decision.ROLL_BACK, reason="aborted before the flip")
         settle(switch)
-        row = switch.row
+        row = switch.read()
         if row.state not in (State.ABORTED, State.ROLLED_BACK):
             raise StateConflict(
                 f"switchover {switch.id!r}: is {row.state.value}; only a run before its flip is aborted"
@@ -152,7 +151,7 @@ def restore(switch: Switch, *, person: str = "", without: Sequence[str] = (), pl
         return "this run opened no switchover"
     names: list[str] = []
     if not row.state.ended or unresumed(switch):
-        with _let_go_at_the_end(switch), switch.leading(wait=switch.holder == switch.id):
+        with _let_go_at_the_end(switch), switch.leadership.leading(wait=switch.holder == switch.id):
             if without or plan is not None:
                 _back_first(switch)
                 if plan is not None:
@@ -160,9 +159,9 @@ def restore(switch: Switch, *, person: str = "", without: Sequence[str] = (), pl
                 leave_out(switch, without, person=person)
             names = bring_to_an_end(switch, reason="the run ended undecided", who=person or "teardown")
     elif switch.run_lease_alive():
-        switch.join()
-    switch.release_lease()
-    row, seen = switch.row, observe(switch)
+        switch.leadership.join()
+    switch.leadership.release()
+    row, seen = switch.read(), observe(switch)
     if decided_badly := _not_where_it_should_be(row.state, seen.target, row.should_be_live[0]):
         raise StateConflict(decided_badly)
     return f"{row.state.value}; pointer on {seen.target!r}; {len(names)} writers resumed here; lease released"
@@ -176,12 +175,12 @@ def _let_go_at_the_end(switch: Switch) -> Iterator[None]:
     finally:
         if switch.holder != switch.id:
             with contextlib.suppress(SwitchoverError):
-                switch.release_lease()
+                switch.leadership.release()
 
 
 def _back_first(switch: Switch) -> None:
     """Decide, and bring the pointer back, as far as that goes without the readers that a person speaks of."""
-    if switch.row.state.ended:
+    if switch.read().state.ended:
         return
     switch.decide(Decision.ROLL_BACK, reason="the run ended undecided")
     with contextlib.suppress(NotConverged):
@@ -193,14 +192,16 @@ def bring_to_an_end(switch: Switch, *, reason: str, who: str) -> list[str]:
 
     Returns the writers that were resumed, onto the arm that is proven live.
     """
-    if not switch.row.state.ended:
-        if switch.row.decision is None:
+    row = switch.read()
+    if not row.state.ended:
+        if row.decision is None:
             fired = _why_back(switch, "") if _stop_fired(switch) else ""
             switch.decide(Decision.ROLL_BACK, reason="; ".join(filter(None, (fired, reason))))
             switch.ledger.runs.stamp(switch.id, "judged_at")
         action = settle(switch, run_ended=True)
         switch.say(f"{who}: {action.kind.value}: {action.why}")
-    live, index_hash = switch.row.should_be_live
+        row = switch.read()
+    live, index_hash = row.should_be_live
     return resume_writers(switch, live, index_hash=index_hash)
 
 

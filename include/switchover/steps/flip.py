@@ -5,7 +5,7 @@ from __future__ import annotations
 from switchover.approval import Gate, standing
 from switchover.errors import InvariantBroken, StateConflict
 from switchover.judge.gates import Outcome, decisive
-from switchover.ledger import Ledger
+from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.protocol import Action, Decision, Kind, State, decide
 from switchover.steps.act import proceed, settle, stuck
@@ -33,35 +33,36 @@ def permitted(switch: Switch, gate: Gate) -> tuple[bool, str]:
 
 def flip_or_abort(switch: Switch) -> bool:
     """The acceptance gate: true when the flip may go ahead. Fails closed; a refusal is written down."""
-    row = switch.row
+    row = switch.read()
     if row.state in (State.FLIPPING, State.HOLDING):
         return True
     if row.decision is not None:
         return False
-    with switch.leading():
-        action = decide(switch.row.record, observe(switch), switch.ledger.now())
+    with switch.leadership.leading():
+        row = switch.read()
+        action = decide(row.record, observe(switch), switch.ledger.now())
         if action.kind is Kind.STOP:
-            stuck(switch, action)
-        reason, by_whom = _why_not(switch, action)
+            row = stuck(switch, action)
+        reason, by_whom = _why_not(switch, row, action)
         if reason:
             switch.decide(Decision.ROLL_BACK, reason=reason)
     switch.say(f"not flipped: {reason}" if reason else f"acceptance gate: every rule passes{by_whom}")
     return not reason
 
 
-def _why_not(switch: Switch, action: Action) -> tuple[str, str]:
+def _why_not(switch: Switch, row: RunRow, action: Action) -> tuple[str, str]:
     """Why nothing is flipped, empty when it may be; and who allowed it."""
     if action.kind not in (Kind.PROCEED, Kind.RETRY):
         return action.why, ""
     passed, why = accepted(switch, "acceptance")
     allowed, by_whom = permitted(switch, Gate.BEFORE_FLIP)
-    missing = no_way_back(switch)
-    if switch.row.state is State.WARMED and passed and allowed and missing is None:
+    missing = no_way_back(switch, row)
+    if row.state is State.WARMED and passed and allowed and missing is None:
         return "", f"; {by_whom}" if by_whom else ""
     broken = next((step for step in switch.ledger.journal.steps(switch.id) if step["ok"] is False), None)
     if broken:
         return f"{broken['name']}: {broken['note']}", ""
-    why = (missing if passed and missing else why) or by_whom or f"the run is {switch.row.state.value}, not warmed"
+    why = (missing if passed and missing else why) or by_whom or f"the run is {row.state.value}, not warmed"
     return f"acceptance gate: {why}", ""
 
 
@@ -77,12 +78,12 @@ def require_watchdog(plan: Plan, ledger: Ledger) -> None:
 def flip(switch: Switch) -> str:
     """Move the pointer to Green and prove every reader. A repeat after a crash goes on from what the pointer says."""
     with switch.step("flip") as note:
-        row = switch.row
+        row = switch.read()
         if row.state is State.WARMED:
             proceed(switch)
             if not (accepted(switch, "acceptance")[0] and permitted(switch, Gate.BEFORE_FLIP)[0]):
                 raise StateConflict(f"switchover {switch.id!r}: the acceptance gate has not passed; not flipped")
-            if missing := no_way_back(switch):
+            if missing := no_way_back(switch, row):
                 raise InvariantBroken(f"switchover {switch.id!r}: {missing}; not flipped")
             require_watchdog(switch.plan, switch.ledger)
             switch.move(State.FLIPPING)

@@ -20,14 +20,14 @@ def freeze(switch: Switch) -> dict[str, str]:
     so until abort resumes it. ``StateConflict`` for a run that has gone on, or ended: nobody would resume them.
     """
     with switch.step("freeze") as note:
-        row = switch.row
+        row = switch.read()
         if row.state not in (State.PLANNED, State.FROZEN) or row.decision is not None:
             raise StateConflict(
                 f"switchover {switch.id!r}: is {row.state.value}; writers are frozen at a run's beginning"
             )
         proceed(switch)
         for writer in switch.writers:
-            lease = switch.renew_lease()
+            lease = switch.leadership.renew()
             switch.ledger.journal.found_writer(switch.id, writer.name, writer.find())
             writer.freeze(epoch=lease.epoch)
         proofs = {writer.name: _drain(switch, writer) for writer in switch.writers}

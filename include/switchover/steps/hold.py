@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 
-from switchover.arms.probe import Round, ask_round
+from switchover.arms.probe import Round
 from switchover.errors import LeaseLost, LedgerUnreachable, SwitchoverError, Unreachable
 from switchover.judge.gates import Outcome
 from switchover.ledger import RunRow
@@ -156,11 +156,10 @@ class _Probing:
 
     async def _ask(self, before: Before) -> Answers:
         switch, plan, seconds = self._switch, self._switch.plan, look_s(self._switch)
-        gold = await asyncio.to_thread(lambda: switch.gold)
         round = Round(phase=PHASE, tick=before.number, seeds=[before.number % plan.probes.seeds])
         over = time.monotonic() + seconds
         async with switch.asking(before.row) as arms:
-            asked = await ask_round(round, arms=arms, gold=gold, spec=plan.probes, began=before.began, seconds=seconds)
+            asked = await switch.rounds.ask(round, arms, began=before.began, seconds=seconds)
         left = max(plan.probes.timeout_s, over - time.monotonic())
         return Answers(round=round, asked=asked, canaries=await canaries_of(switch, before.row, seconds=left))
 
@@ -179,7 +178,7 @@ def _begin(switch: Switch) -> int:
 
 def _longest_s(switch: Switch) -> float:
     """Seconds until the hold must be over, with every extension, every answer and the hand-over to the gate."""
-    row, plan = switch.row, switch.plan
+    row, plan = switch.read(), switch.plan
     longest = timedelta(minutes=max(plan.hold.max_minutes, row.hold_minutes))
     over = (row.flipped_at or row.opened_at) + longest
     over = max(over, row.hold_until or over)
@@ -190,7 +189,7 @@ def _finish(switch: Switch, tick: Tick) -> Tick:
     """A hold that may lead to a promotion leaves the lease to the next task; any other leaves it to run out."""
     if tick.end in HELD:
         try:
-            switch.hand_over()
+            switch.leadership.hand_over()
         except LeaseLost as error:
             tick = replace(tick, outcome=Outcome.ERROR, line=str(error), end=End.LEASE_LOST)
     held = tick.end in HELD
@@ -204,7 +203,7 @@ def _may_watch(switch: Switch, number: int, beat: Heartbeat) -> Before | Tick:
     """A tick that ends the hold when the lease or the pointer is lost, or somebody else has decided."""
     if beat.lost:
         return Tick(number=number, outcome=Outcome.ERROR, line=beat.lost, end=End.LEASE_LOST)
-    row, now = switch.row, switch.ledger.now()
+    row, now = switch.read(), switch.ledger.now()
     if row.state.ended or row.decision is not None:
         return Tick(number=number, outcome=Outcome.ERROR, line=_overtaken(row), end=End.OVERTAKEN)
     # The hold's own end is judged below, and the beat says when the lease is lost: as if neither were so.

@@ -72,11 +72,11 @@ def judge(switch: Switch, before: Before, answers: Answers | None, *, late: bool
     """
     number, canaries = before.number, answers.canaries if answers else None
     if answers is not None:
-        switch.record(replace(answers.round, tick=number), answers.asked)
+        switch.rounds.record(replace(answers.round, tick=number), answers.asked)
     samples = _sample(switch, before.row, number)
     slow = "" if answers else "; its probes are not answered yet"
     stale = f"; {staleness.look(switch, number).line}" if answers else ""
-    evidence = switch.evidence(PHASE)
+    evidence = switch.rounds.evidence(PHASE)
     stop = _judge_stop(switch, number, evidence, samples, canaries)
     outcome, line = worst(stop), f"{_line(number, stop, samples)}{slow}{stale}"
     if outcome is Outcome.FAIL:
@@ -174,7 +174,7 @@ def _first_bad_tick(verdicts: Sequence[Mapping[str, Any]]) -> int:
 
 def seconds_left(switch: Switch) -> float:
     """Seconds until the hold's end; 0 or less when it is over."""
-    until = switch.row.hold_until
+    until = switch.read().hold_until
     return (until - switch.ledger.now()).total_seconds() if until is not None else 0.0
 
 

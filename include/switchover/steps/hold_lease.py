@@ -29,7 +29,7 @@ async def beating(switch: Switch, *, until: float, idle_s: float = math.inf) -> 
     turns = asyncio.create_task(_stamp(turning))
     try:
         await asyncio.to_thread(rejoin, switch)
-        await asyncio.to_thread(switch.renew_lease)
+        await asyncio.to_thread(switch.leadership.renew)
         beat.start()
     except LeaseLost as error:
         beat.lost = str(error)
@@ -43,7 +43,7 @@ async def beating(switch: Switch, *, until: float, idle_s: float = math.inf) -> 
 def heartbeat(switch: Switch, *, going_on: Callable[[], bool], idle_s: float) -> Heartbeat:
     """What renews the lease of a watch; see :func:`beating`."""
     beat = Heartbeat(
-        switch.renew_lease,
+        switch.leadership.renew,
         lease_s=switch.plan.lease_s,
         going_on=lambda: going_on() and beat.idle_s <= idle_s,
         again=lambda: _take_again(switch),
@@ -65,16 +65,16 @@ def rejoin(switch: Switch) -> None:
     else may. ``LeaseLost`` in any other case.
     """
     try:
-        switch.join()
+        switch.leadership.join()
     except LeaseLost:
         if not _nobody_took_over(switch):
             raise
-        lease = switch.lead()
+        lease = switch.leadership.take()
         switch.say(f"the lease ran out and nobody took over; a new watch goes on under epoch {lease.epoch}")
 
 
 def _nobody_took_over(switch: Switch) -> bool:
-    row, lease = switch.row, switch.ledger.leases.get(switch.pointer.key)
+    row, lease = switch.read(), switch.ledger.leases.get(switch.pointer.key)
     if lease is None or lease.holder != switch.id or lease.released_at is not None:
         return False
     late_s = (switch.ledger.now() - lease.expires_at).total_seconds()
@@ -86,5 +86,5 @@ def _nobody_took_over(switch: Switch) -> bool:
 
 def _take_again(switch: Switch) -> None:
     """After an outage of the ledger, in which nobody could renew or take the lease."""
-    lease = switch.lead()
+    lease = switch.leadership.take()
     switch.say(f"the ledger did not answer and the lease ran out; the watch goes on under epoch {lease.epoch}")

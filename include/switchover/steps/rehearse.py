@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, SwitchoverError
-from switchover.ledger import Ledger, Rehearsal
+from switchover.ledger import Ledger, Rehearsal, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Change, Pointer
 from switchover.steps.move import wait_until
@@ -24,8 +24,8 @@ PAUSE_S = 0.2
 
 def rehearse(switch: Switch) -> Rehearsal:
     """Rehearse inside a run, with the builds that it approved. Raises as :func:`rehearse_service`."""
-    row = switch.row
-    switch.renew_lease()
+    row = switch.read()
+    switch.leadership.renew()
     found = _walk(
         plan=switch.plan,
         ledger=switch.ledger,
@@ -115,9 +115,9 @@ def _move(shadow: Pointer, plan: Plan, change: Change) -> float:
     return time.monotonic() - began
 
 
-def no_way_back(switch: Switch) -> str | None:
+def no_way_back(switch: Switch, row: RunRow) -> str | None:
     """Why the run may not flip; ``None`` when a rehearsal that counts met its budget."""
-    plan, found = switch.plan, switch.ledger.rehearsals.counting(switch.row, switch.plan)
+    plan, found = switch.plan, switch.ledger.rehearsals.counting(row, switch.plan)
     if found is None:
         return (
             f"the way back was not rehearsed in the last {plan.rehearsal.max_age_h:g} h;"

@@ -65,7 +65,7 @@ def resume_one(switch: Switch, name: str, *, mended: Pins | None = None, way: Wa
 
     ``mended``: the values of pins that the plan gives as values, as they are now.
     """
-    row = switch.row
+    row = switch.read()
     writers = {each["name"]: each for each in switch.ledger.journal.writers(switch.id)}
     if name not in writers:
         raise BadInput(f"switchover {switch.id!r}: froze no writer {name!r}; allowed: {', '.join(writers) or 'none'}")
@@ -78,19 +78,19 @@ def resume_one(switch: Switch, name: str, *, mended: Pins | None = None, way: Wa
     target, index_hash = (row.green, row.approved_hash) if row.state is State.PROMOTED else (row.blue, row.blue_hash)
     spec, writer = next(pair for pair in zip(switch.plan.writers, switch.writers, strict=True) if pair[0].name == name)
     spec = spec.model_copy(update={"pins": {**spec.pins, **(mended or {})}})
-    switch.lead()
+    switch.leadership.take()
     try:
         prove_live(switch, target, index_hash=index_hash or switch.index.health(target).stored_hash or "")
         if not _resume(switch, spec, writer, writers[name], target, way=way):
             raise WriterChanged("; ".join(held_lines(switch, name)))
     finally:
-        switch.release_lease()
+        switch.leadership.release()
     return f"writer {name!r} {'left as it is' if way is Way.KEEP else 'resumed'} on {target!r}"
 
 
 def _resume(switch: Switch, spec: WriterSpec, writer: Writer, row: Row, target: str, *, way: Way = Way.REFUSE) -> bool:
     """Whether it was resumed; otherwise the ledger says what holds it."""
-    journal, lease = switch.ledger.journal, switch.renew_lease()
+    journal, lease = switch.ledger.journal, switch.leadership.renew()
     broken = pins_differ(switch, spec, target)
     if broken:
         return _hold(switch, writer.name, f"writer {writer.name!r} stays frozen: {broken}")

@@ -41,22 +41,22 @@ def take_over(switch: Switch, *, since: datetime, last_holder: str) -> TakeOver:
 def _lead_to_the_end(switch: Switch, since: datetime, last_holder: str) -> TakeOver:
     why = f"nobody renewed the lease since {since:%H:%M:%S} UTC, last held by {last_holder!r}"
     try:
-        with switch.leading() as lease:
+        with switch.leadership.leading() as lease:
             switch.say(f"{switch.holder} takes over, epoch {lease.epoch}: {why}")
-            row = switch.row
+            row = switch.read()
             if not row.state.before_flip and row.judged_at is None and row.decision is None:
                 switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=since)
             names = bring_to_an_end(switch, reason=f"{switch.holder}: {why}", who=switch.holder)
     finally:
-        switch.release_lease()
-    row = switch.row
+        switch.leadership.release()
+    row = switch.read()
     line = f"{row.state.value}: {row.reason}; {len(names)} writers resumed here"
     return TakeOver(run=switch.id, result="settled", line=line)
 
 
 def _untouched(switch: Switch) -> TakeOver | None:
     """Look without the lease first: what cannot be read, or needs a person and says so already, is left alone."""
-    row = switch.row
+    row = switch.read()
     if row.state.ended:
         return None
     action = decide(row.record, observe(switch, run_ended=True), switch.ledger.now())

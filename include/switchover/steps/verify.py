@@ -11,6 +11,7 @@ from switchover.edge.answers import Report
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError
 from switchover.gold.goldset import gold_json
 from switchover.indexes import Content
+from switchover.ledger import RunRow
 from switchover.pins import PIN_NAMES, changed_pins
 from switchover.protocol import State
 from switchover.steps.act import proceed
@@ -45,14 +46,14 @@ def verify(switch: Switch) -> list[Check]:
     """Run every check, record it, and approve Green's build. ``InvariantBroken`` names what failed."""
     with switch.step("verify") as note:
         proceed(switch)
-        row = switch.row
+        row = switch.read()
         checks = [index_there(switch, "Blue", row.blue), index_there(switch, "Green", row.green)]
         facts: Facts | None = None
         if all(check.ok for check in checks):
             facts = read_facts(switch, row)
-            _remember_arms(switch, facts)
+            _remember_arms(switch, facts, row)
             checks += about_arms(switch, facts, row)
-            checks.append(_not_taken_back(switch, facts.contents["green"].index_hash))
+            checks.append(_not_taken_back(switch, facts.contents["green"].index_hash, row))
         checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
         checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
         if facts is not None and all(check.ok for check in checks):
@@ -101,8 +102,8 @@ async def _reports(switch: Switch, arms: Arms) -> dict[str, Report]:
         return {role: await client.report_async() for role, client in clients.items()}
 
 
-def _remember_arms(switch: Switch, facts: Facts) -> None:
-    for role, target in (("blue", switch.row.blue), ("green", switch.row.green)):
+def _remember_arms(switch: Switch, facts: Facts, arms: Arms) -> None:
+    for role, target in (("blue", arms.blue), ("green", arms.green)):
         pins, reported = facts.contents[role].manifest.pins, facts.reports[role].pins
         switch.ledger.subjects.found_arm(switch.id, role, target=target, pins=pins, reported=reported)
 
@@ -193,9 +194,8 @@ def _encoder(switch: Switch, role: str, content: Content, report: Report) -> Che
     return Check(name=f"{role.capitalize()} encoder", ok=ok, found=found, expected=expected)
 
 
-def _not_taken_back(switch: Switch, build: str) -> Check:
+def _not_taken_back(switch: Switch, build: str, row: RunRow) -> Check:
     """Preflight has asked this of the build that was there then; another may have come since."""
-    row = switch.row
     back = took_back(switch.ledger, pointer=row.pointer, build=build)
     asked = bool(row.retry_build) and build.startswith(row.retry_build)
     return Check(
@@ -218,7 +218,7 @@ def _dedupe_fence(switch: Switch, spec: WriterSpec) -> Check:
 
 
 def _blue_is_live(switch: Switch) -> Check:
-    found, blue = switch.pointer.read().target, switch.row.blue
+    found, blue = switch.pointer.read().target, switch.read().blue
     return Check(name="pointer on Blue", ok=found == blue, found=str(found), expected=blue)
 
 
@@ -265,5 +265,5 @@ STANDALONE: dict[str, Callable[[Switch], Check]] = {
     "pointer on Blue": _blue_is_live,
     "gold set": _gold_recorded,
     "judge encoder": _judge_encoder,
-    "signals answer": lambda switch: signals_answer(switch, switch.row.blue),
+    "signals answer": lambda switch: signals_answer(switch, switch.read().blue),
 }

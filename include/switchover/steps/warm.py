@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from switchover.arms.probe import Round, ask_round
+from switchover.arms.probe import Round
 from switchover.errors import StateConflict
 from switchover.judge.evidence_row import EvidenceRow
 from switchover.judge.gates import Outcome, Verdict, decisive, judge_acceptance, worst
+from switchover.ledger import RunRow
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.caches import canaries_of, prime_green
@@ -22,18 +23,19 @@ PHASE = "warm"
 def warm(switch: Switch) -> list[Verdict]:
     """Ask, measure, record and judge. The verdicts are in the ledger; the gate acts on them, not this step."""
     with switch.step(PHASE) as note:
-        if switch.row.state not in (State.VERIFIED, State.WARMED):
-            raise StateConflict(f"switchover {switch.id!r}: is {switch.row.state.value}; warm needs verified")
+        row = switch.read()
+        if row.state not in (State.VERIFIED, State.WARMED):
+            raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; warm needs verified")
         proceed(switch)
-        primed = asyncio.run(prime_green(switch))
-        rounds = asyncio.run(_rounds(switch))
-        evidence = switch.evidence(PHASE)
+        primed = asyncio.run(prime_green(switch, row))
+        rounds = asyncio.run(_rounds(switch, row))
+        evidence = switch.rounds.evidence(PHASE)
         verdicts = judge_acceptance(
             evidence,
             rules=switch.plan.rules,
-            rehearsal_ttr_s=switch.ledger.rehearsals.counted_seconds(switch.row, switch.plan),
+            rehearsal_ttr_s=switch.ledger.rehearsals.counted_seconds(row, switch.plan),
             traffic=False,
-            canaries=asyncio.run(canaries_of(switch, switch.row)),
+            canaries=asyncio.run(canaries_of(switch, row)),
         )
         switch.ledger.journal.judged(
             switch.id, gate="acceptance", tick=rounds - 1, verdicts=[verdict.to_json() for verdict in verdicts]
@@ -54,21 +56,14 @@ def _failed(verdicts: list[Verdict]) -> str:
     return (f" ({', '.join(rules)})" if rules else "") + told
 
 
-async def _rounds(switch: Switch) -> int:
+async def _rounds(switch: Switch, row: RunRow) -> int:
     """Ask rounds until Green's p95 is steady; returns how many were asked."""
     plan, previous = switch.plan, float("inf")
-    async with switch.asking(switch.row) as arms:
+    async with switch.asking(row) as arms:
         for tick in range(plan.warm.max_rounds):
             round = Round(phase=PHASE, tick=tick, seeds=range(plan.probes.seeds))
-            asked = await ask_round(
-                round,
-                arms=arms,
-                gold=switch.gold,
-                spec=plan.probes,
-                began=switch.ledger.now(),
-                on_progress=_progress(switch, tick),
-            )
-            latest = _green_p95(switch.record(round, asked))
+            asked = await switch.rounds.ask(round, arms, began=switch.ledger.now(), on_progress=_progress(switch, tick))
+            latest = _green_p95(switch.rounds.record(round, asked))
             if tick + 1 >= plan.warm.min_rounds and abs(latest - previous) <= plan.warm.steady * previous:
                 return tick + 1
             previous = latest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
@@ -19,12 +20,13 @@ from switchover.errors import GoldError
 from switchover.gold.corpus import sql_corpus
 from switchover.gold.goldset import GoldSet, load_gold
 from switchover.indexes import Index
-from switchover.ledger import Lease, Ledger, RunRow
-from switchover.ledger.heartbeat import Heartbeat
+from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.signals import Signals
 from switchover.writers import Writer
+
+log = logging.getLogger("switchover")
 
 
 class Arms(Protocol):
@@ -55,36 +57,29 @@ def _texts(index: Index, targets: Mapping[str, str], role: str, ids: Sequence[st
 
 
 class World:
-    """One open switchover and its world. Clients are built when first used and closed with it.
+    """One run and its world: what the plan names is built when first used. It writes nothing but lines for people."""
 
-    ``holder`` is under which name it takes the pointer's lease: the run's id for the run's own processes; another
-    name for whoever acts in their stead (``watchdog:...``, ``person:...``).
-    """
-
-    def __init__(
-        self, *, edge: Edge, ledger: Ledger, id: str, actor: str, holder: str | None = None, plan: Plan | None = None
-    ) -> None:
+    def __init__(self, *, edge: Edge, ledger: Ledger, id: str, actor: str, plan: Plan | None = None) -> None:
         self.edge = edge
-        self.ledger = ledger.under(lambda: self._lease)
+        self.ledger = ledger
         self.id = id
         self.actor = actor
-        self.holder = holder or id
         self._plan = plan
-        self._lease: Lease | None = None
-        self._fenced = 0
-        self._beat: Heartbeat | None = None
         self._completers: dict[tuple[str, str], Completer] = {}
 
-    @property
-    def row(self) -> RunRow:
-        """The run as the ledger holds it now; read again at each use."""
-        self._came_on()
+    def read(self) -> RunRow:
+        """Read the run from the ledger, as it is now."""
         return self.ledger.runs.get(self.id)
+
+    def say(self, text: str) -> None:
+        """One line for the task log and the audit trail."""
+        log.info("%s: %s", self.id, text)
+        self.ledger.journal.say(self.id, text, actor=self.actor)
 
     @cached_property
     def plan(self) -> Plan:
         """The plan of this run."""
-        return self._plan or self.row.read_plan()
+        return self._plan or self.read().read_plan()
 
     @cached_property
     def pointer(self) -> Pointer:
@@ -160,14 +155,10 @@ class World:
         return open_arm(self.edge, target, plan.arms[target], asking=plan.asking, timeout_s=plan.probes.timeout_s)
 
     @contextlib.asynccontextmanager
-    async def asking(self, row: Arms) -> AsyncIterator[dict[str, ArmClient]]:
+    async def asking(self, targets: Arms) -> AsyncIterator[dict[str, ArmClient]]:
         """Clients of both arms by role, open for the block."""
         async with contextlib.AsyncExitStack() as stack:
             arms: dict[str, ArmClient] = {}
-            for role, target in (("blue", row.blue), ("green", row.green)):
+            for role, target in (("blue", targets.blue), ("green", targets.green)):
                 arms[role] = await stack.enter_async_context(self.open_arm(target))
             yield arms
-
-    def _came_on(self) -> None:
-        if self._beat is not None:
-            self._beat.stamp()

@@ -51,7 +51,7 @@ class ApproveOperator(HITLOperator):
             gate = approve.wanted(switch)
             if gate is None:
                 return "nothing to ask: the rules have decided"
-            switch.lead(wait=True)
+            switch.leadership.take(wait=True)
         return self._ask(context, gate)
 
     def execute_complete(self, context: Context, event: dict[str, Any], gate: str = "") -> str:

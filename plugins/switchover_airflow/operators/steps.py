@@ -157,7 +157,7 @@ class OutcomeOperator(StepOperator):
                 raise AirflowFailException(
                     "preflight failed before it opened a switchover; nothing was changed. See its log"
                 ) from None
-            row = switch.row
+            row = switch.read()
             line = status_line(row, switch.ledger.now())
             lost, held = unresumed(switch), held_lines(switch)
         if lost:

@@ -36,9 +36,9 @@ class HoldSensor(BaseSensorOperator):
     def execute(self, context: Context) -> None:
         """Defer until the end of the hold, with every extension and some slack."""
         with open_switch(self) as switch:
-            switch.lead()
-            switch.hand_over()
-            longest = timedelta(minutes=max(switch.plan.hold.max_minutes, switch.row.hold_minutes))
+            switch.leadership.take()
+            switch.leadership.hand_over()
+            longest = timedelta(minutes=max(switch.plan.hold.max_minutes, switch.read().hold_minutes))
             trigger = HoldTrigger(
                 ledger_conn_id=self.ledger_conn_id,
                 switchover_id=self.switchover_id,
