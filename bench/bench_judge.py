@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from switchover.judge.analysis import Analysis
 from switchover.judge.evidence import BLUE, GREEN, Evidence, SignalSample
 from switchover.judge.gates import Verdict, judge_acceptance, judge_stop
 from switchover.judge.measure import delta_s
@@ -91,7 +92,7 @@ def evidence_of(ds: Any, columns: Columns, questions: int) -> Evidence:
 
 def judge(ds: Any, columns: Columns, questions: int) -> list[Verdict]:
     """All verdicts of both gates."""
-    evidence = evidence_of(ds, columns, questions)
+    evidence = Analysis(evidence_of(ds, columns, questions))  # both gates read one, as at the end of a hold
     signals: list[SignalSample | None] = [
         SignalSample(
             requests=300,

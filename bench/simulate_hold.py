@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from switchover.judge.both_ways import BothWays
+from switchover.judge.analysis import Analysis, BothWays
 from switchover.judge.evidence import BLUE, GREEN, Evidence, SignalSample
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
 from switchover.judge.rules import Rules
@@ -102,9 +102,9 @@ class Hold:
         """The ticks that need a look. Without evidence none stops, and no evidence ever is more than at the end;
         of 5xx, which have evidence from the newest ticks alone, none stops below the bound."""
         evidence, window = self.evidence(TICKS), RULES.statistics.window
-        recent = BothWays(evidence.newest(1))
+        recent = BothWays(Analysis(evidence.newest(1)))
         hold = HoldSoFar(
-            evidence=evidence,
+            analysis=Analysis(evidence),
             probes=recent.probes,
             recent=recent,
             statistics=RULES.statistics,

@@ -9,6 +9,7 @@ import pytest
 from judge_cases import Row, evidence, failed, number, on_green, probes
 
 from switchover.compare.segments import Segment, judge_segments
+from switchover.judge.analysis import Analysis
 from switchover.judge.gates import Outcome
 from switchover.judge.rules import Rules
 
@@ -17,7 +18,7 @@ TAGS = [{"language": "de" if i < 30 else "fr", "tenant": f"t{i % 2}"} for i in r
 
 
 def segments(rows: list[Row], tags: list[dict[str, str]] = TAGS) -> dict[str, Segment]:
-    return {f"{s.tag}={s.value}": s for s in judge_segments(evidence(rows), tags, rules=RULES)}
+    return {f"{s.tag}={s.value}": s for s in judge_segments(Analysis(evidence(rows)), tags, rules=RULES)}
 
 
 def test_equal_arms_pass_in_every_segment() -> None:
@@ -30,7 +31,7 @@ def test_equal_arms_pass_in_every_segment() -> None:
 
 def test_a_lost_language_is_named_first() -> None:
     lost = probes(ticks=1, spoil=on_green(lambda r: {**r, "coverage": 0.0}, lambda r: number(r) >= 30))
-    first = judge_segments(evidence(lost), TAGS, rules=RULES)[0]
+    first = judge_segments(Analysis(evidence(lost)), TAGS, rules=RULES)[0]
     assert (first.tag, first.value, first.coverage, first.against_blue.effect) == ("language", "fr", 0.0, -1.0)
     assert first.outcome is Outcome.FAIL
     assert segments(lost)["language=de"].outcome is Outcome.PASS
@@ -63,7 +64,7 @@ def test_no_segment_fails_by_chance_among_many() -> None:
         noise = {("blue", q): rng.random() for q in range(40)} | {("green", q): rng.random() for q in range(40)}
         rows = [{**r, "coverage": noise[r["arm"], number(r)]} for r in probes(ticks=1, seeds=lambda tick: (0,))]
         tags = [{f"tag {t}": "yes" for t in range(20) if rng.random() < 0.5} for _ in range(40)]
-        named += any(s.outcome is Outcome.FAIL for s in judge_segments(evidence(rows), tags, rules=RULES))
+        named += any(s.outcome is Outcome.FAIL for s in judge_segments(Analysis(evidence(rows)), tags, rules=RULES))
     assert named <= 0.05 * 60
 
 
@@ -76,4 +77,4 @@ def test_a_segment_without_blue_is_an_error_and_survives_json() -> None:
 
 def test_tags_must_match_the_questions() -> None:
     with pytest.raises(ValueError, match="tags 1, questions 40"):
-        judge_segments(evidence(probes(ticks=1)), [{}], rules=RULES)
+        judge_segments(Analysis(evidence(probes(ticks=1))), [{}], rules=RULES)

@@ -54,12 +54,12 @@ def test_priming_fills_green_alone_and_verify_shows_both_namespaces(world: World
     assert shown.ok and shown.found.startswith("Blue ") and ", Green " in shown.found
     gold = switch.gold.items[0].paraphrases[2]
     count = len({text for item in switch.gold.items for text in item.paraphrases[:3]}) + 1
-    assert asyncio.run(prime_green(switch)) == f"{count} of {count} questions primed; "
+    assert asyncio.run(prime_green(switch, switch.read())) == f"{count} of {count} questions primed; "
     assert [asked(world, question, arm) for arm in ("docs_v2", "docs_v1")] == ["hit", "miss"]
     assert asked(world, gold, "docs_v2") == "hit"
     (tmp_path / "popular.txt").unlink()
     with pytest.raises(BadInput, match=r"cache.popular: .*popular.txt: cannot be read"):
-        asyncio.run(prime_green(switch))
+        asyncio.run(prime_green(switch, switch.read()))
 
 
 def test_a_cache_that_forgets_the_arm_stops_a_hold_at_its_first_look(one_cache: World) -> None:
@@ -86,7 +86,7 @@ def test_a_cache_that_forgets_the_arm_is_not_accepted_by_the_warm_gate(one_cache
 
 def test_a_plan_without_a_cache_asks_none(world: World) -> None:
     switch = world.open(plan=world.plan.model_copy(update={"cache": None}))
-    assert asyncio.run(prime_green(switch)) == ""
+    assert asyncio.run(prime_green(switch, switch.read())) == ""
     freeze(switch)
     assert "cache namespaces" not in {check.name for check in verify(switch)}
 

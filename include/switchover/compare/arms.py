@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from switchover.compare.segments import Segment, judge_segments
+from switchover.judge.analysis import Analysis
 from switchover.judge.evidence import ARMS, Evidence, Floats
 from switchover.judge.evidence_row import EvidenceRow, Probe
-from switchover.judge.figures import Figures, Side
+from switchover.judge.figures import Side
 from switchover.judge.paired import Comparison, Moved, compare
 from switchover.judge.rules import Rules
 from switchover.text import finite
@@ -102,7 +103,7 @@ def compare_arms(
 ) -> ArmsCompared:
     """Compare both arms over evidence rows of ``questions``; see ``compare_evidence``."""
     return compare_evidence(
-        Evidence.from_rows(rows, questions),
+        Analysis(Evidence.from_rows(rows, questions)),
         rules=rules,
         items=items,
         rows_of=lambda wanted: [row for row in rows if row.question in wanted],
@@ -111,30 +112,30 @@ def compare_arms(
 
 
 def compare_evidence(
-    evidence: Evidence, *, rules: Rules, items: Mapping[str, Asked], rows_of: RowsOf, hits_of: HitsOf
+    analysis: Analysis, *, rules: Rules, items: Mapping[str, Asked], rows_of: RowsOf, hits_of: HitsOf
 ) -> ArmsCompared:
     """Compare both arms over all evidence of a phase.
 
     ``items`` are the questions by id, as far as they are known: their tags make the segments. ``rows_of`` fetches
     the rows of some questions, ``hits_of`` those with ``hits`` of some probes, for both arms; each is asked once.
     """
-    measures = measure_arms(evidence, rules=rules)
-    tags = [items[question].tags if question in items else {} for question in evidence.questions]
+    questions, measures = analysis.evidence.questions, measure_arms(analysis, rules=rules)
+    tags = [items[question].tags if question in items else {} for question in questions]
     return ArmsCompared(
         measures=measures,
-        segments=judge_segments(evidence, tags, rules=rules) if any(tags) else [],
-        movers=_movers(evidence.questions, measures, items, rows_of, hits_of),
+        segments=judge_segments(analysis, tags, rules=rules) if any(tags) else [],
+        movers=_movers(questions, measures, items, rows_of, hits_of),
     )
 
 
-def measure_arms(evidence: Evidence, *, rules: Rules) -> list[Measure]:
+def measure_arms(analysis: Analysis, *, rules: Rules) -> list[Measure]:
     """λ flips, ΔS_question, coverage and latency of each question, paired.
 
     ``flips``: 1 where the question is not →. ``ds_question`` and ``coverage``: mean over its probes.
     ``ms_<stage>``: median over its probes in milliseconds, of the stage that the latency rule asks for. The
     effect is the mean of the differences, for latency their median.
     """
-    figures, stage = Figures.plain(evidence), f"ms_{rules.latency_p95.stage}"
+    figures, stage = analysis.plain, f"ms_{rules.latency_p95.stage}"
     flips_green, flips_blue = figures.flips()
     pairs = {
         "flips": (flips_blue, flips_green),
@@ -150,7 +151,7 @@ def measure_arms(evidence: Evidence, *, rules: Rules) -> list[Measure]:
             against_blue=compare(
                 green,
                 np.where(np.isfinite(blue), blue, np.nan),
-                questions=evidence.questions,
+                questions=analysis.evidence.questions,
                 higher_is_better=name == "coverage",
                 confidence=rules.statistics.confidence,
                 centre="median" if name == stage else "mean",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from switchover.judge.analysis import Analysis
 from switchover.judge.evidence import BLUE, GREEN, Bools, Evidence, Floats
-from switchover.judge.figures import Figures, Side, States, mean_of, sides
+from switchover.judge.figures import Side, States, mean_of
 from switchover.judge.groups import Ints
 from switchover.judge.intervals import z_of
 from switchover.judge.measure import STAGES
@@ -61,7 +62,7 @@ def over_time(evidence: Evidence, *, rules: Rules) -> OverTime:
 
 def _at(window: Evidence, rules: Rules) -> tuple[float, ...]:
     """Drift, its interval, and the coverages over some ticks."""
-    figures = Figures.plain(window)
+    figures = Analysis(window).plain
     covered = (mean_of(figures.blue["coverage"]), mean_of(figures.green["coverage"]))
     n = int(np.count_nonzero(figures.comparable))
     if not n or not figures.compared.n:
@@ -71,11 +72,11 @@ def _at(window: Evidence, rules: Rules) -> tuple[float, ...]:
     return figures.drift(q), green[0] - blue[1], green[1] - blue[0], *covered
 
 
-def overall(evidence: Evidence, *, newest_ticks: int | None = None) -> Overall:
+def overall(analysis: Analysis, *, newest_ticks: int | None = None) -> Overall:
     """Figures of both arms over all of the evidence; their λ states over the newest ticks, if those are asked for."""
-    green, blue = sides(evidence)
-    recent = evidence if newest_ticks is None else evidence.newest(newest_ticks)
-    recent_green, recent_blue = sides(recent)
+    evidence, green, blue = analysis.evidence, analysis.plain.green, analysis.plain.blue
+    recent = analysis if newest_ticks is None else analysis.over(evidence.newest(newest_ticks))
+    recent_green, recent_blue = recent.plain.green, recent.plain.blue
     newest = evidence.tick == evidence.tick.max(initial=0)
     observed = evidence.observed & newest
     of_blue, of_green = (_answered(evidence, observed & (evidence.arm == arm)) for arm in (BLUE, GREEN))

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from switchover.judge.evidence import Evidence
-from switchover.judge.figures import Figures, mean_of
+from switchover.judge.analysis import Analysis
+from switchover.judge.figures import mean_of
 from switchover.judge.outcome import Outcome, conclude, figure, within
 from switchover.judge.paired import Comparison, compare
 from switchover.judge.rules import Rules
@@ -58,15 +58,16 @@ class Segment:
         }
 
 
-def judge_segments(evidence: Evidence, tags: Sequence[Mapping[str, str]], *, rules: Rules) -> list[Segment]:
+def judge_segments(analysis: Analysis, tags: Sequence[Mapping[str, str]], *, rules: Rules) -> list[Segment]:
     """Every segment, worst effect first. ``tags`` runs parallel to the evidence's questions."""
-    if len(tags) != len(evidence.questions):
-        raise ValueError(f"unequal lengths: tags {len(tags)}, questions {len(evidence.questions)}")
+    questions = analysis.evidence.questions
+    if len(tags) != len(questions):
+        raise ValueError(f"unequal lengths: tags {len(tags)}, questions {len(questions)}")
     members: dict[tuple[str, str], list[int]] = {}
     for position, of_question in enumerate(tags):
         for tag, value in of_question.items():
             members.setdefault((tag, value), []).append(position)
-    figures, margin = Figures.plain(evidence), rules.coverage_vs_blue.margin
+    figures, margin = analysis.plain, rules.coverage_vs_blue.margin
     confidence = 1 - (1 - rules.statistics.confidence) / max(1, len(members))
     found = []
     for (tag, value), positions in members.items():
@@ -74,7 +75,7 @@ def judge_segments(evidence: Evidence, tags: Sequence[Mapping[str, str]], *, rul
         against = compare(
             green,
             blue,
-            questions=[evidence.questions[position] for position in positions],
+            questions=[questions[position] for position in positions],
             higher_is_better=True,
             confidence=confidence,
         )

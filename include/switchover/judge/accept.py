@@ -1,6 +1,6 @@
 """Acceptance: may Green go live (warm gate), may it stay (end of the hold)? From what was measured to a verdict.
 
-A figure passes when it is within its bound on both readings of the evidence (``both_ways``), there is enough
+A figure passes when it is within its bound on both readings of the evidence (``analysis``), there is enough
 of it, and nothing blocks it. It fails when it is beyond the bound; a rule that needs proof for that says so.
 
 Absolute rules are literal: the gold set is what was agreed on, so its figure decides and the interval is
@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from switchover.judge.both_ways import BothWays
+from switchover.judge.analysis import BothWays
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import GREEN
 from switchover.judge.outcome import Measured, Verdict, conclude, figure, within

@@ -6,10 +6,8 @@ number or out of range becomes the worst value, so that no gap can improve a ver
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,18 +15,21 @@ import numpy.typing as npt
 
 from switchover.errors import BadInput
 from switchover.judge import measure
+from switchover.judge.columns import ARMS as ARMS
+from switchover.judge.columns import BLUE as BLUE
+from switchover.judge.columns import BLUE_FAILED as BLUE_FAILED
+from switchover.judge.columns import COLUMNS as COLUMNS
+from switchover.judge.columns import GREEN as GREEN
+from switchover.judge.columns import PARAPHRASES as PARAPHRASES
+from switchover.judge.columns import SIDES as SIDES
+from switchover.judge.columns import Bools as Bools
+from switchover.judge.columns import Columns
+from switchover.judge.columns import Floats as Floats
 from switchover.judge.evidence_row import EvidenceRow
-from switchover.judge.groups import Ints, distinct, places
+from switchover.judge.groups import Ints
 from switchover.judge.traffic import SignalSample as SignalSample  # a part of the evidence, too
 from switchover.judge.traffic import increments as increments
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-
-BLUE, GREEN, BLUE_FAILED = 0, 1, 2  # arms 0 and 1; as sides, Blue's failed probes stand apart
-SIDES = 3
-ARMS = ("blue", "green")
-PARAPHRASES = 3
 NO_CITATION = "(no citation)"  # what an unanswerable question should cite
 
 
@@ -39,128 +40,8 @@ class Expected:
     runs: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """Evidence rows as columns (n,). Codes point into ``questions`` and ``sections``.
-
-    ``arm`` 0 Blue, 1 Green; ``cited`` -1 where a run failed or cited nothing; ``coverage`` NaN for an
-    unanswerable question; ``ms_*`` infinite for a failed probe; ``observed`` is false for a row that stands
-    in for a probe that was never made. ``unfed``: what some answers did not say; see ``EvidenceRow.lacks``.
-    """
-
-    questions: tuple[str, ...]
-    sections: tuple[str, ...]
-    tick: Ints
-    arm: Ints
-    question: Ints
-    paraphrase: Ints
-    seed: Ints
-    ds_question: Floats
-    ds_anchor: Floats
-    coverage: Floats
-    cited: Ints
-    ms_retrieve: Floats
-    ms_rerank: Floats
-    ms_reason: Floats
-    ms_total: Floats
-    status: Ints
-    tool_loop: Bools
-    observed: Bools
-    unfed: frozenset[str] = frozenset()
-    memo: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)  # of worked-out figures
-
-    def __post_init__(self) -> None:
-        lengths = {len(getattr(self, name)) for name in COLUMNS}
-        if len(lengths) > 1:
-            raise ValueError(f"evidence: columns of unequal lengths {sorted(lengths)}")
-
-    def __len__(self) -> int:
-        return len(self.arm)
-
-    @cached_property
-    def side(self) -> Ints:
-        """Whose probe each row (n,) is: ``BLUE`` (one that succeeded), ``GREEN`` or ``BLUE_FAILED``."""
-        side: Ints = self.arm.copy()
-        side[np.flatnonzero(self.failed & (self.arm == BLUE))] = BLUE_FAILED
-        return side
-
-    @cached_property
-    def subject(self) -> Ints:
-        """Side and question of each row (n,) as one number, below ``SIDES * len(questions)``."""
-        subject: Ints = self.side * len(self.questions)
-        subject += self.question
-        return subject
-
-    @cached_property
-    def cell(self) -> Ints:
-        """Side, question and paraphrase of each row (n,) as one number."""
-        cell: Ints = self.subject * PARAPHRASES
-        cell += self.paraphrase
-        return cell
-
-    @cached_property
-    def counts(self) -> Ints:
-        """How many rows there are of each side, question and paraphrase (SIDES, questions, PARAPHRASES)."""
-        return self._counts(self.cell)
-
-    @cached_property
-    def seen(self) -> Ints:
-        """The same of observed rows only."""
-        return self.counts if self.whole else self._counts(self.cell[self.observed])
-
-    @cached_property
-    def answered(self) -> Ints:
-        """How many probes of each arm, question and paraphrase succeeded (2, questions, PARAPHRASES)."""
-        lost = self._counts(self.cell[np.flatnonzero(self.failed)])
-        succeeded: Ints = (self.counts - lost)[: len(ARMS)]
-        return succeeded
-
-    def _counts(self, cell: Ints) -> Ints:
-        shape = (SIDES, len(self.questions), PARAPHRASES)
-        return np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
-
-    @cached_property
-    def covered(self) -> Floats:
-        """Sum of the coverages of each side and question (SIDES, questions)."""
-        total = np.bincount(self.subject, self.coverage, SIDES * len(self.questions))
-        return total.astype(np.float64).reshape(SIDES, -1)
-
-    @cached_property
-    def failed(self) -> Bools:
-        """Which rows (n,) are probes without success; one without a latency has not succeeded."""
-        return measure.failed(self.status) | ~np.isfinite(self.ms_total)
-
-    @cached_property
-    def errors_5xx(self) -> Bools:
-        """Which rows (n,) are probes that ended in a 5xx."""
-        return measure.server_errors(self.status)
-
-    @cached_property
-    def whole(self) -> bool:
-        """Whether every row was observed."""
-        return bool(self.observed.all())
-
-    @cached_property
-    def ticks(self) -> Ints:
-        """The ticks that have rows, in order."""
-        return distinct(self.tick)
-
-    @cached_property
-    def at(self) -> Ints:
-        """Position of each row's tick in ``ticks`` (n,)."""
-        return places(self.tick, self.ticks)
-
-    @cached_property
-    def ordered(self) -> bool:
-        """Whether the rows stand in the order of their ticks."""
-        return not np.any(self.tick[1:] < self.tick[:-1])
-
-    @cached_property
-    def bounds(self) -> Ints:
-        """Where each tick begins, and the number of rows (ticks + 1,); ``ValueError`` if not ``ordered``."""
-        if not self.ordered:
-            raise ValueError("evidence: the rows do not stand in the order of their ticks; see in_order")
-        return np.append(np.searchsorted(self.tick, self.ticks), len(self))
+class Evidence(Columns):
+    """Columns that are put right: nothing that is missing, not a number or out of range helps a verdict."""
 
     @classmethod
     def from_rows(cls, rows: Sequence[EvidenceRow], questions: Sequence[str]) -> Evidence:
@@ -271,25 +152,6 @@ class Evidence:
         }
         whole: dict[str, Any] = {name: np.concatenate([getattr(self, name), stand_ins[name]]) for name in COLUMNS}
         return replace(self, **whole)
-
-    def newest(self, ticks: int) -> Evidence:
-        """The rows of the newest ``ticks`` ticks that have rows."""
-        if len(self.ticks) <= ticks:
-            return self
-        return self.take(self.tick >= self.ticks[-ticks])
-
-    def in_order(self) -> Evidence:
-        """The same rows in the order of their ticks."""
-        return self if self.ordered else self.take(np.argsort(self.tick, kind="stable"))
-
-    def take(self, rows: Bools | Ints) -> Evidence:
-        """The rows that a mask or positions name."""
-        at = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows  # a mask is slow, and there are many columns
-        taken: dict[str, Any] = {name: np.take(getattr(self, name), at) for name in COLUMNS}
-        return replace(self, **taken)
-
-
-COLUMNS = tuple(one.name for one in fields(Evidence) if one.name not in ("questions", "sections", "unfed", "memo"))
 
 
 def _ints(values: Iterable[int]) -> Ints:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from switchover.judge import measure
-from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, SIDES, Bools, Evidence, Floats
-from switchover.judge.groups import NOT_ASKED, Ints, agreed, together
+from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, Bools, Evidence, Floats
+from switchover.judge.groups import NOT_ASKED, Ints
 from switchover.judge.selection import Selection
 
 States = npt.NDArray[np.int8]
@@ -62,7 +62,7 @@ class Side(Selection):
     @cached_property
     def states(self) -> States:
         """λ state of each question (n_questions,)."""
-        mine: States = states(self._evidence)[self._side]
+        mine: States = self._evidence.states[self._side]
         return mine
 
     @cached_property
@@ -85,7 +85,7 @@ class Side(Selection):
     def seeds(self) -> tuple[int, int]:
         """(seeds that this arm was asked with, those of them that changed nothing)."""
         evidence = self._evidence if self._evidence.whole else self._evidence.take(self._evidence.observed)
-        seeds, cited = citations(evidence)
+        seeds, cited = evidence.citations
         mine = cited[:, self._side].reshape(len(seeds), -1)
         asked = (mine != NOT_ASKED).any(axis=1)
         return int(np.count_nonzero(asked)), len(measure.inert(seeds[asked], mine[asked]))
@@ -147,7 +147,7 @@ class Figures:
     @classmethod
     def plain(cls, evidence: Evidence) -> Figures:
         """The evidence as it stands: Blue's failed probes are left out."""
-        return cls(evidence.questions, *sides(evidence))
+        return cls(evidence.questions, Side(evidence, GREEN), Side(evidence, BLUE))
 
     def strict(self, evidence: Evidence, *, whole_green: bool) -> Figures:
         """The same with all doubt against Green; ``whole_green``: no row of Green is missing."""
@@ -191,56 +191,6 @@ class Figures:
     def flips(self) -> tuple[Floats, Floats]:
         """Whether each question flips (1.0), on Green and on Blue; NaN where Blue has no figure."""
         return self.green.flips, np.where(self.comparable, self.blue.flips, math.nan)
-
-
-def sides(evidence: Evidence) -> tuple[Side, Side]:
-    """Green, and Blue's successful probes; the same ones whenever the same evidence is asked for."""
-    if "sides" not in evidence.memo:
-        evidence.memo["sides"] = Side(evidence, GREEN), Side(evidence, BLUE)
-    found: tuple[Side, Side] = evidence.memo["sides"]
-    return found
-
-
-def citations(evidence: Evidence) -> tuple[Ints, Ints]:
-    """The seeds (s,), and what each cited of each side, question and paraphrase (s, SIDES, n_questions, 3)."""
-    if "citations" not in evidence.memo:
-        shape = (SIDES, len(evidence.questions), PARAPHRASES)
-        seeds, table = measure.citations(evidence.cell, evidence.seed, evidence.cited, math.prod(shape))
-        evidence.memo["citations"] = seeds, table.reshape(len(seeds), *shape)
-    found: tuple[Ints, Ints] = evidence.memo["citations"]
-    return found
-
-
-def states(evidence: Evidence) -> States:
-    """λ state of each side and question (SIDES, n_questions)."""
-    if "states" not in evidence.memo:
-        evidence.memo["states"] = _states(evidence)
-    found: States = evidence.memo["states"]
-    return found
-
-
-def _states(evidence: Evidence) -> States:
-    q, p, s, c = evidence.subject, evidence.paraphrase, evidence.seed, evidence.cited
-    shape = (SIDES, len(evidence.questions))
-    seeds, cited = citations(evidence)
-    if len(seeds) <= 2:  # to leave one of two out changes nothing
-        return measure.states_from(together(cited, axis=(0, 3)).ravel(), q, p, c).reshape(shape)
-    found = np.empty(shape, np.int8)
-    for side in range(SIDES):  # which of many seeds are inert is a matter of each side
-        rows = np.flatnonzero(evidence.side == side)
-        found[side] = measure.lambda_states(q[rows], p[rows], s[rows], c[rows], math.prod(shape)).reshape(shape)[side]
-    return found
-
-
-def tick_flips(evidence: Evidence) -> tuple[Bools, Bools]:
-    """Whether each question flips in each tick, and whether it was asked in it (ticks, SIDES, n_questions)."""
-    shape = (len(evidence.ticks), SIDES, len(evidence.questions))
-    cell = evidence.at * (shape[1] * shape[2])
-    cell += evidence.subject
-    cited = agreed(cell, evidence.cited, math.prod(shape))
-    found = measure.states_from(cited, cell, evidence.paraphrase, evidence.cited)
-    asked = cited != NOT_ASKED
-    return ((found != measure.CONVERGENT) & asked).reshape(shape), asked.reshape(shape)
 
 
 def mean_of(values: Floats) -> float:

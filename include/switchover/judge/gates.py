@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from switchover.judge.accept import Acceptance
-from switchover.judge.both_ways import BothWays, ProbeCounts
+from switchover.judge.analysis import Analysis, BothWays, ProbeCounts
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import Evidence, Expected
 from switchover.judge.outcome import Outcome, Verdict, decisive, unmeasured, worst
@@ -26,7 +26,7 @@ __all__ = ["Outcome", "Verdict", "decisive", "judge_acceptance", "judge_stop", "
 
 
 def judge_acceptance(
-    evidence: Evidence,
+    evidence: Evidence | Analysis,
     *,
     rules: Rules,
     signals: Signals = None,
@@ -42,20 +42,22 @@ def judge_acceptance(
     the run was to ask; without it, every question must have been asked as often as the one asked most.
     ``canaries`` are ``None`` when none are to be asked: then ``cache_poison`` has no verdict.
     """
+    analysis = Analysis.of(evidence)
     seen = Acceptance(
-        both_ways=BothWays(evidence, runs=expected.runs if expected else None),
+        both_ways=BothWays(analysis, runs=expected.runs if expected else None),
         statistics=rules.statistics,
         traffic=Traffic.of(signals) if traffic else None,
         rehearsal_ttr_s=rehearsal_ttr_s,
         canaries=canaries,
     )
     asked = [rule for rule in rules.having("accept") if rule.asked(seen)]
-    said = [_fed(rule, rule.spec("accept"), evidence.unfed, partial(rule.judge_acceptance, seen)) for rule in asked]
+    unfed = analysis.evidence.unfed
+    said = [_fed(rule, rule.spec("accept"), unfed, partial(rule.judge_acceptance, seen)) for rule in asked]
     return [*said, *rules.turned_off("accept")]
 
 
 def judge_stop(
-    evidence: Evidence,
+    evidence: Evidence | Analysis,
     *,
     rules: Rules,
     signals: Signals,
@@ -66,22 +68,26 @@ def judge_stop(
 
     ``evidence`` and ``signals`` (a sample a tick, oldest first, ``None`` where the store was dead) are those
     of the whole hold, ``canaries`` those of the newest look (``None``: none are to be asked). INCONCLUSIVE:
-    beyond the stop bound but not proven, or too much is missing to tell.
+    beyond the stop bound but not proven, or too much is missing to tell. An :class:`Analysis` may be shared by both
+    gates.
     """
-    made = (evidence if evidence.whole else evidence.take(evidence.observed)).in_order()
+    analysis = Analysis.of(evidence)
+    given = analysis.evidence
+    made = (given if given.whole else given.take(given.observed)).in_order()
+    hold_so_far = analysis.over(made)
     window = rules.statistics.window
     ticks = len(made.ticks)
     runs = None if expected is None or not ticks else round(expected.runs * min(window, ticks) / ticks)
     hold = HoldSoFar(
-        evidence=made,
+        analysis=hold_so_far,
         probes=ProbeCounts.of(made, expected.runs if expected else None),
-        recent=BothWays(made.newest(window), runs=runs),
+        recent=BothWays(hold_so_far.over(made.newest(window)), runs=runs),
         statistics=rules.statistics,
         traffic=Traffic.of(signals),
         canaries=canaries,
     )
     asked = [rule for rule in rules.having("stop") if rule.asked(hold)]
-    said = [_fed(rule, rule.spec("stop"), evidence.unfed, partial(rule.judge_hold, hold)) for rule in asked]
+    said = [_fed(rule, rule.spec("stop"), given.unfed, partial(rule.judge_hold, hold)) for rule in asked]
     return [*said, *rules.turned_off("stop")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from functools import cached_property
 from typing import Any
 
@@ -19,19 +18,12 @@ class Selection:
     """Some rows of the evidence: their columns and quantiles, each worked out once."""
 
     def __init__(self, evidence: Evidence, where: Bools) -> None:
-        self._ref = weakref.ref(evidence)  # the evidence remembers its sides: no circle
+        self._evidence = evidence
         self._where = where  # (n,) of the evidence
         self._rows = np.flatnonzero(where)
         self._columns: dict[str, npt.NDArray[Any]] = {}
         self._quantiles: dict[tuple[str, float], float] = {}
         self.n = len(self._rows)
-
-    @property
-    def _evidence(self) -> Evidence:
-        evidence = self._ref()
-        if evidence is None:
-            raise ReferenceError("figures: the evidence is gone; keep it as long as its figures")
-        return evidence
 
     def __getitem__(self, column: str) -> npt.NDArray[Any]:
         """One column (n,)."""

@@ -11,15 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from switchover.judge import measure
-from switchover.judge.both_ways import BothWays, ProbeCounts
+from switchover.judge.analysis import Analysis, BothWays, ProbeCounts
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import GREEN, Evidence, Floats
-from switchover.judge.figures import Side, sides
+from switchover.judge.figures import Side
 from switchover.judge.outcome import SLACK, Harm, Outcome, Verdict, conclude, figure, within
 from switchover.judge.sequential import growth_of_counts, highest, log_evidence
 from switchover.judge.settings import RuleSpec, Statistics
@@ -33,22 +32,27 @@ class HoldSoFar:
     ``canaries`` are those of the newest look; ``None`` when the plan asks none.
     """
 
-    evidence: Evidence
+    analysis: Analysis
     probes: ProbeCounts
     recent: BothWays
     statistics: Statistics
     traffic: Traffic
     canaries: Sequence[Canary] | None = None
 
-    @cached_property
+    @property
+    def evidence(self) -> Evidence:
+        """What was observed, in the order of its ticks."""
+        return self.analysis.evidence
+
+    @property
     def green(self) -> Side:
         """Green's probes."""
-        return sides(self.evidence)[0]
+        return self.analysis.plain.green
 
-    @cached_property
+    @property
     def blue(self) -> Side:
         """Blue's probes that succeeded."""
-        return sides(self.evidence)[1]
+        return self.analysis.plain.blue
 
     def doubts(self) -> str:
         """What of Green was not seen in the whole hold, in words."""

@@ -20,6 +20,7 @@ from switchover.cache import CacheNamespace
 from switchover.compare.arms import ArmsCompared
 from switchover.compare.over_time import Overall, OverTime, over_time, overall
 from switchover.errors import SwitchoverError
+from switchover.judge.analysis import Analysis
 from switchover.judge.gates import decisive
 from switchover.judge.rules import RULE_KINDS, Rules
 from switchover.ledger import Ledger, RunRow
@@ -164,7 +165,8 @@ def _compare(ledger: Ledger, row: RunRow, phase: str, rules: Rules) -> Compared 
     if recording is None:
         return None
     evidence = recording.evidence
-    arms = compare_recorded(ledger, row.id, evidence, phase=phase, rules=rules)
+    analysis = Analysis(evidence)
+    arms = compare_recorded(ledger, row.id, analysis, phase=phase, rules=rules)
     wanted = [(arm, str(hit.get("snippet_id"))) for m in arms.movers for arm, hits in m.hits.items() for hit in hits]
     by_tick = over_time(evidence, rules=rules)
     return Compared(
@@ -172,7 +174,7 @@ def _compare(ledger: Ledger, row: RunRow, phase: str, rules: Rules) -> Compared 
         arms=arms,
         over_time=by_tick,
         seconds=_seconds(row, phase, by_tick, recording.began),
-        overall=overall(evidence, newest_ticks=rules.statistics.window if phase == "hold" else None),
+        overall=overall(analysis, newest_ticks=rules.statistics.window if phase == "hold" else None),
         names=evidence.questions,
         texts=ledger.subjects.snippets(row.id, sorted(set(wanted))),
         questions={str(each["id"]): each for each in ledger.subjects.questions(row.id)},

@@ -9,7 +9,7 @@ from typing import Any
 
 from switchover.compare.arms import ArmsCompared, compare_evidence
 from switchover.errors import SwitchoverError
-from switchover.judge.evidence import Evidence
+from switchover.judge.analysis import Analysis
 from switchover.judge.rules import Rules
 from switchover.ledger import Ledger, RunRow
 from switchover.ledger.evidence import Recording
@@ -170,11 +170,11 @@ def load_evidence(ledger: Ledger, id: str, *, phase: str) -> Recording | None:
     return found if found.evidence.observed.any() else None
 
 
-def compare_recorded(ledger: Ledger, id: str, evidence: Evidence, *, phase: str, rules: Rules) -> ArmsCompared:
+def compare_recorded(ledger: Ledger, id: str, analysis: Analysis, *, phase: str, rules: Rules) -> ArmsCompared:
     """Both arms by what the ledger holds: questions, tags and hits as they were recorded."""
     questions = ledger.subjects.questions(id)
     compared = compare_evidence(
-        evidence,
+        analysis,
         rules=rules,
         items={row["id"]: Recorded(paraphrases=row["paraphrases"], tags=row["tags"]) for row in questions},
         rows_of=lambda wanted: ledger.evidence.of_questions(id, phase=phase, questions=wanted),

@@ -11,8 +11,9 @@ from typing import Any
 from switchover.approval import Gate
 from switchover.arms.probe import Asked, Round
 from switchover.errors import SwitchoverError
+from switchover.judge.analysis import Analysis
 from switchover.judge.canaries import Canary
-from switchover.judge.evidence import Evidence, SignalSample
+from switchover.judge.evidence import SignalSample
 from switchover.judge.gates import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
 from switchover.ledger import RunRow
 from switchover.steps import staleness
@@ -76,7 +77,7 @@ def judge(switch: Switch, before: Before, answers: Answers | None, *, late: bool
     samples = _sample(switch, before.row, number)
     slow = "" if answers else "; its probes are not answered yet"
     stale = f"; {staleness.look(switch, number).line}" if answers else ""
-    evidence = switch.rounds.evidence(PHASE)
+    evidence = Analysis(switch.rounds.evidence(PHASE))
     stop = _judge_stop(switch, number, evidence, samples, canaries)
     outcome, line = worst(stop), f"{_line(number, stop, samples)}{slow}{stale}"
     if outcome is Outcome.FAIL:
@@ -102,7 +103,7 @@ def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | Non
 def _judge_stop(
     switch: Switch,
     number: int,
-    evidence: Evidence,
+    evidence: Analysis,
     samples: list[SignalSample | None],
     canaries: list[Canary] | None,
 ) -> list[Verdict]:
@@ -115,7 +116,7 @@ def _judge_end(
     switch: Switch,
     row: RunRow,
     number: int,
-    evidence: Evidence,
+    evidence: Analysis,
     samples: list[SignalSample | None],
     canaries: list[Canary] | None,
 ) -> Tick:

@@ -75,7 +75,7 @@ class FlipRateRule(Rule):
         that it flips where Blue does not. Few runs a tick make any arm flip now and then; going back to one
         that flips as much mends nothing.
         """
-        flips, asked = figures.tick_flips(hold.evidence)
+        flips, asked = hold.evidence.tick_flips
         green, blue = flips[:, evidence.GREEN], flips[:, evidence.BLUE]
         in_green, in_blue = asked[:, evidence.GREEN], asked[:, evidence.BLUE]
         growth = sequential.growth_of_counts(green.sum(axis=1), in_green.sum(axis=1), self.accept)

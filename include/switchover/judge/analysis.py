@@ -1,4 +1,4 @@
-"""The evidence read twice, and what is lacking in it.
+"""The evidence worked out once, read twice, and what is lacking in it.
 
 Missing probes and a Blue that fails leave room for doubt, and doubt must never help Green. So the judge
 reads the evidence as it stands (Blue's failed probes left out), and strictly, with all doubt against Green
@@ -31,34 +31,46 @@ class ProbeCounts:
     @classmethod
     def of(cls, evidence: Evidence, runs: int | None) -> ProbeCounts:
         """Count the probes that were made."""
-        if ("probe counts", runs) in evidence.memo:
-            known: ProbeCounts = evidence.memo["probe counts", runs]
-            return known
         seen = evidence.seen
         made = seen[BLUE] + seen[BLUE_FAILED], seen[GREEN]
         due = int(seen.max(initial=0)) if runs is None else runs
-        counts = evidence.memo["probe counts", runs] = cls(
+        return cls(
             runs=due,
             observed=tuple(int(arm.sum()) for arm in made),
             lacking=tuple(int(np.maximum(due - arm, 0).sum()) for arm in made),
             unanswered=tuple(int(np.count_nonzero(arm == 0)) for arm in evidence.answered),
         )
-        return counts
+
+
+class Analysis:
+    """One evidence worked out: made once, and handed to all who judge it or show it. Each figure is worked out once."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.plain = Figures.plain(evidence)
+
+    @classmethod
+    def of(cls, evidence: Evidence | Analysis) -> Analysis:
+        """The analysis of some evidence; one that is an analysis already is kept."""
+        return evidence if isinstance(evidence, Analysis) else cls(evidence)
+
+    def over(self, evidence: Evidence) -> Analysis:
+        """The analysis of a part of this evidence; this one where the part is all of it."""
+        return self if evidence is self.evidence else Analysis(evidence)
 
 
 class BothWays:
     """The evidence read both ways, and what is lacking in it."""
 
-    def __init__(self, evidence: Evidence, *, runs: int | None = None) -> None:
-        self._read = [evidence]  # kept as long as the figures of it
+    def __init__(self, analysis: Analysis, *, runs: int | None = None) -> None:
+        evidence = analysis.evidence
         self.probes = ProbeCounts.of(evidence, runs)
-        self.plain = Figures.plain(evidence)
+        self.plain = analysis.plain
         self.blue_answered = self.plain.blue.n
         self.blue_failed = self.probes.observed[BLUE] - self.blue_answered
         self.strict = self.plain
         if any(self.probes.lacking) or self.blue_failed:
             whole = evidence.complete(self.probes.runs) if any(self.probes.lacking) else evidence
-            self._read.append(whole)
             self.strict = self.plain.strict(whole, whole_green=not self.probes.lacking[GREEN])
 
     @property
