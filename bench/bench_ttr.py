@@ -79,12 +79,12 @@ def roll_back(rig: Rig) -> dict[str, Any]:
     if row is None or row.state is not State.ROLLED_BACK:
         raise SystemExit(f"bench-ttr: run {run} ended as {row.state.value if row else 'nothing'}: {row and row.reason}")
     summary = summarise(rig.ledger, row.id)
-    steps = {step["name"]: step["seconds"] for step in summary["steps"]}
+    steps = {step["name"]: step["seconds"] for step in summary.steps}
     tried = rig.stack.api.get(f"dags/{rig.dag_id}/dagRuns/{run}/taskInstances")["task_instances"]
     ran = [task for task in tried if task["state"] != "skipped"]
     if len(ran) != TASKS:
         raise SystemExit(f"bench-ttr: {len(ran)} tasks ran, expected {TASKS}")
-    return {**summary["ttr_s"], "wall": wall(airflow), "probing": steps["warm"] + steps["hold"], "steps": steps}
+    return {**summary.ttr_s, "wall": wall(airflow), "probing": steps["warm"] + steps["hold"], "steps": steps}
 
 
 def wall(run: Mapping[str, Any]) -> float:

@@ -122,10 +122,10 @@ def ledger(pg_server: Any) -> Iterator[Ledger]:
 
 def test_departures_stand_wherever_verdicts_are_shown(ledger: Ledger) -> None:
     found = review(ledger, "docs:1")
-    line = departed(found.facts["departures"])
+    line = departed(found.facts.departures)
     assert line.startswith("2 bounds are looser than the contract: rules.flips_vs_blue.margin 0.05 (contract: 0)")
     files = dict(bundle(found))
-    assert json.loads(files["summary.json"])["departures"] == found.facts["departures"]
+    assert json.loads(files["summary.json"])["departures"] == found.facts.departures
     assert "2 bounds are looser than the contract" in files["report.md"]
     assert line in render_run(found, base="/switchover")
     row = ledger.runs.get("docs:1")
@@ -133,7 +133,7 @@ def test_departures_stand_wherever_verdicts_are_shown(ledger: Ledger) -> None:
     assert message is not None
     assert [kind for kind in ("slack", "smtp") if line not in render(message, kind=kind)] == []
     assert line in mail_text(message)
-    assert json.loads(render(message, kind="webhook"))["departures"] == found.facts["departures"]
+    assert json.loads(render(message, kind="webhook"))["departures"] == found.facts.departures
     asked = body_text(
         found.facts, {}, gate=Gate.BEFORE_FLIP, until=row.opened_at, approvers=1, bound="", rehearsed=None, url=""
     )

@@ -76,13 +76,13 @@ def test_a_page_that_asks_shows_what_is_approved_and_not_the_looks_that_follow(l
     looks = [{"rule": rule, "outcome": "PASS", "detail": ""} for rule in ("coverage", "http_5xx")]
     ledger.journal.judged("docs:2", gate="stop", tick=10, verdicts=looks)
     found = review(ledger, "docs:2")
-    assert {(v["gate"], v["rule"], v["outcome"]) for v in found.facts["gate"]} == {
+    assert {(v["gate"], v["rule"], v["outcome"]) for v in found.facts.gate} == {
         ("hold", rule, outcome) for rule, outcome in judge.items()
     }
     html = render_run(found, base="/switchover")
     assert "acceptance rules, after the hold" in html
     assert "all 2 stop rules pass" not in html
-    assert ("coverage FAIL" in found.facts["status"]) == (gate == "on_unaccepted")
+    assert ("coverage FAIL" in found.facts.status) == (gate == "on_unaccepted")
 
 
 def test_a_page_that_asks_whether_to_flip_shows_acceptance(ledger: Ledger) -> None:
@@ -91,7 +91,7 @@ def test_a_page_that_asks_whether_to_flip_shows_acceptance(ledger: Ledger) -> No
         "docs:2", "before_flip", person_number=2, subject="b" * 64, until=ledger.now() + timedelta(minutes=30)
     )
     found = review(ledger, "docs:2")
-    assert {verdict["gate"] for verdict in found.facts["gate"]} == {"acceptance"}
+    assert {verdict["gate"] for verdict in found.facts.gate} == {"acceptance"}
     assert "acceptance rules, before the flip" in render_run(found, base="/switchover")
 
 
@@ -102,5 +102,5 @@ def test_after_a_rejection_the_page_still_shows_what_was_rejected(ledger: Ledger
     )
     ledger.journal.judged("docs:2", gate="stop", tick=10, verdicts=[{"rule": "coverage", "outcome": "PASS"}])
     found = review(ledger, "docs:2")
-    assert [each["rule"] for each in found.facts["playbook"]] == ["coverage"], "what to look at first"
+    assert [each["rule"] for each in found.facts.playbook] == ["coverage"], "what to look at first"
     assert "acceptance rules, after the hold" in render_run(found, base=None)

@@ -81,7 +81,7 @@ def test_the_page_of_a_hold_says_it_all(ledger: Ledger) -> None:
     record(ledger, spoil=worse)
     found = review(ledger, "docs:1")
     assert found.missing == []
-    status = found.facts["status"]
+    status = found.facts.status
     assert re.match(r"Green live for 4\d s of 20 min; ", status)
     assert re.search(r"; Blue is warm; roll back takes about 0.2 s, rehearsed \d+ s ago$", status)
     html = render_run(found, base="/switchover")
@@ -109,9 +109,9 @@ def test_after_a_rollback_the_playbook_of_the_rule_that_fired_comes_first(ledger
     lost = on_green(lambda row: {**row, "coverage": 0.0})
     record(ledger, state=State.ROLLED_BACK, spoil=lost)
     found = review(ledger, "docs:1")
-    assert [each["rule"] for each in found.facts["playbook"]] == ["coverage"]
+    assert [each["rule"] for each in found.facts.playbook] == ["coverage"]
     assert "Did the build index everything?" in text_of(render_run(found, base=None))
-    assert "1. Did the build index everything?" in markdown(found.facts)
+    assert "1. Did the build index everything?" in markdown(found.facts, found.facts.playbook)
 
 
 def test_what_a_person_may_decide_is_on_the_page_and_in_no_file(ledger: Ledger) -> None:
@@ -121,7 +121,7 @@ def test_what_a_person_may_decide_is_on_the_page_and_in_no_file(ledger: Ledger) 
         id, "before_unfreeze", person_number=1, subject="b" * 64, until=ledger.now() + timedelta(minutes=30)
     )
     found = review(ledger, id)
-    assert "; waits for a person; " in found.facts["status"]
+    assert "; waits for a person; " in found.facts.status
     answer, back = actions(found, "/switchover")
     assert (answer.title, [choice.label for choice in answer.choices]) == (
         "Let docs stay on docs_v2?",

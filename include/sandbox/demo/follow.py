@@ -76,7 +76,7 @@ class Follower:
 
     def summary(self) -> dict[str, Any] | None:
         """The run as the ledger has it; ``None`` when preflight opened none."""
-        return summarise(self._ledger, self.id) if self._ledger.runs.find(self.id) is not None else None
+        return summarise(self._ledger, self.id).to_json() if self._ledger.runs.find(self.id) is not None else None
 
 
 def _figure(body: dict[str, Any]) -> str:

@@ -30,11 +30,15 @@ def _report(options: argparse.Namespace, edge: Edge) -> Result:
     if options.html is not None:
         _write(options.html, render_run(found, base=None))
         return f"{options.html}: written; it needs no other file", {"file": str(options.html)}, 0
-    parts = [found.facts["status"], *(f"not recorded: {each}" for each in found.missing), markdown(found.facts)]
+    parts = [
+        found.facts.status,
+        *(f"not recorded: {each}" for each in found.missing),
+        markdown(found.facts, found.facts.playbook),
+    ]
     if options.markdown:
         return parts[-1], found.to_json(), 0
-    if found.facts["verdicts"]:
-        parts.append(rule_table(found.facts["verdicts"]))
+    if found.facts.verdicts:
+        parts.append(rule_table(found.facts.verdicts))
     if found.compared is not None:
         parts.append(compared_text(found.compared.arms))
     return "\n\n".join(parts), found.to_json(), 0

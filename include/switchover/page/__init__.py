@@ -47,17 +47,17 @@ def render_run(review: Review, *, base: str | None) -> str:
     return _render(
         "run.html",
         base=base,
-        title=f"{facts['service']}: {facts['blue']} → {facts['green']}",
+        title=f"{facts.service}: {facts.blue} → {facts.green}",
         live=base is not None and not review.row.state.ended,
         review=review,
         facts=facts,
         rules=rules(review),
-        departed=departed(facts["departures"]),
+        departed=departed(facts.departures),
         steps=steps(review),
         movers=movers(review),
         plots=plots,
         not_recorded=[*review.missing, *left_out],
-        events=facts["events"][-MOST_EVENTS:],
+        events=facts.events[-MOST_EVENTS:],
         actions=actions(review, base),
     )
 

@@ -52,7 +52,7 @@ def actions(review: Review, base: str | None) -> list[Action]:
     if base is None or review.row.decision is not None:
         return []
     api = f"{base.rpartition('/')[0]}/api/v2/dags"
-    asked = open_question(review.facts["approvals"])
+    asked = open_question(review.facts.approvals)
     found = [_answer(review, asked, api)] if asked is not None else []
     return [*found, _roll_back(review, api)] if review.row.state in UNDECIDED else found
 
@@ -108,6 +108,6 @@ def _answer(review: Review, asked: Mapping[str, Any], api: str) -> Action:
 
 
 def _who(review: Review, asked: Mapping[str, Any]) -> str:
-    before = [each["answered_by"] for each in review.facts["approvals"] if each["gate"] == asked["gate"]]
+    before = [each["answered_by"] for each in review.facts.approvals if each["gate"] == asked["gate"]]
     others = ", ".join(filter(None, before))
     return f"A second person, another one than {others}," if others else "A person"

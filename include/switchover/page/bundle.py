@@ -19,8 +19,8 @@ from switchover.text import shown
 def bundle(found: Review) -> Iterator[tuple[str, str]]:
     """(name, text) of each file: summary, report, page; with evidence of both arms their comparison too."""
     facts = found.facts
-    yield "summary.json", json.dumps({**facts, "missing": list(found.missing)}, indent=2, default=str)
-    told = markdown(facts)
+    yield "summary.json", json.dumps({**facts.to_json(), "missing": list(found.missing)}, indent=2, default=str)
+    told = markdown(facts, facts.playbook)
     if found.compared is not None:
         arms = found.compared.arms
         yield "comparison.json", json.dumps(arms.to_json(), indent=2, default=str)

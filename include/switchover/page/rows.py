@@ -47,12 +47,12 @@ def list_row(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 def steps(review: Review) -> list[dict[str, Any]]:
     """The steps with where they lie on the run's time line: ``left`` and ``width`` in percent."""
     found = []
-    times = [datetime.fromisoformat(step["started_at"]) for step in review.facts["steps"]]
+    times = [datetime.fromisoformat(step["started_at"]) for step in review.facts.steps]
     if not times:
         return []
     begin, end = min(times), review.row.ended_at or review.now
     whole = max(1.0, (end - begin).total_seconds())
-    for step, started in zip(review.facts["steps"], times, strict=True):
+    for step, started in zip(review.facts.steps, times, strict=True):
         lasted = step["seconds"]
         running = lasted is None and not review.row.state.ended
         length = (review.now - started).total_seconds() if running else (lasted or 0.0)
@@ -66,7 +66,7 @@ def steps(review: Review) -> list[dict[str, Any]]:
 def rules(review: Review) -> list[dict[str, Any]]:
     """The verdicts of the newest look, worst first, each with its trend."""
     order = ("FAIL", "ERROR", "INCONCLUSIVE", "PASS", "OFF")
-    gate = sorted(review.facts["gate"], key=lambda v: order.index(v["outcome"]) if v["outcome"] in order else 0)
+    gate = sorted(review.facts.gate, key=lambda v: order.index(v["outcome"]) if v["outcome"] in order else 0)
     return [{**verdict, "trend": _trend(review, str(verdict.get("rule")))} for verdict in gate]
 
 

@@ -46,16 +46,15 @@ def body_text(
 
     ``arms``: role -> pins, as verify found them. ``rehearsed``: seconds of the way back in the rehearsal that counts.
     """
-    verdicts = [v for v in summary["verdicts"] if v["gate"] == GATES[gate]]
+    verdicts = [v for v in summary.verdicts if v["gate"] == GATES[gate]]
     rows = [[v["rule"], v["outcome"], v["detail"]] for v in verdicts]
     people = "Two different persons must approve. " if approvers == 2 else ""
-    loose = departed(summary["departures"])
+    loose = departed(summary.departures)
     link = f"\n\n[Everything about this run]({url.replace(')', '%29')})" if url else ""
     return shown(
         "\n\n".join(
             [
-                f"Blue {escaped(summary['blue'])} → Green {escaped(summary['green'])},"
-                f" pointer {escaped(summary['pointer'])}",
+                f"Blue {escaped(summary.blue)} → Green {escaped(summary.green)}, pointer {escaped(summary.pointer)}",
                 f"{people}Until {until:%Y-%m-%d %H:%M:%S} UTC; without an answer {otherwise(gate)}.",
                 "### Pins that differ\n\n" + markdown_table(["pin", "Blue", "Green"], _pins(arms)),
                 f"### Verdicts ({GATES[gate]})\n\n" + markdown_table(["rule", "verdict", "detail"], rows),

@@ -27,9 +27,10 @@ from switchover.ledger import Ledger, RunRow
 from switchover.pins import PIN_NAMES, changed_pins
 from switchover.plan import Plan
 from switchover.protocol import State
+from switchover.report.facts import Facts
 from switchover.report.headline import headline
 from switchover.report.missing import missing_records
-from switchover.report.summary import Summary, compare_recorded, deciding, load_evidence, summarise
+from switchover.report.summary import compare_recorded, deciding, load_evidence, summarise
 
 T = TypeVar("T")
 HALF_WRITTEN = (SwitchoverError, ValidationError, ValueError, TypeError, KeyError, IndexError, AttributeError)
@@ -74,7 +75,7 @@ class Compared:
 class Review:
     """Everything about one run. ``facts`` is the JSON-able part; ``missing`` says what is not in the ledger."""
 
-    facts: Summary
+    facts: Facts
     row: RunRow
     rules: Rules
     now: datetime
@@ -86,7 +87,7 @@ class Review:
     def to_json(self) -> dict[str, Any]:
         """A JSON-able form: the facts, the comparison, what is missing."""
         compared = self.compared.arms.to_json() if self.compared is not None else None
-        return {**self.facts, "comparison": compared, "missing": list(self.missing)}
+        return {**self.facts.to_json(), "comparison": compared, "missing": list(self.missing)}
 
 
 class Reviews:
@@ -111,18 +112,17 @@ class Reviews:
         plan = part("plan", row.read_plan, None)
         rules = plan.rules if plan is not None else Rules()
         compared, unreadable = self._compared(ledger, row, rules)
-        facts = {**summarise(ledger, id), **_more(ledger, row, plan, part)}
-        facts["gate"] = deciding(
-            facts["verdicts"], decided=row.decision is not None or row.state.ended, asked=facts["approvals"]
-        )
-        facts["playbook"] = _playbook(facts)
+        facts = _facts(ledger, row, plan, part)
+        decided = row.decision is not None or row.state.ended
+        gate = deciding(facts.verdicts, decided=decided, asked=facts.approvals)
+        facts = replace(facts, gate=gate, playbook=_playbook(row, gate))
         missing += [*unreadable, *missing_records(facts, compared is not None)]
         review = Review(
             facts=facts,
             row=row,
             rules=rules,
             now=now,
-            trends=part("trend of the rules", lambda: _trends(ledger, row, facts["gate"]), {}),
+            trends=part("trend of the rules", lambda: _trends(ledger, row, gate), {}),
             traffic=part("live traffic", lambda: _traffic(ledger, row), ()),
             compared=compared,
             missing=missing,
@@ -131,12 +131,12 @@ class Reviews:
         line = headline(
             row,
             now,
-            gate=facts["gate"],
+            gate=gate,
             answered=answered,
-            rehearsal=facts["rehearsal"],
-            asked=open_question(facts["approvals"]),
+            rehearsal=facts.rehearsal,
+            asked=open_question(facts.approvals),
         )
-        return replace(review, facts={**facts, "status": line})
+        return replace(review, facts=replace(facts, status=line))
 
     def _compared(self, ledger: Ledger, row: RunRow, rules: Rules) -> tuple[Compared | None, tuple[str, ...]]:
         phase = ledger.evidence.newest_phase(row.id)
@@ -186,22 +186,20 @@ def _seconds(row: RunRow, phase: str, by_tick: OverTime, began: Mapping[int, dat
     return [(began[int(tick)] - start).total_seconds() if int(tick) in began else math.nan for tick in by_tick.ticks]
 
 
-def _more(
-    ledger: Ledger, row: RunRow, plan: Plan | None, part: Callable[[str, Callable[[], Any], Any], Any]
-) -> Summary:
-    """What a summary does not hold: pins, lease, rehearsal, words about the service."""
+def _facts(ledger: Ledger, row: RunRow, plan: Plan | None, part: Callable[[str, Callable[[], Any], Any], Any]) -> Facts:
     lease = ledger.leases.get(row.pointer)
-    return {
-        "description": plan.description if plan is not None else "",
-        "declared": list(plan.changes) if plan is not None else [],
-        "readers": [reader.name for reader in plan.readers] if plan is not None else [],
-        "caches": part("cache namespaces", lambda: _caches(ledger, row, plan), {}),
-        "pins": part("pins", lambda: _pins(ledger, row, plan), []),
-        "lease": None if lease is None else {**vars(lease), "here": lease.holder == row.id},
-        "watchdog": part("watchdog", ledger.watchdogs.line, "not recorded"),
-        "approvals": part("approvals", lambda: [_asked(each) for each in ledger.approvals.of(row.id)], []),
-        "rehearsal": part("rehearsal", lambda: _rehearsal(ledger, row, plan), None),
-    }
+    return Facts(
+        **summarise(ledger, row.id).to_json(),
+        description=plan.description if plan is not None else "",
+        declared=list(plan.changes) if plan is not None else [],
+        readers=[reader.name for reader in plan.readers] if plan is not None else [],
+        caches=part("cache namespaces", lambda: _caches(ledger, row, plan), {}),
+        pins=part("pins", lambda: _pins(ledger, row, plan), []),
+        lease=None if lease is None else {**vars(lease), "here": lease.holder == row.id},
+        watchdog=part("watchdog", ledger.watchdogs.line, "not recorded"),
+        approvals=part("approvals", lambda: [_asked(each) for each in ledger.approvals.of(row.id)], []),
+        rehearsal=part("rehearsal", lambda: _rehearsal(ledger, row, plan), None),
+    )
 
 
 def _pins(ledger: Ledger, row: RunRow, plan: Plan | None) -> list[dict[str, Any]]:
@@ -270,10 +268,10 @@ def _traffic(ledger: Ledger, row: RunRow) -> list[Traffic]:
     return found
 
 
-def _playbook(facts: Summary) -> list[dict[str, Any]]:
+def _playbook(row: RunRow, gate: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """After a rollback or an abort: what to look at first, for each rule that decided against Green."""
-    if facts["state"] not in (State.ROLLED_BACK.value, State.ABORTED.value, State.ROLLING_BACK.value):
+    if row.state not in (State.ROLLED_BACK, State.ABORTED, State.ROLLING_BACK):
         return []
-    fired = [v for v in decisive(facts["gate"], lambda v: str(v.get("outcome"))) if v.get("rule") in RULE_KINDS]
+    fired = [v for v in decisive(gate, lambda v: str(v.get("outcome"))) if v.get("rule") in RULE_KINDS]
     steps = {name: list(kind.first_steps) for name, kind in RULE_KINDS.items()}
     return [{"rule": v["rule"], "detail": v.get("detail", ""), "steps": steps[v["rule"]]} for v in fired]

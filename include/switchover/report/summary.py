@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,6 @@ from switchover.planfile.departures import departed, departures
 from switchover.protocol import State
 from switchover.text import table
 
-Summary = dict[str, Any]
 RULE_COLUMNS = ("rule", "outcome", "value", "bound", "margin", "n", "needs")
 STALENESS = ("writes that wait", "the oldest, seconds", "and maybe more")
 
@@ -31,38 +30,74 @@ class Recorded:
     tags: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One run as JSON-able values; times are ISO text. Parts that are missing are empty, never invented."""
+
+    id: str
+    service: str
+    state: str
+    reason: str
+    decision: str | None
+    blue: str
+    green: str
+    pointer: str
+    plan_digest: str
+    gold_digest: str | None
+    approved_hash: str | None
+    blue_hash: str | None
+    opened_at: str | None
+    flipped_at: str | None
+    hold_until: str | None
+    ended_at: str | None
+    ttr_s: Mapping[str, float | None] | None
+    ttr_budget_s: float | None
+    steps: Sequence[Mapping[str, Any]]
+    checks: Sequence[Mapping[str, Any]]
+    verdicts: Sequence[Mapping[str, Any]]
+    departures: Sequence[str]
+    writers: Sequence[Mapping[str, Any]]
+    staleness: Sequence[Mapping[str, Any]]
+    flips: Sequence[Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a dict, by the names of the fields."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
 def summarise(ledger: Ledger, id: str) -> Summary:
-    """Everything about one run as JSON-able values; parts that are missing are empty, never invented."""
+    """Read all that the ledger has of one run."""
     row = ledger.runs.get(id)
     journal = ledger.journal
-    return {
-        "id": row.id,
-        "service": row.service,
-        "state": row.state.value,
-        "reason": row.reason,
-        "decision": row.decision.value if row.decision else None,
-        "blue": row.blue,
-        "green": row.green,
-        "pointer": row.pointer,
-        "plan_digest": row.plan_digest,
-        "gold_digest": row.gold_digest,
-        "approved_hash": row.approved_hash,
-        "blue_hash": row.blue_hash,
-        "opened_at": _iso(row.opened_at),
-        "flipped_at": _iso(row.flipped_at),
-        "hold_until": _iso(row.hold_until),
-        "ended_at": _iso(row.ended_at),
-        "ttr_s": ttr(row),
-        "ttr_budget_s": ttr_budget(row),
-        "steps": [_step(step) for step in journal.steps(id)],
-        "checks": [{key: check[key] for key in ("name", "ok", "found", "expected")} for check in journal.checks(id)],
-        "verdicts": [_verdict(verdict) for verdict in journal.verdicts(id, latest=True)],
-        "departures": _departures(row),
-        "writers": [_plain(writer, "run") for writer in journal.writers(id)],
-        "staleness": [_staleness(row) for row in journal.staleness(id) if isinstance(row["body"], dict)],
-        "flips": [_plain(flip, "run", "id") for flip in journal.flips(id)],
-        "events": [_plain(event, "run", "id") for event in journal.events(id)],
-    }
+    return Summary(
+        id=row.id,
+        service=row.service,
+        state=row.state.value,
+        reason=row.reason,
+        decision=row.decision.value if row.decision else None,
+        blue=row.blue,
+        green=row.green,
+        pointer=row.pointer,
+        plan_digest=row.plan_digest,
+        gold_digest=row.gold_digest,
+        approved_hash=row.approved_hash,
+        blue_hash=row.blue_hash,
+        opened_at=_iso(row.opened_at),
+        flipped_at=_iso(row.flipped_at),
+        hold_until=_iso(row.hold_until),
+        ended_at=_iso(row.ended_at),
+        ttr_s=ttr(row),
+        ttr_budget_s=ttr_budget(row),
+        steps=[_step(step) for step in journal.steps(id)],
+        checks=[{key: check[key] for key in ("name", "ok", "found", "expected")} for check in journal.checks(id)],
+        verdicts=[_verdict(verdict) for verdict in journal.verdicts(id, latest=True)],
+        departures=_departures(row),
+        writers=[_plain(writer, "run") for writer in journal.writers(id)],
+        staleness=[_staleness(row) for row in journal.staleness(id) if isinstance(row["body"], dict)],
+        flips=[_plain(flip, "run", "id") for flip in journal.flips(id)],
+        events=[_plain(event, "run", "id") for event in journal.events(id)],
+    )
 
 
 def ttr_line(parts: Mapping[str, float | None]) -> str:
@@ -122,42 +157,41 @@ def rule_table(verdicts: Sequence[Mapping[str, Any]]) -> str:
     return table([list(RULE_COLUMNS), *rows])
 
 
-def markdown(summary: Summary) -> str:
+def markdown(summary: Summary, playbook: Sequence[Mapping[str, Any]] = ()) -> str:
     """The summary for people, as Markdown. Cell text is escaped; nothing of it becomes markup."""
     parts = [
-        f"# Switchover {escaped(summary['id'])}",
-        f"**{summary['state']}** — {escaped(summary['reason'])}",
-        f"Blue `{escaped(summary['blue'])}`, Green `{escaped(summary['green'])}`,"
-        f" pointer `{escaped(summary['pointer'])}`",
+        f"# Switchover {escaped(summary.id)}",
+        f"**{summary.state}** — {escaped(summary.reason)}",
+        f"Blue `{escaped(summary.blue)}`, Green `{escaped(summary.green)}`, pointer `{escaped(summary.pointer)}`",
     ]
-    for fired in summary.get("playbook", ()):
+    for fired in playbook:
         told = "\n".join(f"{number}. {escaped(step)}" for number, step in enumerate(fired["steps"], 1))
         parts.append(f"## What to look at first: {escaped(fired['rule'])}\n\n{told}")
-    if summary["ttr_s"]:
-        rows = [[name, _cell(value)] for name, value in summary["ttr_s"].items()]
-        rows.append(["budget", _cell(summary["ttr_budget_s"])])
+    if summary.ttr_s:
+        rows = [[name, _cell(value)] for name, value in summary.ttr_s.items()]
+        rows.append(["budget", _cell(summary.ttr_budget_s)])
         parts.append("## Time to restore (seconds)\n\n" + markdown_table(["part", "seconds"], rows))
-    steps = [[s["name"], _cell(s["seconds"]), _cell(s["ok"]), s["note"]] for s in summary["steps"]]
+    steps = [[s["name"], _cell(s["seconds"]), _cell(s["ok"]), s["note"]] for s in summary.steps]
     parts.append("## Steps\n\n" + markdown_table(["step", "seconds", "ok", "note"], steps))
-    checks = [[c["name"], _cell(c["ok"]), c["found"], c["expected"]] for c in summary["checks"]]
+    checks = [[c["name"], _cell(c["ok"]), c["found"], c["expected"]] for c in summary.checks]
     parts.append("## Checks\n\n" + markdown_table(["check", "ok", "found", "expected"], checks))
-    verdicts = [[v["gate"], *(_cell(v.get(column)) for column in RULE_COLUMNS)] for v in summary["verdicts"]]
+    verdicts = [[v["gate"], *(_cell(v.get(column)) for column in RULE_COLUMNS)] for v in summary.verdicts]
     parts.append("## Verdicts\n\n" + markdown_table(["gate", *RULE_COLUMNS], verdicts))
-    if loose := departed(summary["departures"]):
+    if loose := departed(summary.departures):
         parts.append(f"{escaped(loose)}.")
     writers = [
         [w["name"], *(_cell(w[key]) for key in ("frozen_at", "resumed_at", "resumed_on", "held"))]
-        for w in summary["writers"]
+        for w in summary.writers
     ]
     parts.append("## Writers\n\n" + markdown_table(["writer", "frozen", "resumed", "on", "held"], writers))
-    if summary["staleness"]:
+    if summary.staleness:
         parts.append("## What Blue would have lacked\n\n" + markdown_table(["tick", *STALENESS], _stale(summary)))
     return "\n\n".join(parts) + "\n"
 
 
 def _stale(summary: Summary) -> list[list[str]]:
     """The gauge at its worst and at its last look."""
-    rows = summary["staleness"]
+    rows = summary.staleness
     worst = max(rows, key=lambda row: (len(row["doubts"]), row["waiting"] or 0, row["oldest_s"] or 0))
     shown = [worst, rows[-1]] if worst is not rows[-1] else [worst]
     return [[_cell(r["tick"]), _cell(r["waiting"]), _cell(r["oldest_s"]), "; ".join(r["doubts"]) or "-"] for r in shown]

@@ -73,9 +73,9 @@ def compose(ledger: Ledger, now: Now, event: Event, *, detail: str = "", url: st
             "next": now.next,
             "live": now.target,
             "url": url,
-            "run": summary,
-            "departed": departed(summary["departures"]),
-            "verdicts": deciding(summary["verdicts"], decided=now.row.decision is not None, asked=asked),
+            "run": summary.to_json(),
+            "departed": departed(summary.departures),
+            "verdicts": deciding(summary.verdicts, decided=now.row.decision is not None, asked=asked),
         }
     )
 
