@@ -272,18 +272,6 @@ def quantile(values: npt.ArrayLike, q: float | npt.ArrayLike, *, reorder: bool =
     return out.reshape(at.shape)
 
 
-def quantile_drift(green: npt.ArrayLike, blue: npt.ArrayLike, q: float = 0.95) -> float:
-    """q(Green) - q(Blue), signed; NaN when an arm has no values, or when both are infinite."""
-    with np.errstate(invalid="ignore"):
-        return float(quantile(green, q) - quantile(blue, q))
-
-
-def latency(ms: npt.ArrayLike) -> tuple[float, float]:
-    """(p50, p95) in the unit of ``ms`` (n,); a failed request counts as infinitely slow, not as absent."""
-    p50, p95 = quantile(ms, [0.5, 0.95])
-    return float(p50), float(p95)
-
-
 def failed(status: npt.ArrayLike) -> Bools:
     """Which HTTP statuses (n,) are no success: everything outside 200..299, and 0 for no answer."""
     codes = np.asarray(status)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from functools import partial
 
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, PointerConflict, StateConflict, SwitchoverError
-from switchover.ledger import Ledger
+from switchover.ledger import Ledger, RunRow
 from switchover.ledger.heartbeat import Heartbeat
 from switchover.plan import Plan
 from switchover.planfile.departures import departed, departures
@@ -61,6 +61,40 @@ def preflight(
     the run that is open; one that has ended is refused. ``due`` is when it should have begun (aware UTC), and
     ``retry_build`` a person's word for a build that was taken back: see ``switchover.steps.asked``.
     """
+    asked = _asked(plan, green, hold_minutes)
+    pointer = plan.pointer.build(edge)
+    ledger = Ledger(engine=edge.sql(plan.ledger))
+    known = ledger.runs.find(id)
+    if known is not None:
+        return _resumed(known)
+    live = _live(plan, pointer)
+    found = Preflight(route=Route.GO, blue=live, green=asked.green, hold_minutes=asked.hold_minutes, lines=())
+    if live == asked.green:
+        line = f"{pointer.key}: Green {live!r} is live already; nothing to do"
+        return replace(found, route=Route.NOTHING_TO_DO, lines=(line,))
+    late = None if dry_run else too_late(plan, due=due, now=ledger.now())
+    if late is not None:
+        return replace(found, route=Route.SKIPPED, lines=(late,))
+    switch = Switch(edge=edge, ledger=ledger, id=id, actor="dry run" if dry_run else actor, plan=plan)
+    if dry_run:
+        arms, minutes = BothArms(blue=live, green=found.green), found.hold_minutes
+        others = partial(_refuse_others, ledger, pointer, id)
+        lines = look(switch, arms=arms, minutes=minutes, word=retry_build, refuse_others=others)
+        return replace(found, route=Route.DRY_RUN, lines=lines)
+    ledger.require_kept_commits()
+    require_watchdog(plan, ledger)
+    return replace(found, lines=_open(switch, ledger, pointer, found, retry_build=retry_build))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What this run is asked for: the plan's own, or what was given for the run."""
+
+    green: str
+    hold_minutes: float
+
+
+def _asked(plan: Plan, green: str | None, hold_minutes: float | None) -> _Asked:
     green = plan.green if green is None else green
     minutes = plan.hold.minutes if hold_minutes is None else hold_minutes
     if green not in plan.arms:
@@ -69,70 +103,62 @@ def preflight(
         plan.check_hold(minutes)
     except ValueError as error:
         raise BadInput(str(error)) from None
-    pointer = plan.pointer.build(edge)
-    ledger = Ledger(engine=edge.sql(plan.ledger))
-    known = ledger.runs.find(id)
-    if known is not None and known.state.ended:
-        raise StateConflict(f"switchover {id!r}: has ended as {known.state.value}; trigger a new run")
-    if known is not None:
-        return Preflight(
-            route=Route.GO, blue=known.blue, green=known.green, hold_minutes=known.hold_minutes, lines=("resumed",)
-        )
-    live = _live(plan, pointer)
-    if live == green:
-        line = f"{pointer.key}: Green {green!r} is live already; nothing to do"
-        return Preflight(route=Route.NOTHING_TO_DO, blue=green, green=green, hold_minutes=minutes, lines=(line,))
-    late = None if dry_run else too_late(plan, due=due, now=ledger.now())
-    if late is not None:
-        return Preflight(route=Route.SKIPPED, blue=live, green=green, hold_minutes=minutes, lines=(late,))
-    if dry_run:
-        switch = Switch(edge=edge, ledger=ledger, id=id, actor="dry run", plan=plan)
-        others = partial(_refuse_others, ledger, pointer, id)
-        arms = BothArms(blue=live, green=green)
-        lines = look(switch, arms=arms, minutes=minutes, word=retry_build, refuse_others=others)
-        return Preflight(route=Route.DRY_RUN, blue=live, green=green, hold_minutes=minutes, lines=lines)
-    ledger.require_kept_commits()
-    require_watchdog(plan, ledger)
-    lease = ledger.leases.take(pointer.key, holder=id, seconds=plan.handover_s)
-    switch = Switch(edge=edge, ledger=ledger, id=id, actor=actor, plan=plan)
+    return _Asked(green=green, hold_minutes=minutes)
+
+
+def _resumed(row: RunRow) -> Preflight:
+    """Go on with the run that is open; ``StateConflict`` for one that has ended."""
+    if row.state.ended:
+        raise StateConflict(f"switchover {row.id!r}: has ended as {row.state.value}; trigger a new run")
+    return Preflight(route=Route.GO, blue=row.blue, green=row.green, hold_minutes=row.hold_minutes, lines=("resumed",))
+
+
+def _open(switch: Switch, ledger: Ledger, pointer: Pointer, found: Preflight, *, retry_build: str) -> tuple[str, ...]:
+    """Take the lease, check what only its holder can check, and open the run. Returns lines for people.
+
+    After any error the lease is released, and nothing was changed.
+    """
+    plan = switch.plan
+    lease = ledger.leases.take(pointer.key, holder=switch.id, seconds=plan.handover_s)
     try:
-        _refuse_others(ledger, pointer, id)
-        build = switch.index.health(green).stored_hash
-        again = ask_again(ledger, plan=plan, pointer=pointer.key, green=green, build=build, word=retry_build)
+        _refuse_others(ledger, pointer, switch.id)
+        build = switch.index.health(found.green).stored_hash
+        again = ask_again(ledger, plan=plan, pointer=pointer.key, green=found.green, build=build, word=retry_build)
         pointer.refuse_older(lease.epoch)
-        # Only now nobody else of ours moves it: what was read before the lease may be another run's Blue.
-        found = pointer.read()
-        if found.target != live:
-            raise PointerConflict(
-                f"{pointer.key}: was on {live!r} and is on {found.target or 'nothing'!r} now, moved while this run"
-                " began; nothing was changed. Trigger a new run"
-            )
+        version = _still_live(pointer, found.blue)
         with Heartbeat(lambda: ledger.leases.renew(lease, seconds=plan.handover_s), lease_s=plan.handover_s):
-            require_controls(switch, blue=live, green=green)
+            require_controls(switch, blue=found.blue, green=found.green)
         ledger.leases.renew(lease, seconds=plan.handover_s)
         ledger.runs.open(
-            id=id,
+            id=switch.id,
             plan=plan,
             pointer=pointer.key,
-            blue=live,
-            green=green,
-            hold_minutes=minutes,
-            version=found.version,
+            blue=found.blue,
+            green=found.green,
+            hold_minutes=found.hold_minutes,
+            version=version,
             retry_build=retry_build,
         )
     except BaseException:
         with contextlib.suppress(SwitchoverError):
             ledger.leases.release(lease)
         raise
-    line = f"Blue {live!r} is live, Green is {green!r}; lease of {pointer.key} taken, epoch {lease.epoch}"
-    switch.say(line)
-    if again is not None:
-        switch.say(again)
-    if loose := departed(departures(plan)):
-        switch.say(loose)
-    watched = _watched(ledger)
-    switch.say(watched)
-    return Preflight(route=Route.GO, blue=live, green=green, hold_minutes=minutes, lines=(line, watched))
+    taken = f"lease of {pointer.key} taken, epoch {lease.epoch}"
+    line, watched = f"Blue {found.blue!r} is live, Green is {found.green!r}; {taken}", _watched(ledger)
+    for told in filter(None, (line, again, departed(departures(plan)), watched)):
+        switch.say(told)
+    return line, watched
+
+
+def _still_live(pointer: Pointer, live: str) -> int | None:
+    """The pointer's version, read under the lease: what was read before it may be another run's Blue."""
+    found = pointer.read()
+    if found.target != live:
+        raise PointerConflict(
+            f"{pointer.key}: was on {live!r} and is on {found.target or 'nothing'!r} now, moved while this run"
+            " began; nothing was changed. Trigger a new run"
+        )
+    return found.version
 
 
 def _live(plan: Plan, pointer: Pointer) -> str:
