@@ -22,7 +22,7 @@ from switchover.errors import LeaseLost
 from switchover.gold.goldset import GoldSet
 from switchover.ledger import Ledger
 from switchover.protocol import State
-from switchover.steps import finish, hold
+from switchover.steps import finish, hold, rounds
 from switchover.steps.flip import flip
 from switchover.steps.hold import End, Tick, watch
 from switchover.steps.preflight import preflight
@@ -56,7 +56,7 @@ def ticks(switch: Switch, each: Callable[[Tick], Awaitable[None]]) -> list[Tick]
 @pytest.fixture
 def slow_rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
     """Let every look take as long as the given function does."""
-    real = hold.ask_round
+    real = rounds.ask_round
 
     def slow(wait: Callable[[], Any]) -> None:
         async def round(*arguments: Any, **options: Any) -> Any:
@@ -65,7 +65,7 @@ def slow_rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]]
                 await waited
             return await real(*arguments, **options)
 
-        monkeypatch.setattr(hold, "ask_round", round)
+        monkeypatch.setattr(rounds, "ask_round", round)
 
     return slow
 
@@ -73,12 +73,12 @@ def slow_rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]]
 @pytest.fixture
 def few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a look ask five questions only, where the lease is what matters."""
-    real = hold.ask_round
+    real = rounds.ask_round
 
     async def round(*arguments: Any, gold: GoldSet, **options: Any) -> Any:
         return await real(*arguments, gold=replace(gold, items=gold.items[:5]), **options)
 
-    monkeypatch.setattr(hold, "ask_round", round)
+    monkeypatch.setattr(rounds, "ask_round", round)
 
 
 @pytest.mark.parametrize(
