@@ -45,7 +45,7 @@ test: check ## everything, with real servers and two real demos
 
 test-fast: $(READY) ## the inner ring, and the contracts of what PostgreSQL holds
 	$(BIN)/pytest -q tests/inner
-	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or sql_fence or capabilities or (fence and postgres)"
+	$(BIN)/pytest -q tests/contract -k "pgvector or kv_sql or sql_fence or write_gate or capabilities or (fence and postgres)"
 
 test-browser: $(READY) ## the review page in a real browser: a demo is approved there, and a second one rolled back
 	$(BIN)/pytest -q tests/browser

@@ -27,7 +27,7 @@ from switchover.indexes.pgvector import PgvectorIndex
 from switchover.ledger import Ledger
 from switchover.pointers.base import Change
 from switchover.pointers.pgvector import PgvectorPointer, create_tables
-from switchover.writers import sql_fence
+from switchover.writers import write_gate
 from switchover.writers.queue import How, WriteQueue
 from tests.sandbox.index_world import World
 
@@ -172,7 +172,7 @@ def test_an_index_is_built_and_proven(pooled: Pooled) -> None:
 
 
 def test_writes_are_gated_and_queued(pooled: Pooled) -> None:
-    sql_fence.create_table(pooled.engine())
+    write_gate.create_table(pooled.engine())
     pooled.direct.execute("INSERT INTO switchover_fence (fence) VALUES ('docs')")
     PostgresStore(pooled.engine()).create_table()
     pooled.direct.execute("CREATE TABLE applied (n int)")

@@ -15,7 +15,7 @@ import pytest
 from switchover.errors import BadInput, FenceConflict, PayloadTooLarge, QueueFull, Unreachable
 from switchover.fence import Fence
 from switchover.fence.postgres import PostgresStore
-from switchover.writers import sql_fence
+from switchover.writers import write_gate
 from switchover.writers.queue import How, WriteQueue
 
 Conn = psycopg.Connection[Any]
@@ -61,7 +61,7 @@ class Shop:
 def shop(fresh_db_url: str) -> Iterator[Shop]:
     shop = Shop(fresh_db_url)
     shop.conn.execute("CREATE TABLE log (id bigserial, key text, revision bigint)")
-    shop.conn.execute(sql_fence.TABLE)
+    shop.conn.execute(write_gate.TABLE)
     shop.conn.execute("INSERT INTO switchover_fence (fence) VALUES ('shop')")
     shop.store.create_table()
     WriteQueue.create_table(shop.conn)
@@ -125,7 +125,7 @@ def test_what_cannot_be_written_is_one_line_and_changes_nothing(shop: Shop) -> N
         shop.queue.write(shop.conn, key="a", revision=2, payload={"key": "b"}, apply=lambda body: None)
     assert raised.value.diff == ['key: "a" → "b"', "revision: 2 → absent"]
     shop.conn.execute("DELETE FROM switchover_fence")
-    with pytest.raises(BadInput, match="there is no fence row 'shop'"):
+    with pytest.raises(BadInput, match="there is no write gate 'shop'"):
         shop.put("a", 3)
     shop.conn.execute("DROP TABLE switchover_fence")
     with pytest.raises(BadInput, match='"switchover_fence" does not exist; docs/writers.md'):

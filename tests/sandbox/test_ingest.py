@@ -20,7 +20,7 @@ from sandbox.service import build
 from sandbox.writers import ingest
 from switchover.errors import BadInput
 from switchover.pins import pairs_digest
-from switchover.writers.sql_fence import SqlFenceSpec, SqlFenceWriter
+from switchover.writers.write_gate import WriteGateSpec, WriteGateWriter
 
 Conn = psycopg.Connection[Any]
 INCLUDE = Path(__file__).parents[2] / "include"
@@ -132,8 +132,8 @@ def test_a_fence_that_is_absent_is_not_open(built: Conn) -> None:
 
 def test_the_product_s_freeze_waits_for_a_batch_under_way(built: Conn, built_url: str) -> None:
     engine = sa.create_engine(built_url.replace("postgresql://", "postgresql+psycopg://"))
-    spec = SqlFenceSpec(kind="sql_fence", name="docs-ingest", connection="db", fence="docs_ingest", drain_s=5)
-    writer = SqlFenceWriter(engine=engine, spec=spec)
+    spec = WriteGateSpec(kind="sql_fence", name="docs-ingest", connection="db", fence="docs_ingest", drain_s=5)
+    writer = WriteGateWriter(engine=engine, spec=spec)
     writer.freeze(epoch=1)
     with psycopg.connect(built_url) as batch:
         batch.execute("SELECT frozen FROM switchover_fence WHERE fence = 'docs_ingest' FOR SHARE")

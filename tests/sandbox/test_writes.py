@@ -26,7 +26,7 @@ from sandbox.service.live import Live
 from sandbox.writers import ingest
 from sandbox.writers.load_writes import WriteLoad
 from sandbox.writers.writes import count_writes, create_app
-from switchover.writers.sql_fence import SqlFenceSpec, SqlFenceWriter
+from switchover.writers.write_gate import WriteGateSpec, WriteGateWriter
 
 Conn = psycopg.Connection[Any]
 NOTHING_WRONG = {"lost": 0, "duplicated": 0, "out_of_order": 0, "waiting": 0}
@@ -36,9 +36,9 @@ def body(key: str = "a", revision: int = 1, **more: Any) -> dict[str, Any]:
     return {"key": key, "revision": revision, "text": f"{key} {revision}: the ferry left.", **more}
 
 
-def fence_writer(url: str) -> SqlFenceWriter:
-    spec = SqlFenceSpec(kind="sql_fence", name="ingest", connection="db", fence=tables.FENCE)
-    return SqlFenceWriter(engine=sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1)), spec=spec)
+def fence_writer(url: str) -> WriteGateWriter:
+    spec = WriteGateSpec(kind="sql_fence", name="ingest", connection="db", fence=tables.FENCE)
+    return WriteGateWriter(engine=sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1)), spec=spec)
 
 
 def until(true: Any, seconds: float = 30) -> None:
@@ -48,7 +48,7 @@ def until(true: Any, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def frozen(writer: SqlFenceWriter, epoch: int) -> Any:
+def frozen(writer: WriteGateWriter, epoch: int) -> Any:
     found = writer.find()
     writer.freeze(epoch=epoch)
     until(lambda: writer.drained().done)

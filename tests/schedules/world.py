@@ -24,7 +24,7 @@ from switchover.pointers.pgvector import PgvectorSpec
 from switchover.steps.leadership import Leadership
 from switchover.steps.switch import Switch
 from switchover.writers.base import Drain, Writer
-from switchover.writers.sql_fence import SqlFenceSpec
+from switchover.writers.write_gate import WriteGateSpec
 from tests.schedules.actors import Actors
 from tests.schedules.arms import FOLLOWS, GONE, HASH, SEARCH, V1
 from tests.schedules.hours import Beat, Hours
@@ -129,9 +129,9 @@ class ModelPointer(Pointer):
 
 
 class ModelWriter(Writer):
-    """One fence row that compares epochs, as ``sql_fence`` does."""
+    """One write gate that compares epochs, as the product's does."""
 
-    def __init__(self, *, world: World, spec: SqlFenceSpec) -> None:
+    def __init__(self, *, world: World, spec: WriteGateSpec) -> None:
         super().__init__(spec=spec)
         self._world = world
 
@@ -181,7 +181,7 @@ class PointerPart(PgvectorSpec):
         return ModelPointer(world=edge.world)  # type: ignore[attr-defined]
 
 
-class WriterPart(SqlFenceSpec):
+class WriterPart(WriteGateSpec):
     """Builds the model instead."""
 
     def build(self, edge: Edge) -> Writer:

@@ -15,7 +15,7 @@ from switchover.steps import finish
 from switchover.steps.flip import flip_or_abort
 from switchover.steps.freeze import freeze
 from switchover.steps.frozen import unresumed
-from switchover.writers.sql_fence import SqlFenceSpec
+from switchover.writers.write_gate import WriteGateSpec
 from tests.steps.conftest import World
 
 ROLE = "fence_stranger"
@@ -35,7 +35,7 @@ def two(world: World, request: pytest.FixtureRequest) -> Iterator[World]:
             dataclasses.replace(known("docs_db"), id=name, login=ROLE) if name == "other_db" else known(name)
         )
     )
-    second = SqlFenceSpec(kind="sql_fence", name="second", connection="other_db", fence="second")
+    second = WriteGateSpec(kind="sql_fence", name="second", connection="other_db", fence="second")
     try:
         yield dataclasses.replace(
             world, edge=edge, plan=world.plan.model_copy(update={"writers": [*world.plan.writers, second]})

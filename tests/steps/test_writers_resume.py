@@ -18,7 +18,7 @@ from switchover.steps.flip import flip
 from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.switch import Switch
 from switchover.writers.queue import WriteQueue
-from switchover.writers.sql_fence import SqlFenceSpec
+from switchover.writers.write_gate import WriteGateSpec
 from tests.steps.conftest import World
 
 SECOND = "second writer"
@@ -48,8 +48,8 @@ def pins_of(world: World, arm: str) -> dict[str, str]:
 def plan_with(world: World, **contract: Any) -> Plan:
     """The plan with a second writer; the first has a contract."""
     world.sql("INSERT INTO switchover_fence (fence) VALUES ('second') ON CONFLICT DO NOTHING")
-    second = SqlFenceSpec(kind="sql_fence", name=SECOND, connection="docs_db", fence="second")
-    first = SqlFenceSpec.model_validate({**world.plan.writers[0].model_dump(), **contract})
+    second = WriteGateSpec(kind="sql_fence", name=SECOND, connection="docs_db", fence="second")
+    first = WriteGateSpec.model_validate({**world.plan.writers[0].model_dump(), **contract})
     return world.plan.model_copy(update={"writers": [first, second]})
 
 

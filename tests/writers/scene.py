@@ -15,7 +15,7 @@ from switchover.pointers.kafka_group import KafkaGroupPointer, KafkaGroupSpec
 from switchover.pointers.pgvector import PgvectorPointer
 from switchover.writers.base import Writer
 from switchover.writers.kafka_group import KafkaGroupWriter, KafkaGroupWriterSpec
-from switchover.writers.sql_fence import SqlFenceSpec, SqlFenceWriter
+from switchover.writers.write_gate import WriteGateSpec, WriteGateWriter
 from tests.writers.boundaries import Tickets
 
 BLUE, GREEN = "docs_v1", "docs_v2"
@@ -74,8 +74,8 @@ class Scene:
     def writers(self, live: str) -> list[Writer]:
         """In the order of the plan: both fences, and the group that must be empty after the first."""
         fences = [
-            SqlFenceWriter(
-                engine=self.engine, spec=SqlFenceSpec(kind="sql_fence", name=name, connection="db", fence=name)
+            WriteGateWriter(
+                engine=self.engine, spec=WriteGateSpec(kind="sql_fence", name=name, connection="db", fence=name)
             )
             for name in (FENCE, tables.FENCE)
         ]

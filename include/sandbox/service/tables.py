@@ -12,7 +12,7 @@ import psycopg
 from switchover.fence import postgres as effects
 from switchover.indexing import pgvector as build
 from switchover.pointers import pgvector
-from switchover.writers import queue, sql_fence
+from switchover.writers import queue, write_gate
 
 FENCE = "docs_ingest"
 TRUNCATED = "documents_truncated"
@@ -51,7 +51,7 @@ def create(conn: psycopg.Connection[Any]) -> None:
         conn.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         conn.execute("SET LOCAL client_min_messages = warning")
         conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        product = (*pgvector.TABLES, build.TABLE, sql_fence.TABLE, queue.TABLE, queue.INDEX, effects.ddl())
+        product = (*pgvector.TABLES, build.TABLE, write_gate.TABLE, queue.TABLE, queue.INDEX, effects.ddl())
         for statement in (*product, *_TABLES):
             conn.execute(statement)
         conn.execute("INSERT INTO switchover_fence (fence) VALUES (%s) ON CONFLICT DO NOTHING", [FENCE])

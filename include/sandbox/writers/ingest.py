@@ -4,7 +4,7 @@ Each index keeps its own position in each stream (``ingest_position``). After a 
 Green at Green's position and catches it up, so that a switchover loses no write. The side effect (a
 notification) belongs to the source row, not to an index: its position is that of target ``*``.
 
-Every batch is one transaction that shares the fence row: freezing the fence waits for it, and nothing is
+Every batch is one transaction that shares the row of its write gate: freezing waits for it, and nothing is
 written while the fence is frozen. Notifying goes through the dedupe fence as well, so a row that is taken in twice
 notifies once. Effects are counted in ``ingest_effect``, which would hold a duplicate.
 

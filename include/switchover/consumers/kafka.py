@@ -104,7 +104,7 @@ class FencedConsumer:
         return len(messages)
 
     def _effects(self, messages: Sequence[Any]) -> None:
-        """Effects and fence keys in one transaction, that shares the fence row."""
+        """Effects and fence keys in one transaction, that shares the write gate's row."""
         keyed = [(_key(message), message.value()) for message in messages]
         with self._conn.transaction():
             if self._fence_row("FOR SHARE") != (False, self._epoch):

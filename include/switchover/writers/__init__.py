@@ -13,7 +13,7 @@ KINDS = kinds(
     "switchover.writers",
     (
         "switchover.writers.airflow_dag:AirflowDagSpec",
-        "switchover.writers.sql_fence:SqlFenceSpec",
+        "switchover.writers.write_gate:WriteGateSpec",
         "switchover.writers.k8s_deployment:DeploymentSpec",
         "switchover.writers.k8s_cronjob:CronJobSpec",
         "switchover.writers.kafka_group:KafkaGroupWriterSpec",

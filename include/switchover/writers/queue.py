@@ -1,8 +1,8 @@
 """Writes that arrive while their writer is frozen: queued in its own database, bounded, applied once and in order.
 
-For a writer whose fence is a ``sql_fence`` and whose callers cannot wait until a hold is over. ``write`` applies at
-once while the fence is open, and queues while it is closed; over the bound the caller is told to come again. After
-the fence has opened, ``drain`` applies what waits, onto whatever arm is live then, before anything newer of the
+For a writer with a write gate (kind ``sql_fence``) whose callers cannot wait until a hold is over. ``write`` applies at
+once while the gate is open, and queues while it is closed; over the bound the caller is told to come again. After
+the gate has opened, ``drain`` applies what waits, onto whatever arm is live then, before anything newer of the
 same stream. Every effect goes through the dedupe fence in its own transaction, so a caller may repeat a write.
 
 The table in a team's database is called ``switchover_intent``, and the dedupe fence's keys begin with ``intent``: both
@@ -64,9 +64,9 @@ class Waiting:
 
 
 class WriteQueue:
-    """The queue of one stream of writes, behind one fence row.
+    """The queue of one stream of writes, behind one write gate.
 
-    Every method takes a psycopg connection to the database that holds the fence row, the queue and the effects,
+    Every method takes a psycopg connection to the database that holds the gate's row, the queue and the effects,
     and makes a transaction of its own on it. ``Unreachable`` when the database does not answer: repeat the write.
     """
 
@@ -88,9 +88,9 @@ class WriteQueue:
         """Apply a write now, or queue it. ``apply(payload)`` makes the effect on the same connection.
 
         ``revision`` grows with each write of a key. Raises
-            QueueFull      the fence is closed and the queue is at its bound: come again later
+            QueueFull      the gate is closed and the queue is at its bound: come again later
             FenceConflict  this key and revision came before with another payload
-            PayloadTooLarge, BadInput  no JSON, a revision that comes too late, no fence row, no table
+            PayloadTooLarge, BadInput  no JSON, a revision that comes too late, no write gate, no table
         """
         size = payload_of(payload).size
         if size > PAYLOAD_BYTES:
@@ -107,9 +107,9 @@ class WriteQueue:
     def drain(
         self, connection: psycopg.Connection[Any], *, apply: Apply, onto: Callable[[], str], limit: int = 50
     ) -> int:
-        """Apply up to ``limit`` waiting writes in their order, if the fence is open. Returns how many left the queue.
+        """Apply up to ``limit`` waiting writes in their order, if the gate is open. Returns how many left the queue.
 
-        ``onto()`` is asked behind the open fence, where the pointer cannot move: the arm that they are recorded as
+        ``onto()`` is asked behind the open gate, where the pointer cannot move: the arm that they are recorded as
         applied on. One whose key and revision were applied before with
         another payload is not applied: it leaves the queue as ``refused``, with the difference.
         """
@@ -174,7 +174,7 @@ class WriteQueue:
         return Waiting(count=row[0], oldest_s=row[1] or 0.0)
 
     def _open(self, connection: psycopg.Connection[Any]) -> bool:
-        """Share the fence row to the end of the transaction; false while it is closed, or is just being closed."""
+        """Share the gate's row to the end of the transaction; false while it is closed, or is just being closed."""
         query = "SELECT frozen FROM switchover_fence WHERE fence = %s FOR SHARE"
         try:
             with connection.transaction():
@@ -182,15 +182,14 @@ class WriteQueue:
         except psycopg.errors.LockNotAvailable:
             return False
         if row is None:
-            raise BadInput(f"{self._what}: there is no fence row {self._gate!r}; insert it: docs/writers.md")
+            raise BadInput(f"{self._what}: there is no write gate {self._gate!r}; insert it: docs/writers.md")
         return not row[0]
 
     @contextlib.contextmanager
     def _alone(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
         """One transaction, one at a time for a stream: what comes first is applied first.
 
-        The stream's lock is taken before the fence row is shared, so that nobody waits for it while he holds up a
-        freeze.
+        The stream's lock is taken before the gate's row is shared: a process that waited for it would hold up a freeze.
         """
         with self._translated(), connection.transaction():
             _run(connection, _LOCK, [self._stream])

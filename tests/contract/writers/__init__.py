@@ -7,12 +7,12 @@ from tests.contract.writers.aws import EcsServiceWorld, EventBridgeRuleWorld, Sq
 from tests.contract.writers.base import WriterWorld
 from tests.contract.writers.kafka import KafkaGroupWriterWorld
 from tests.contract.writers.kubernetes import CronJobWorld, DeploymentWorld
-from tests.contract.writers.sql import SqlFenceWorld
+from tests.contract.writers.sql import WriteGateWorld
 
 WRITERS: dict[str, type[WriterWorld]] = {
     world.kind: world
     for world in (
-        SqlFenceWorld,
+        WriteGateWorld,
         AirflowDagWorld,
         DeploymentWorld,
         CronJobWorld,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge
-from switchover.writers import sql_fence
+from switchover.writers import write_gate
 from tests.contract.worlds.base import CONNECTION
 from tests.contract.worlds.sql import DATABASE, SqlPlace
 from tests.contract.writers.base import WriterWorld
@@ -18,12 +18,12 @@ from tests.contract.writers.base import WriterWorld
 STRANGER = "stranger"
 
 
-class SqlFenceWorld(SqlPlace, WriterWorld):
+class WriteGateWorld(SqlPlace, WriterWorld):
     kind = "sql_fence"
     open_write: sa.Connection | None = None
 
     def set_up(self) -> None:
-        sql_fence.create_table(self.engine)
+        write_gate.create_table(self.engine)
         self.execute("INSERT INTO switchover_fence (fence) VALUES (:name)")
 
     def spec(self) -> dict[str, Any]:

@@ -62,15 +62,15 @@ def pointer(module: ModuleType) -> None:
 
 
 def writer(module: ModuleType) -> None:
-    """The one statement that closes or opens the fence."""
+    """The one statement that closes or opens the write gate."""
 
     def effect(self: Any, *, frozen: bool, **_: Any) -> str:
         return "freeze" if frozen else "unfreeze"
 
-    module.SqlFenceWriter._set = around(effect, module.SqlFenceWriter._set)
+    module.WriteGateWriter._set = around(effect, module.WriteGateWriter._set)
 
 
-PATCHES = {"switchover.pointers.pgvector": pointer, "switchover.writers.sql_fence": writer}
+PATCHES = {"switchover.pointers.pgvector": pointer, "switchover.writers.write_gate": writer}
 
 
 class Patching(importlib.abc.MetaPathFinder):

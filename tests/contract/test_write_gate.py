@@ -8,19 +8,19 @@ import pytest
 
 from sandbox.processes.postgres import Postgres
 from switchover.errors import BadInput
-from tests.contract.writers.sql import SqlFenceWorld
+from tests.contract.writers.sql import WriteGateWorld
 
 
 @pytest.fixture
-def world(pg_server: Postgres) -> Iterator[SqlFenceWorld]:
-    world = SqlFenceWorld(pg_server)
+def world(pg_server: Postgres) -> Iterator[WriteGateWorld]:
+    world = WriteGateWorld(pg_server)
     world.set_up()
     yield world
     world.tear_down()
     world.close()
 
 
-def test_a_database_without_the_table_is_one_line_with_the_next_step(world: SqlFenceWorld) -> None:
+def test_a_database_without_the_table_is_one_line_with_the_next_step(world: WriteGateWorld) -> None:
     world.execute("ALTER TABLE switchover_fence RENAME TO away")
     try:
         with pytest.raises(
@@ -32,7 +32,7 @@ def test_a_database_without_the_table_is_one_line_with_the_next_step(world: SqlF
     assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_write_that_never_ends_does_not_keep_an_open_fence_from_being_resumed(world: SqlFenceWorld) -> None:
+def test_a_write_that_never_ends_does_not_keep_an_open_fence_from_being_resumed(world: WriteGateWorld) -> None:
     writer = world.writer()
     found = writer.find()
     world.begin()
