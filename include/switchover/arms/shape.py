@@ -114,7 +114,7 @@ class Shape:
         request = self.request
         return Call(
             method=request.method or "POST",
-            url=filled(request.path or "/", {word: quote(str(value), safe="") for word, value in words.items()}),
+            url=filled(request.path or "/", _in_a_path(words)),
             headers={name: filled(value, {**words, "question": ""}) for name, value in request.headers.items()},
             params=filled(dict(request.query), words),
             json=None if request.body is None else filled(request.body, words),
@@ -127,7 +127,7 @@ class Shape:
         words = {"question": "", "seed": 0, "k": 1, "arm": self.arm}
         return Call(
             method="GET",
-            url=filled(self.report_paths.path, {word: quote(str(value), safe="") for word, value in words.items()}),
+            url=filled(self.report_paths.path, _in_a_path(words)),
             headers={name: filled(value, words) for name, value in self.request.headers.items()},
             params={},
         )
@@ -138,7 +138,7 @@ class Shape:
         job = Fields({"job": self._job(first)}, paths={"job": self.poll.job}).id("job")
         return Call(
             method="GET",
-            url=filled(self.poll.path.replace("{job}", quote(job, safe="")), {"arm": quote(self.arm, safe="")}),
+            url=filled(self.poll.path, _in_a_path({"arm": self.arm})).replace("{job}", quote(job, safe="")),
             headers=self.call("", seed=0, k=1).headers,
             params={},
         )
@@ -185,11 +185,11 @@ class Shape:
         for answer in answers:
             begun = self._begin(answer)
             silent = {name: path for name, path in silent.items() if name != "root" or begun is None}
-            heard = {name for name, find in self._find if find(begun) is not None}
+            heard = {name for name, find in self._find if _says(name, find(begun))}
             hits = self._find_hits(begun) if self._find_hits is not None else None
             if isinstance(hits, list) and hits:
                 heard |= {"hits"}
-                heard |= {f"hit.{n}" for n, find in self._find_hit if any(find(hit) is not None for hit in hits)}
+                heard |= {f"hit.{n}" for n, find in self._find_hit if any(_says(n, find(hit)) for hit in hits)}
             silent = {name: path for name, path in silent.items() if name not in heard}
         return [f"answer.{name}: {path}" for name, path in silent.items() if name in self._own]
 
@@ -230,6 +230,18 @@ def filled(template: Any, words: Mapping[str, Any]) -> Any:
         if template == f"{{{name}}}":
             return words[name]
     return WORDS.sub(lambda word: str(words.get(word[1], word[0])), template)
+
+
+def _says(name: str, value: Any) -> bool:
+    """Whether a path has found something. JMESPath makes empty values, and ``"null"``, of what is not there."""
+    if isinstance(value, dict):
+        return bool(value) and all(inner is not None for inner in value.values())
+    return value == [] if name == "tool_calls" and not value else value not in (None, "", "null", [])
+
+
+def _in_a_path(words: Mapping[str, Any]) -> dict[str, str]:
+    """Words as they may stand in a path. An arm's name is the plan's own: its slashes are those of the path."""
+    return {word: quote(str(value), safe="/" if word == "arm" else "") for word, value in words.items()}
 
 
 def _check(asking: Asking) -> None:
