@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-build bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-approvals test-schedules
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-mapping bench-build bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-approvals test-schedules
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench-judge: $(READY) ## one JSON line: a million evidence rows against all rule
 
 bench-review: $(READY) ## one JSON line: the review page with 10,000 runs and with 200,000 evidence rows, beside a bare page
 	@$(BIN)/python bench/bench_review.py
+
+bench-mapping: $(READY) ## one JSON line a recorded shape: milliseconds from an answer's JSON to the typed reply, beside json.loads
+	@$(BIN)/python bench/bench_mapping.py
 
 bench-build: $(READY) ## one JSON line: an index build, killed and resumed, beside one bare COPY; does its memory grow
 	@$(BIN)/python bench/bench_build.py

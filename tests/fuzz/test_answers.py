@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from switchover.arms.complete import Completer
 from switchover.arms.probe import Asked, Round, evidence_rows
 from switchover.arms.shape import Shape
 from switchover.arms.spec import Arm, Probes
@@ -23,7 +24,9 @@ from switchover.edge.body import BadAnswer, parse_json
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import GoldSet, load_gold
 from tests.hostile import GOOD, REPORT
+from tests.inner.shapes import recorded
 
+STREAMS = ("openai_stream", "ndjson")
 COUNT = int(os.environ.get("FUZZ", "2000"))
 EVIL: list[Any] = [
     *(
@@ -53,7 +56,10 @@ def mutilated(rng: random.Random, good: dict[str, Any]) -> bytes:
     """A good answer with some of its values replaced, removed or doubled, and at times its bytes cut or changed."""
     body = copy.deepcopy(good)
     for _ in range(rng.choice([1, 1, 1, 2, 5])):
-        place, name = rng.choice(list(_places(body)))
+        places = list(_places(body))
+        if not places:
+            break
+        place, name = rng.choice(places)
         what = rng.random()
         if what < 0.75:
             place[name] = copy.deepcopy(rng.choice(EVIL))
@@ -110,6 +116,42 @@ def test_a_mutilated_reply_is_a_reply_or_one_sentence_and_its_row_can_be_stored(
         text = json.dumps({**row.to_row(), "at": None}, allow_nan=False, ensure_ascii=False)
         assert not UNSTORABLE.search(text) and "\\u0000" not in text
         text.encode()
+
+
+def test_a_mutilated_answer_of_any_shape_is_a_reply_or_one_sentence_and_nothing_of_it_is_junk(gold: GoldSet) -> None:
+    """Read as an arm's answer is: bytes, events, paths, types; then completed, measured and made into its row."""
+    rng, encoder, now = random.Random(3), WordLlamaEncoder(), datetime.now(timezone.utc)
+    shapes = [(each.shape(), json.loads(each.body)) for each in recorded() if each.name not in STREAMS]
+    streams = [(each.shape(), each.body) for each in recorded() if each.name in STREAMS]
+    completer = Completer(gold=gold, encoder=encoder, texts_of=lambda role, ids: {})
+    replies: list[Reply] = []
+    refused = 0
+    for number in range(COUNT):
+        if number % 8:
+            shape, good = rng.choice(shapes)
+            body = mutilated(rng, good)
+        else:
+            shape, raw = rng.choice(streams)
+            lines = raw.split(b"\n")
+            place = rng.randrange(len(lines))
+            lines[place] = rng.choice([b"", b"data: NaN", b"\xff", b"{}", b'data: {"a": 1e999}', lines[place][:-3]])
+            body = b"\n".join(lines)
+        try:
+            replies.append(shape.reply(shape.parse(body), status=200, elapsed_ms=1.0))
+        except BadAnswer as error:
+            refused += said(error)
+    assert refused > COUNT / 8 and len(replies) > COUNT / 10, "the mutations do not try both ways"
+    asked = [
+        Asked(arm="green", question=0, paraphrase=n % 3, seed=0, reply=reply, at=now) for n, reply in enumerate(replies)
+    ]
+    round = Round(phase="hold", tick=0, seeds=[0])
+    rows = evidence_rows(asked, round, gold=gold, encoder=encoder, probes=Probes(), completer=completer)
+    for row in rows:
+        text = json.dumps({**row.to_row(), "at": None}, allow_nan=False, ensure_ascii=False)
+        assert not UNSTORABLE.search(text) and "\\u0000" not in text
+        text.encode()
+    kept = [hit for reply in completer.complete([("green", reply) for reply in replies]) for hit in reply.hits]
+    assert not any(UNSTORABLE.search(f"{hit.id}{hit.doc}{hit.text}{hit.section}{hit.url}") for hit in kept)
 
 
 def test_a_mutilated_report_is_a_report_or_one_sentence() -> None:

@@ -136,6 +136,66 @@ def test_a_header_that_addresses_an_arm_is_taken(tmp_path: Path, name: str) -> N
     assert load_plan(written(tmp_path, arms__v1={"connection": "docs_service", "headers": {name: "v1"}}))
 
 
+@pytest.mark.parametrize(
+    ("request_", "key"),
+    [
+        ({"headers": {"Authorization": "S3CRET"}}, "headers.Authorization"),
+        ({"query": {"api-key": "S3CRET"}}, "query.api-key"),
+        ({"body": {"auth": {"key": [{"api_key": "S3CRET"}]}}}, "body.auth.key.0.api_key"),
+        ({"body": {"x": "Bearer S3CRET"}}, "body.x"),
+    ],
+)
+@pytest.mark.parametrize("place", ["asking", "arms.v1.asking"])
+def test_a_credential_anywhere_in_a_request_is_refused_and_not_quoted(
+    tmp_path: Path, place: str, request_: dict[str, Any], key: str
+) -> None:
+    asking = {"preset": "openai_responses", "request": request_}
+    changes: dict[str, Any] = {"asking": asking}
+    if place != "asking":
+        changes = {"arms__v1": {"connection": "docs_service", "asking": asking}}
+    message = refusal(written(tmp_path, **changes))
+    assert f"{place}.request.{key}: looks like a credential" in message
+    assert "S3CRET" not in message
+
+
+def test_a_word_of_the_template_is_no_credential(tmp_path: Path) -> None:
+    body = {"session_token": "{arm}", "max_tokens": 100, "token": "{question}"}
+    assert load_plan(written(tmp_path, asking={"preset": "ragas", "request": {"body": body}}))
+
+
+def test_a_path_that_is_none_and_a_shape_that_is_none_are_told_with_file_line_and_key(tmp_path: Path) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"preset": "openai"}, "asking.preset: found 'openai'; allowed: ours, openai_responses,"),
+        ({"preset": "ragas", "answer": {"text": "a["}}, "asking.answer.text: found 'a[', which is no JMESPath"),
+        ({"preset": "ragas", "answer": {"hit": {"score": "a b"}}}, "asking.answer.hit.score: found 'a b', which is no"),
+        ({"answer": {"hits": "h", "hit": {"id": "i"}}}, "asking.request.path: missing"),
+        ({"preset": "ragas", "answer": {"hti": "x"}}, "asking.answer.hti: unknown key (did you mean 'hit'?)"),
+        ({"function": "os.system"}, "asking.function: found 'os.system'; allowed:"),
+    ]
+    for asking, told in wrong:
+        path = written(tmp_path, asking=asking)
+        message = refusal(path)
+        assert told in message, message
+        line = int(message.removeprefix(f"{path}:").partition(":")[0])
+        key = told.partition(":")[0].split(".")
+        assert path.read_text().splitlines()[line - 1].strip().startswith((f"{key[-1]}:", f"{key[0]}:")), message
+    arm = {"connection": "c", "asking": {"answer": {"hits": "h", "hit": {"url": "u"}}, "request": {"path": "/"}}}
+    assert "arms.v1.asking.answer.hit: says neither id, doc nor text" in refusal(written(tmp_path, arms__v1=arm))
+
+
+def test_a_plan_that_the_ledger_kept_asks_as_the_file_did(tmp_path: Path) -> None:
+    asking = {"preset": "langchain", "report": {"path": "/info", "pins": "pins"}, "answer": {"cited": "output.cited"}}
+    arm = {"connection": "c", "headers": {"X-Arm": "v1"}, "asking": {"request": {"body": {"user": "probe"}}}}
+    plan = load_plan(written(tmp_path, asking=asking, arms__v1=arm))
+    kept = Plan.model_validate_json(plan.to_json())
+    for name in plan.arms:
+        then, now = plan.shape(name), kept.shape(name)
+        assert then.call("q", seed=1, k=3) == now.call("q", seed=1, k=3)
+        assert (then.report_call(), then.cites) == (now.report_call(), now.cites) and now.report_call() is not None
+    assert kept.shape("v1").call("q", seed=1, k=3).json["user"] == "probe"
+    assert "user" not in kept.shape("v2").call("q", seed=1, k=3).json
+
+
 @pytest.mark.parametrize(("name", "value"), [("X Arm", "v1"), ("X-Arm", "é"), ("", "v1")])
 def test_a_header_that_is_none_is_refused(tmp_path: Path, name: str, value: str) -> None:
     assert "is no header" in refusal(written(tmp_path, arms__v1={"connection": "c", "headers": {name: value}}))

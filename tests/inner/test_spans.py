@@ -10,10 +10,10 @@ import pytest
 
 from switchover.arms.probe import Asked, Round, evidence_rows
 from switchover.arms.spec import Probes
-from switchover.edge.answers import Hit, Reply
+from switchover.edge.answers import Hit, Offsets, Reply
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import load_gold
-from switchover.gold.spans import UNITS, Offsets, find_text, in_characters, offset_fault
+from switchover.gold.spans import UNITS, find_text, in_characters, offset_fault
 
 TEXTS = {
     "emoji": "\U0001f600\U0001f4a1 Release notes \U0001f680\U0001f680\U0001f680. " * 3

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from switchover.edge.answers import Hit, Reply
+from switchover.edge.answers import Hit, Offsets, Reply
 from switchover.encoders.base import Encoder
 from switchover.gold.goldset import GoldSet
-from switchover.gold.spans import Offsets, find_text, in_characters, length_in, offset_fault
+from switchover.gold.spans import find_text, in_characters, length_in, offset_fault
 
 #: Texts of an arm's pieces: (role of the arm, ids) -> id -> text, as far as they are there.
 TextsOf = Callable[[str, Sequence[str]], Mapping[str, str]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -15,11 +15,10 @@ from pydantic import ValidationError
 
 from switchover.arms.presets import OURS, PRESETS
 from switchover.arms.spec import Answer, Arm, Asking, HitPaths, Poll, ReportPaths, Request
-from switchover.edge.answers import MOST_HITS, Fields, Reply, Report, reply_of, report_of
+from switchover.edge.answers import MOST_HITS, Fields, Offsets, Reply, Report, reply_of, report_of
 from switchover.edge.body import BadAnswer, kind_of, parse_json
 from switchover.edge.events import parse_events
 from switchover.edge.paths import Find, compile_path
-from switchover.gold.spans import Offsets
 from switchover.part import Part
 
 WORDS = re.compile(r"\{(question|k|seed|arm)\}")
@@ -152,17 +151,18 @@ class Shape:
         return parse_events(body, self.stream) if self.stream is not None else parse_json(body)
 
     def reply(self, answer: Any, *, status: int, elapsed_ms: float) -> Reply:
-        """The reply in an answer's JSON; ``BadAnswer`` says in one sentence what is not as agreed.
-
-        A service that cites nothing is taken to cite its first hit.
-        """
+        """The reply in an answer's JSON; ``BadAnswer`` says in one sentence what is not as agreed."""
         answer = self._begin(answer)
         found: dict[str, Any] = {name: find(answer) for name, find in self._find}
         found["hits"] = self._hits_of(answer)
-        fields = Fields(found, paths=self._paths)
-        reply = reply_of(fields, status=status, elapsed_ms=elapsed_ms, needed=self._needed)
-        first = reply.hits[0].names if reply.hits and not self.cites else None
-        return replace(reply, offsets=self.offsets, cited=first if not self.cites else reply.cited)
+        return reply_of(
+            Fields(found, paths=self._paths),
+            status=status,
+            elapsed_ms=elapsed_ms,
+            needed=self._needed,
+            cites=self.cites,
+            offsets=self.offsets,
+        )
 
     def report(self, body: Any) -> Report:
         """The report in a JSON body; ``BadAnswer``."""
@@ -212,7 +212,7 @@ class Shape:
 
     def _hit_of(self, number: int, hit: Any) -> Fields:
         found = {name: find(hit) for name, find in self._find_hit}
-        if not any(found.get(name) is not None for name in ("id", "doc", "text")):
+        if found.get("id") is None and found.get("doc") is None and found.get("text") is None:
             what = "has neither" if isinstance(hit, dict) else f"is {kind_of(hit)}, which has neither"
             raise BadAnswer(f"hits[{number}] {what} id, doc nor text; is `answer.hit` right?")
         return Fields(found, f"hits[{number}]", paths=self._hit_paths)

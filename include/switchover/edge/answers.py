@@ -16,6 +16,7 @@ from typing import Any, Literal
 from switchover.edge.body import BadAnswer, kind_of
 from switchover.pins import canonical_json, content_digest
 
+Offsets = Literal["characters", "utf16", "bytes"]
 STAGES = ("retrieve", "rerank", "reason", "total")
 MOST_HITS = 1_000
 MOST_CALLS = 1_000
@@ -87,7 +88,7 @@ class Reply:
     cache: str | None = None
     foreign: bool = False
     said: str = ""
-    offsets: Literal["characters", "utf16", "bytes"] = "characters"
+    offsets: Offsets = "characters"
     lacks: frozenset[str] = frozenset()
 
     @property
@@ -113,20 +114,26 @@ class Report:
         return self.pins.get("INDEX_HASH", "")
 
 
-def reply_of(answer: Fields, *, status: int, elapsed_ms: float, needed: Collection[str] = ()) -> Reply:
+def reply_of(
+    answer: Fields, *, status: int, elapsed_ms: float, needed: Collection[str], cites: bool, offsets: Offsets
+) -> Reply:
     """The reply in an answer whose fields have our names; see ``switchover.arms.shape``.
 
-    ``BadAnswer`` for a field that is not as docs/your-own-service.md says, and for one of ``needed`` that is absent.
+    A service that cites nothing (``cites`` is false) is taken to cite its first hit. ``BadAnswer`` for a field that is
+    not as docs/your-own-service.md says, and for one of ``needed`` that is absent.
     """
     for name in needed:
         answer.id(name)
+    hits = _hits(answer)
+    first = hits[0].names if hits and not cites else None
     return Reply(
         status=status,
         arm=answer.id_if_any("arm"),
         index_hash=answer.id_if_any("index_hash"),
-        cited=_first_if_any(answer, "cited"),
+        cited=_first_if_any(answer, "cited") if cites else first,
         text=answer.id_if_any("text", longest=LONGEST_TEXT),
-        hits=_hits(answer),
+        hits=hits,
+        offsets=offsets,
         stages_ms={"total": elapsed_ms, **_stages(answer)},
         tool_calls=_tool_calls(answer),
         cache=answer.id_if_any("cache"),
@@ -151,6 +158,8 @@ def report_of(report: Fields) -> Report:
 
 def storable(text: str) -> str:
     """The text with what no database stores replaced."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return UNSTORABLE.sub("\ufffd", text)
 
 
@@ -176,7 +185,9 @@ class Fields:
     def id_if_any(self, name: str, *, longest: int = LONGEST_ID) -> str | None:
         """A text, or a whole number as one; ``None`` where it is absent or null."""
         value = self.body.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
+        if value is None:
+            return None
+        if type(value) is int:
             value = str(value)
         return self._text(name, value, longest)
 
@@ -187,8 +198,8 @@ class Fields:
     def whole_if_any(self, name: str) -> int | None:
         """A whole number from 0; ``None`` where it is absent or null."""
         value = self.number_if_any(name)
-        if value is None:
-            return None
+        if value is None or (type(value) is int and 0 <= value <= LARGEST_OFFSET):
+            return value
         if not (float(value).is_integer() and 0 <= value <= LARGEST_OFFSET):
             raise self.wrong(name, f"found {value:g}; allowed: a whole number from 0 to 2^53")
         return int(value)

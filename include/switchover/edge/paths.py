@@ -92,6 +92,8 @@ def _literal(node: Node) -> Find:
 
 def _chain(node: Node) -> Find | None:
     """One after the other: ``a.b``, ``a[0]``, ``a | b``."""
+    if all(child["type"] == "field" for child in node["children"]):
+        return _fields([child["value"] for child in node["children"]])
     steps = [_plain(child) for child in node["children"]]
     if any(step is None for step in steps):
         return None
@@ -104,6 +106,19 @@ def _chain(node: Node) -> Find | None:
         value = first(value)
         for step in others:
             value = step(value)
+        return value
+
+    return find
+
+
+def _fields(names: list[str]) -> Find:
+    """``a.b.c``, which is most of all paths."""
+
+    def find(value: Any) -> Any:
+        for name in names:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(name)
         return value
 
     return find

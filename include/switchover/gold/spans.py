@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
-Offsets = Literal["characters", "utf16", "bytes"]
+from switchover.edge.answers import Offsets
 
 #: By the plan's word: what people call the unit, its codec, and the bytes of one unit.
 UNITS: dict[Offsets, tuple[str, str, int]] = {

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from switchover.planfile.departures import floors
 
 if TYPE_CHECKING:
+    from switchover.arms.spec import Asking
     from switchover.plan import Plan
 
 Problem = tuple[tuple[int | str, ...], str]
@@ -40,6 +41,8 @@ SECRET_URL = re.compile(
     r"|[?&](token|access_token|api_?key|key|password|passwd|secret|sig|signature)=[^&\s]",
     re.IGNORECASE,
 )
+IN_CLEAR = "looks like a credential, and ledger and page keep what a plan says; put it into the connection"
+WORD = re.compile(r"\{(question|k|seed|arm)\}")
 TEMPLATE = re.compile(r"{[{%#]")
 
 
@@ -53,6 +56,8 @@ def problems(plan: Plan, data: Any) -> Iterator[Problem]:
     yield from _evidence(plan.evidence)
     for name, arm in plan.arms.items():
         yield from _headers(("arms", name, "headers"), arm.headers, arm.connection)
+        yield from _asking(("arms", name, "asking"), arm.asking, arm.connection)
+    yield from _asking(("asking",), plan.asking, "of the arm")
     if not plan.sandbox:
         yield from floors(plan)
     if plan.hold.tick_s > 60 * plan.hold.minutes:
@@ -129,11 +134,35 @@ def _headers(place: tuple[str, ...], headers: dict[str, str], connection: str) -
         if SECRET_NAME.search(name) or SECRET_VALUE.search(value):
             yield (
                 (*place, name),
-                "looks like a credential, and ledger and page keep what a plan says; put it into the connection"
-                f" {connection!r} (login and password, or extra `headers`); allowed: headers that address an arm",
+                f"{IN_CLEAR} {connection!r} (login and password, or extra `headers`);"
+                " allowed: headers that address an arm",
             )
         elif not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
             yield (*place, name), "is no header; allowed: a name and a value in printable characters of ASCII"
+
+
+def _asking(place: tuple[str, ...], asking: Asking | None, connection: str) -> Iterator[Problem]:
+    """What of a request would be kept in clear; a body is looked at in all its depth."""
+    request = asking.request if asking is not None else None
+    if request is None:
+        return
+    place = (*place, "request")
+    yield from _headers((*place, "headers"), request.headers, connection)
+    for key, value in (("query", request.query), ("body", request.body)):
+        for inner in _credentials(value, ()):
+            yield (*place, key, *inner), f"{IN_CLEAR} {connection!r}; allowed: none in a plan"
+
+
+def _credentials(value: Any, place: tuple[int | str, ...]) -> Iterator[tuple[int | str, ...]]:
+    if isinstance(value, dict | list):
+        for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            named = isinstance(step, str) and isinstance(inner, str) and SECRET_NAME.search(step)
+            if named and not WORD.fullmatch(inner):
+                yield (*place, step)
+            else:
+                yield from _credentials(inner, (*place, step))
+    elif isinstance(value, str) and SECRET_VALUE.search(value):
+        yield place
 
 
 def _secrets(data: Any, place: tuple[int | str, ...]) -> Iterator[Problem]:
