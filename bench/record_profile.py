@@ -29,7 +29,7 @@ from switchover.arms.client import ArmClient
 from switchover.arms.probe import Round, ask_round, evidence_rows
 from switchover.arms.spec import Arm, Probes
 from switchover.encoders.wordllama import WordLlamaEncoder
-from switchover.gold.corpus import sql_corpus
+from switchover.gold.corpus.table import TableDocuments
 from switchover.gold.goldset import GoldSet, load_gold
 from switchover.judge.evidence_row import EvidenceRow
 
@@ -115,7 +115,7 @@ def main() -> None:
         load = ("--url", url, "--rate", str(RATE), "--out", f"{folder}/traffic.json", "--gold", str(GOLD))
         stack.start_service("load", python("sandbox.demo.load", *load))
         engine = sa.create_engine(stack.postgres.sqlalchemy_url(DOCS_DB))
-        gold = load_gold(GOLD, corpus=sql_corpus(engine, "documents"), encoder=encoder)
+        gold = load_gold(GOLD, corpus=TableDocuments(engine=engine, table="documents").texts, encoder=encoder)
         engine.dispose()
         rows = asyncio.run(record(url, gold, encoder, options.ticks))
     found = profile(rows, gold, options.ticks)

@@ -29,6 +29,7 @@ GROUPS = (
     "switchover.writers",
     "switchover.signals",
     "switchover.encoders",
+    "switchover.gold",
 )
 
 

@@ -16,8 +16,10 @@ import pytest
 
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.errors import SwitchoverError
-from switchover.gold.exchange import corpus_lengths, import_gold
+from switchover.gold.bring import bring
+from switchover.gold.corpus.file import FileDocuments
 from switchover.gold.export import export_gold, write_gold
+from switchover.gold.formats.beir import BeirFormat
 from switchover.gold.goldset import check_gold, load_gold
 from switchover.gold.jsonl import storable
 
@@ -133,7 +135,7 @@ def test_a_mutilated_gold_set_is_read_or_refused_in_one_sentence(tmp_path: Path)
 
 def test_mutilated_queries_and_judgments_are_imported_or_refused_in_one_sentence(tmp_path: Path) -> None:
     rng = random.Random(2)
-    corpus = tmp_path / "corpus"
+    corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("".join(json.dumps({"_id": id, "text": text}) + "\n" for id, text in TEXTS.items()))
     good = refused = 0
     for number in range(COUNT):
@@ -141,10 +143,10 @@ def test_mutilated_queries_and_judgments_are_imported_or_refused_in_one_sentence
         queries = a_file(rng, tmp_path / "q", {"_id": "q", "text": SECRET, "metadata": {"switchover": ours}})
         given = a_file(rng, tmp_path / "p", {"_id": "q", "paraphrases": ["a", "b", "c"]})
         try:
-            found = import_gold(
+            found = bring(
                 queries,
-                qrels(rng, tmp_path / "r"),
-                lengths=corpus_lengths(corpus),
+                format=BeirFormat(qrels=str(qrels(rng, tmp_path / "r"))),
+                documents=FileDocuments(corpus, doc="_id", text="text"),
                 paraphrases=given if rng.random() < 0.5 else None,
             )
             write_gold(found.items, tmp_path / f"out{number}")

@@ -10,8 +10,11 @@ import pytest
 
 from switchover.cli.entry import main
 from switchover.errors import BadInput, GoldError
-from switchover.gold.exchange import corpus_lengths, import_gold, read_judgments, read_paraphrases, read_queries
+from switchover.gold.bring import Brought, bring
+from switchover.gold.corpus.file import FileDocuments
+from switchover.gold.exchange import read_judgments, read_paraphrases, read_queries
 from switchover.gold.export import export_gold, spaced_id, write_gold
+from switchover.gold.formats.beir import BeirFormat
 from switchover.gold.goldset import check_gold, read_items
 from switchover.gold.jsonl import read_lines
 
@@ -36,12 +39,20 @@ def corpus_file(folder: Path) -> Path:
     return write(folder / "corpus.jsonl", *({"_id": doc, "title": "T", "text": text} for doc, text in TEXTS.items()))
 
 
+def imported(
+    queries: Path, qrels: Path, *, corpus: Path | None = None, paraphrases: Path | None = None, relevant_from: int = 1
+) -> Brought:
+    documents = FileDocuments(corpus, doc="_id", text="text") if corpus else None
+    format = BeirFormat(qrels=str(qrels), relevant_from=relevant_from)
+    return bring(queries, format=format, documents=documents, paraphrases=paraphrases)
+
+
 # In and out
 
 
-def test_out_and_in_again_is_the_same_set(tmp_path: Path) -> None:
+def test_out_and_in_again_is_the_same_set_by_document(tmp_path: Path) -> None:
     items = [
-        gold_item("q1", "lambda", "break", tags={"language": "de"}),
+        gold_item("q1", "lambda", "break", tags={"language": "de"}, origin="logs"),
         gold_item("q2", "my doc", decoys=["lambda"]),
         gold_item("q3", decoys=["break"]),  # no answer, so no judgment: a tool would count it as never found
     ]
@@ -52,36 +63,48 @@ def test_out_and_in_again_is_the_same_set(tmp_path: Path) -> None:
     assert (out / "qrels" / "test.tsv").read_text() == (
         "query-id\tcorpus-id\tscore\nq1\tlambda\t1\nq1\tbreak\t1\nq2\tmy doc\t1\nq2\tlambda\t0\n"
     )
-    found = import_gold(out / "queries.jsonl", out / "qrels" / "test.tsv", lengths=corpus_lengths(out / "corpus.jsonl"))
+    found = imported(out / "queries.jsonl", Path("qrels/test.tsv"), corpus=out / "corpus.jsonl")
     write_gold(found.items, tmp_path / "again.jsonl")
-    assert read_items(tmp_path / "again.jsonl")[0] == read_items(gold)[0]
-    assert (found.without_judgment, found.without_relevant, found.other_judgments) == (0, 0, 0)
-    assert found.characters == [34, 17, 5], "characters, not bytes"
+    again, before = read_items(tmp_path / "again.jsonl")[0], read_items(gold)[0]
+    assert [i.model_dump(exclude={"answers"}) for i in again] == [i.model_dump(exclude={"answers"}) for i in before]
+    assert [[(a.id, a.grade) for a in i.answers] for i in again] == [
+        [("lambda", 1), ("break", 1)],
+        [("my doc", 1)],
+        [],
+    ]
+    assert found.grade.value == "id"
+    write_gold(again, tmp_path / "third.jsonl")
+    assert read_items(tmp_path / "third.jsonl")[0] == again
 
 
-def test_what_the_layout_cannot_carry_becomes_the_whole_document(tmp_path: Path) -> None:
-    gold = write(tmp_path / "gold.jsonl", gold_item("q1", answers=[{"doc": "lambda", "quote": "a function"}] * 2))
-    write(gold, {**json.loads(gold.read_text()), "answerable": True})
+def test_graded_judgments_keep_their_grades(tmp_path: Path) -> None:
+    gold = write(
+        tmp_path / "gold.jsonl",
+        gold_item("q1", answers=[{"id": "lambda", "grade": 2}, {"id": "break"}], answerable=True),
+    )
     out = tmp_path / "beir"
-    assert "qrels/test.trec" in export_gold(check_gold(gold), gold, out)
-    assert (out / "qrels" / "test.trec").read_text() == "q1 0 lambda 1\n"
-    for qrels in ("test.tsv", "test.trec"):
-        found = import_gold(out / "queries.jsonl", out / "qrels" / qrels, lengths=corpus_lengths(corpus_file(tmp_path)))
-        (answer,) = found.items[0].answers
-        assert (answer.doc, answer.quote, answer.start, answer.end) == ("lambda", None, 0, 34)
+    export_gold(check_gold(gold), gold, out)
+    assert (out / "qrels" / "test.trec").read_text() == "q1 0 lambda 2\nq1 0 break 1\n"
+    (item,) = imported(out / "queries.jsonl", out / "qrels" / "test.trec", corpus=corpus_file(tmp_path)).items
+    assert [(a.id, a.grade) for a in item.answers] == [("lambda", 2), ("break", 1)]
+
+
+def test_a_reference_text_is_no_judgment(tmp_path: Path) -> None:
+    gold = write(tmp_path / "gold.jsonl", gold_item("q1", answers=[{"text": "it yields"}], answerable=True))
+    with pytest.raises(GoldError, match="q1: its answer is a reference text, which names no document; nothing was"):
+        export_gold(check_gold(gold), gold, tmp_path / "beir")
+    assert not (tmp_path / "beir").exists()
 
 
 def test_the_sandbox_gold_set_survives_but_for_its_quotes(tmp_path: Path) -> None:
     before = check_gold(GOLD)
     export_gold(before, GOLD, tmp_path / "beir")
     folder = tmp_path / "beir"
-    found = import_gold(
-        folder / "queries.jsonl", folder / "qrels" / "test.trec", lengths=lambda docs: dict.fromkeys(docs, 9)
-    )
+    found = imported(folder / "queries.jsonl", folder / "qrels" / "test.trec")
     assert len(found.items) == 48
     for (_, item), again in zip(before.items, found.items, strict=True):
         assert again.model_dump(exclude={"answers"}) == item.model_dump(exclude={"answers"})
-        assert [a.doc for a in again.answers] == list(dict.fromkeys(a.doc for a in item.answers))
+        assert [a.id for a in again.answers] == list(dict.fromkeys(a.doc for a in item.answers))
 
 
 def test_trec_topics_and_qrels_with_paraphrases_from_a_file(tmp_path: Path) -> None:
@@ -94,14 +117,18 @@ def test_trec_topics_and_qrels_with_paraphrases_from_a_file(tmp_path: Path) -> N
         {"_id": "301", "paraphrases": ["a", "b", "c"]},
         {"id": 302, "paraphrases": ["d", "e", "f"], "question": "a gold set will do"},
     )
-    lengths = corpus_lengths(corpus_file(tmp_path))
-    found = import_gold(queries, qrels, lengths=lengths, paraphrases=paraphrases)
-    assert [(i.id, i.paraphrases, [a.doc for a in i.answers], i.decoys) for i in found.items] == [
+    corpus = corpus_file(tmp_path)
+    found = imported(queries, qrels, corpus=corpus, paraphrases=paraphrases)
+    assert [(i.id, i.paraphrases, [a.id for a in i.answers], i.decoys) for i in found.items] == [
         ("301", ["a", "b", "c"], ["lambda"], ["break"]),
         ("302", ["d", "e", "f"], ["break"], []),
     ]
-    assert (found.without_judgment, found.without_relevant, found.other_judgments) == (1, 1, 1)
-    strict = import_gold(queries, qrels, lengths=lengths, paraphrases=paraphrases, relevant_from=2)
+    assert BeirFormat(qrels=str(qrels)).left_out(queries) == {
+        "queries without a judgment": 1,
+        "queries without a relevant document": 1,
+        "judgments of other queries": 1,
+    }
+    strict = imported(queries, qrels, corpus=corpus, paraphrases=paraphrases, relevant_from=2)
     assert [item.id for item in strict.items] == ["301"]
 
 
@@ -167,31 +194,36 @@ def test_bad_queries(tmp_path: Path, lines: list[str], message: str) -> None:
     assert message in str(raised.value)
 
 
-@pytest.mark.parametrize("texts", [None, "abc", ["a", "b"], ["a", "b", "b"], ["a", "b", " "], ["a", "b", 3]])
+@pytest.mark.parametrize(
+    "texts", [None, "abc", [], ["a", "b", "c", "d"], ["a", "b", "b"], ["a", "b", " "], ["a", "b", 3]]
+)
 def test_bad_paraphrases(tmp_path: Path, texts: Any) -> None:
     path = write(tmp_path / "p", {"_id": "1", "paraphrases": ["a", "b", "c"]}, {"_id": "2", "paraphrases": texts})
-    with pytest.raises(GoldError, match="p:2: paraphrases: found .*; allowed: three texts that differ"):
+    with pytest.raises(GoldError, match="p:2: paraphrases: found .*; allowed: one to three texts that differ"):
         read_paraphrases(path)
     twice = write(tmp_path / "twice", *[{"_id": "1", "paraphrases": ["a", "b", "c"]}] * 2)
     with pytest.raises(GoldError, match="twice:2: '1' is given twice"):
         read_paraphrases(twice)
 
 
+def test_drafts_of_a_model_are_no_paraphrases_before_a_person_has_read_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "p", {"_id": "1", "paraphrases": ["a"], "origin": "generated"})
+    with pytest.raises(GoldError, match="p:1: drafts that nobody has read; .* the origin 'generated and reviewed'"):
+        read_paraphrases(path)
+    write(path, {"_id": "1", "paraphrases": ["a"], "origin": "generated and reviewed"})
+    assert read_paraphrases(path) == {"1": {"paraphrases": ["a"], "origin": "generated and reviewed"}}
+
+
 def test_what_an_import_needs_and_does_not_find(tmp_path: Path) -> None:
     queries = write(tmp_path / "queries", "1\tone", "2\ttwo", "3\tthree")
     qrels = write(tmp_path / "qrels", "1 0 lambda 1", "2 0 break 1", "3 0 gone 1")
-    some = write(tmp_path / "some", {"_id": "1", "paraphrases": ["a", "b", "c"]})
-    lengths = corpus_lengths(corpus_file(tmp_path))
-    with pytest.raises(GoldError, match="queries:2: query '2' has no paraphrases, nor have 1 more; .*--paraphrases"):
-        import_gold(queries, qrels, lengths=lengths, paraphrases=some)
-    all_three = write(tmp_path / "all", *({"_id": id, "paraphrases": ["a", "b", "c"]} for id in "123"))
-    with pytest.raises(GoldError, match="qrels:3: document 'gone' is judged relevant, but is not in the corpus"):
-        import_gold(queries, qrels, lengths=lengths, paraphrases=all_three)
-    with pytest.raises(GoldError, match="queries: no query of it has a document judged 2 or higher"):
-        import_gold(queries, qrels, lengths=lengths, paraphrases=all_three, relevant_from=2)
-    twice = write(tmp_path / "corpus2", *[{"_id": "lambda", "text": "x"}] * 2)
-    with pytest.raises(GoldError, match="corpus2:2: document 'lambda' is given twice"):
-        import_gold(queries, qrels, lengths=corpus_lengths(twice), paraphrases=all_three)
+    with pytest.raises(GoldError, match="queries: 3: document 'gone' is judged relevant, but is not in the corpus"):
+        imported(queries, qrels, corpus=corpus_file(tmp_path))
+    with pytest.raises(GoldError, match="queries: no items"):
+        imported(queries, qrels, relevant_from=2)
+    twice = write(tmp_path / "corpus2.jsonl", *[{"_id": "lambda", "text": "x"}] * 2)
+    with pytest.raises(GoldError, match="corpus2.jsonl: document 'lambda' is given twice"):
+        imported(queries, qrels, corpus=twice)
 
 
 def test_an_answer_where_none_is_said_to_be_is_refused(tmp_path: Path) -> None:
@@ -199,7 +231,7 @@ def test_an_answer_where_none_is_said_to_be_is_refused(tmp_path: Path) -> None:
     queries = write(tmp_path / "queries", {"_id": "1", "text": "one", "metadata": ours})
     qrels = write(tmp_path / "qrels", "1 0 lambda 1")
     with pytest.raises(GoldError, match="queries:1: answerable is false, yet .*qrels:1 judges"):
-        import_gold(queries, qrels, lengths=corpus_lengths(corpus_file(tmp_path)))
+        imported(queries, qrels, corpus=corpus_file(tmp_path))
 
 
 def test_metadata_of_others_is_none_of_ours(tmp_path: Path) -> None:
@@ -207,7 +239,7 @@ def test_metadata_of_others_is_none_of_ours(tmp_path: Path) -> None:
     queries = write(tmp_path / "queries", {"_id": "1", "text": "one", "metadata": theirs})
     qrels = write(tmp_path / "qrels", "1 0 lambda 1")
     paraphrases = write(tmp_path / "p", {"_id": "1", "paraphrases": ["a", "b", "c"]})
-    found = import_gold(queries, qrels, lengths=corpus_lengths(corpus_file(tmp_path)), paraphrases=paraphrases)
+    found = imported(queries, qrels, corpus=corpus_file(tmp_path), paraphrases=paraphrases)
     assert (found.items[0].tags, found.items[0].answerable) == ({}, True)
 
 
@@ -231,7 +263,7 @@ def test_check_says_everything_and_not_only_the_first(tmp_path: Path) -> None:
         gold_item("q1", "lambda"),
         "{",
         gold_item("q1", "lambda"),
-        gold_item("q2", "lambda", paraphrases=["a", "b"]),
+        gold_item("q2", "lambda", paraphrases=["a", "b", "c", "d"]),
         gold_item("q3", answers=[{"doc": "lambda", "start": 0, "end": 999}], answerable=True),
         gold_item("q4", answers=[{"doc": "lambda", "quote": "nowhere"}], answerable=True),
         "[]",
@@ -241,7 +273,7 @@ def test_check_says_everything_and_not_only_the_first(tmp_path: Path) -> None:
     assert told[0].startswith("2: not JSON")
     assert told[1:] == [
         "3: id 'q1' is given twice; first on line 1",
-        "4: paraphrases: List should have at least 3 items after validation, not 2; found a list of 2",
+        "4: paraphrases: List should have at most 3 items after validation, not 4; found a list of 4",
         "5: q3: answer 1: span 0..999 is out of range: 'lambda' has 34 characters",
         "6: q4: answer 1: quote of 7 characters does not stand in 'lambda'",
         "7: not a JSON object; found a list of 0",
@@ -298,12 +330,11 @@ def test_gold_export_and_import(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert code == 0
     assert "2 questions: qrels/test.tsv, queries.jsonl" in text
     assert "qrels/test.trec: not written: id 'my doc' holds white space" in text
-    arguments = ("--queries", out / "queries.jsonl", "--qrels", out / "qrels" / "test.tsv", "--out", tmp_path / "again")
+    arguments = (out / "queries.jsonl", "--from", "beir", "--out", tmp_path / "again")
     code, text, _ = call(capsys, "gold", "import", *arguments, "--corpus", corpus_file(tmp_path))
     assert code == 0
-    assert "2 questions, 2 answers" in text
-    assert "whole documents (median 19.5 characters, longest 34)" in text
-    assert read_items(tmp_path / "again")[0] == read_items(gold)[0]
+    assert "2 questions, coverage by id" in text
+    assert [[a.id for a in item.answers] for item in read_items(tmp_path / "again")[0]] == [["lambda"], ["my doc"]]
     code, _, error = call(capsys, "gold", "import", *arguments, "--corpus", corpus_file(tmp_path))
     assert (code, "nothing was written" in error) == (2, True)
     code, _, error = call(capsys, "gold", "export", corpus_file(tmp_path), "--out", tmp_path / "none")
@@ -311,8 +342,11 @@ def test_gold_export_and_import(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "corpus.jsonl:1: " in error and "nothing was written" in error
 
 
-def test_gold_import_wants_to_know_where_the_documents_are(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as raised:
-        main(["gold", "import", "--queries", "q", "--qrels", "r", "--out", "o"])
-    assert raised.value.code == 2
-    assert "one of the arguments --corpus --plan is required" in capsys.readouterr().err
+def test_gold_import_says_what_is_wrong_with_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for settings, message in (
+        (["--set", "question"], "--set question: allowed: KEY=VALUE"),
+        (["--set", "question=a[", "--set", "texts=b"], "--from mapped: question: found 'a[', which is no JMESPath"),
+        (["--set", "question=a"], "--from mapped: format: give the path of question, and of texts or ids; give --set"),
+    ):
+        code, _, error = call(capsys, "gold", "import", "f.jsonl", "--from", "mapped", *settings, "--out", "o")
+        assert (code, message in error) == (2, True), error

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from switchover.errors import BadInput, TargetRefused
-from switchover.gold.corpus import sql_corpus, sql_documents
+from switchover.gold.corpus.table import TableDocuments
 from switchover.indexes.pgvector import PgvectorIndex
 from switchover.indexing.documents import Position, SqlDocuments
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest
@@ -137,8 +137,9 @@ def test_source_tables_with_ids_of_any_type(
     direct.execute("INSERT INTO source VALUES (%s, 'one', 1)", [id])
     other = UUID.format(8) if kind == "uuid" else "8"
     direct.execute("INSERT INTO source VALUES (%s, NULL, 2)", [other])
-    assert sql_corpus(engine, "source")([id, other]) == {id: "one", other: ""}
-    assert list(sql_documents(engine, "source")) == [(id, "one"), (other, "")]
+    source = TableDocuments(engine=engine, table="source")
+    assert source.texts([id, other]) == {id: "one", other: ""}
+    assert list(source.each()) == [(id, "one"), (other, "")]
     documents = SqlDocuments(engine=engine, table="source")
     documents.check()
     assert [(each.doc, each.text) for each in documents.after(Position())] == [(id, "one"), (other, "")]

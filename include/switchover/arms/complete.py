@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from switchover.arms.coverage import is_unknown
 from switchover.edge.answers import Hit, Offsets, Reply
 from switchover.encoders.base import Encoder
 from switchover.gold.goldset import GoldSet
@@ -46,7 +47,7 @@ class Completer:
             (f"hit {n} in {h.doc!r}, span {h.start}..{h.end}: {why}" for n, (h, why) in _numbered(found) if why), ""
         )
         lacks = {DS} if any(hit.text is None for hit in hits) else set()
-        lacks |= {COVERAGE} if any(self._unplaced(hit) for hit in hits) else set()
+        lacks |= {COVERAGE} if any(is_unknown(hit, self._gold) for hit in hits) else set()
         lacks |= {TOOL_LOOP} if reply.tool_calls is None else set()
         error = f"not measured: {fault}" if fault else None
         return replace(reply, hits=hits, error=error, lacks=frozenset(lacks))
@@ -78,12 +79,6 @@ class Completer:
         if place is not None:
             hit = replace(hit, doc=place[0], start=place[1], end=place[2])
         return hit, None
-
-    def _unplaced(self, hit: Hit) -> bool:
-        """Whether the hit may cover an answer, and where is not known."""
-        if hit.start is not None and hit.end is not None:
-            return False
-        return hit.doc in self._gold.texts if hit.doc is not None else hit.text is None
 
     def _fetch(self, replies: Sequence[tuple[str, Reply]]) -> None:
         """Read the texts that are missing from the arms' indexes, those of one arm at once."""

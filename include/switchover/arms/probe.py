@@ -19,6 +19,7 @@ import numpy as np
 
 from switchover.arms.client import ArmClient
 from switchover.arms.complete import Completer
+from switchover.arms.coverage import covered
 from switchover.arms.spec import Probes
 from switchover.edge.answers import STAGES, Reply
 from switchover.encoders.base import Encoder
@@ -128,7 +129,9 @@ def evidence_rows(
     anchors = encoder.encode(gold.anchors)[[a.question for a in asked]]
     ds_question = measure.delta_s(questions, context)
     ds_anchor = measure.delta_s(context, anchors)
-    covered = _coverage(asked, gold)
+    found = covered(
+        [probe.question for probe in asked], [probe.reply.hits for probe in asked], gold, encoder=encoder, k=probes.k
+    )
     rows: list[EvidenceRow] = []
     for index, probe in enumerate(asked):
         reply, answerable = probe.reply, gold.items[probe.question].answerable
@@ -143,7 +146,7 @@ def evidence_rows(
                 seed=probe.seed,
                 ds_question=float(ds_question[index]) if error is None else 1.0,
                 ds_anchor=float(ds_anchor[index]) if error is None else 1.0,
-                coverage=(float(covered[index]) if error is None else 0.0) if answerable else None,
+                coverage=(float(found.coverage[index]) if error is None else 0.0) if answerable else None,
                 cited=reply.cited,
                 status=reply.status,
                 error=error,
@@ -179,26 +182,3 @@ def _encode_unique(texts: Sequence[str], encoder: Encoder, *, query: bool = Fals
     """Encode each different text once; the same chunks come back for many probes."""
     unique = {text: position for position, text in enumerate(dict.fromkeys(texts))}
     return encoder.encode(list(unique), query=query)[[unique[text] for text in texts]]
-
-
-def _coverage(asked: Sequence[Asked], gold: GoldSet) -> Any:
-    position = {doc: index for index, doc in enumerate(gold.docs)}
-    spans = [
-        (row, position[hit.doc], hit.start, hit.end)
-        for row, probe in enumerate(asked)
-        for hit in probe.reply.hits
-        if hit.doc in position and hit.start is not None and hit.end is not None
-    ]
-    table = np.array(spans, dtype=np.int64).reshape(-1, 4)
-    return measure.coverage(
-        gold.token_question,
-        gold.token_doc,
-        gold.token_start,
-        gold.token_end,
-        table[:, 0],
-        table[:, 1],
-        table[:, 2],
-        table[:, 3],
-        np.array([probe.question for probe in asked], dtype=np.int64),
-        len(gold.items),
-    )

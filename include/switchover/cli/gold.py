@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any
+
+from pydantic import ValidationError
 
 from switchover.cli.options import Result, ledger_option, runs, verbs_of
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, GoldError
-from switchover.gold.corpus import sql_corpus, sql_documents
-from switchover.gold.exchange import Lengths, corpus_lengths, import_gold
+from switchover.gold.bring import bring
+from switchover.gold.corpus import Documents
+from switchover.gold.corpus.file import FileCorpus
 from switchover.gold.export import export_gold, export_run, newest_probes, spaced_id, write_gold
-from switchover.gold.goldset import Corpus, check_gold
+from switchover.gold.formats import KINDS, GoldFormat
+from switchover.gold.goldset import check_gold
+from switchover.gold.item import MOST_PARAPHRASES
+from switchover.gold.spec import Gold
 from switchover.ledger import Ledger
 from switchover.planfile.load import load_plan
 from switchover.text import counted
@@ -33,25 +38,24 @@ def fill_gold(parser: argparse.ArgumentParser) -> None:
     check.add_argument("file", type=Path, metavar="FILE", help="gold set, JSON lines")
     _plan_option(check, "resolve quotes and offsets against this plan's corpus")
 
-    bring = verb(
+    bring_in = verb(
         "import",
         _import,
-        "make a gold set from queries and relevance judgments (BEIR or TREC)",
-        "switchover gold import --queries queries.jsonl --qrels qrels/test.tsv --corpus corpus.jsonl "
-        "--paraphrases paraphrases.jsonl --out gold.jsonl",
+        "make a gold set from another tool's file: BEIR, TREC, ragas, LlamaIndex, Langfuse, LangSmith, promptfoo, any",
+        "switchover gold import testset.jsonl --from ragas --plan docs.yaml --out gold.jsonl",
     )
-    bring.add_argument("--queries", type=Path, required=True, metavar="FILE", help="queries.jsonl, or id<TAB>text")
-    bring.add_argument("--qrels", type=Path, required=True, metavar="FILE", help="judgments, BEIR or TREC")
-    source = bring.add_mutually_exclusive_group(required=True)
-    source.add_argument("--corpus", type=Path, metavar="FILE", help="corpus.jsonl with the documents' texts")
-    _plan_option(source, "take the documents from this plan's corpus instead")
-    bring.add_argument(
-        "--paraphrases", type=Path, metavar="FILE", help='JSON lines {"_id", "paraphrases": [three]} for the queries'
+    bring_in.add_argument("file", type=Path, metavar="FILE", help="questions and what answers them")
+    bring_in.add_argument("--from", dest="format", choices=[*KINDS], required=True, help="what the file is")
+    bring_in.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the format (docs/gold.md); repeat it"
     )
-    bring.add_argument(
-        "--relevant-from", type=int, default=1, metavar="N", help="lowest judgment that means relevant (default: 1)"
+    source = bring_in.add_mutually_exclusive_group()
+    source.add_argument("--corpus", type=Path, metavar="FILE", help="the source texts: JSON lines, CSV or Parquet")
+    _plan_option(source, "take the source texts from this plan's corpus")
+    bring_in.add_argument(
+        "--paraphrases", type=Path, metavar="FILE", help='JSON lines {"_id", "paraphrases", "origin"} for the questions'
     )
-    bring.add_argument("--out", type=Path, required=True, metavar="FILE", help="gold set to write; must not exist")
+    bring_in.add_argument("--out", type=Path, required=True, metavar="FILE", help="gold set to write; must not exist")
 
     take = verb(
         "export",
@@ -78,57 +82,83 @@ def _plan_option(parser: Any, text: str) -> None:
 
 
 def _check(options: argparse.Namespace, edge: Edge) -> Result:
-    corpus, minimum, _ = _of_plan(options.plan, edge)
-    found = check_gold(options.file, corpus=corpus, minimum=minimum)
-    resolved = ", quotes resolved" if corpus else "; quotes not resolved without --plan"
-    good = f"{options.file}: ok: {counted(len(found.items), 'question')}{resolved}, digest {found.digest[:12]}"
+    spec, documents = _of_plan(options.plan, edge)
+    of_plan = spec is not None and Path(spec.path) == options.file.resolve()
+    found = check_gold(
+        options.file,
+        corpus=documents.texts if documents else None,
+        minimum=spec.minimum if spec else 0,
+        format=spec.format if spec and of_plan else None,
+        grade=spec.grade if spec else None,
+    )
+    resolved = ", quotes resolved" if documents else "; quotes not resolved without --plan"
+    graded = f", coverage by {found.grade}" if found.grade else ""
+    good = f"{options.file}: ok: {counted(len(found.items), 'question')}{resolved}{graded}, digest {found.digest[:12]}"
     data = {
         "file": str(options.file),
         "digest": found.digest,
         "questions": len(found.items),
-        "resolved": corpus is not None,
+        "grade": found.grade.value if found.grade else None,
+        "resolved": documents is not None,
         "problems": found.problems,
     }
     return "\n".join(found.problems) or good, data, 2 if found.problems else 0
 
 
 def _import(options: argparse.Namespace, edge: Edge) -> Result:
-    found = import_gold(
-        options.queries,
-        options.qrels,
-        lengths=_lengths(options, edge),
-        paraphrases=options.paraphrases,
-        relevant_from=options.relevant_from,
-    )
+    _, documents = _of_plan(options.plan, edge)
+    if options.corpus is not None:
+        documents = FileCorpus(path=str(options.corpus)).build(edge)
+    format = _format(options.format, options.set)
+    found = bring(options.file, format=format, documents=documents, paraphrases=options.paraphrases)
     write_gold(found.items, options.out)
-    characters = {"median": median(found.characters or [0]), "longest": max(found.characters, default=0)}
-    left_out = {
-        "queries without a judgment": found.without_judgment,
-        "queries without a relevant document": found.without_relevant,
-        "judgments of other queries": found.other_judgments,
-    }
+    few = sum(len(item.paraphrases) < MOST_PARAPHRASES for item in found.items)
+    unread = format.left_out(options.file)
     lines = [
-        f"{options.out}: {counted(len(found.items), 'question')}, {counted(len(found.characters), 'answer')}",
-        *(f"left out: {count} {what}" for what, count in left_out.items() if count),
-        f"answers are whole documents (median {characters['median']:g} characters, longest {characters['longest']}): "
-        "coverage asks for all of their text; narrow long ones to quotes",
+        f"{options.out}: {counted(len(found.items), 'question')}, coverage by {found.grade}",
+        *(f"placed: {counted(count, 'reference text')} by {how}" for how, count in found.how.items()),
+        *(f"left out: {id}: {why}" for id, why in found.left_out.items()),
+        *(f"left out: {count} {what}" for what, count in unread.items() if count),
     ]
+    if few:
+        lines.append(
+            f"{counted(few, 'question')} with fewer than {MOST_PARAPHRASES} paraphrases: write them"
+            " (`switchover gold paraphrase` drafts), or turn off flip_rate and flips_vs_blue in the plan's rules"
+        )
     data = {
         "file": str(options.out),
         "questions": len(found.items),
-        "answers": len(found.characters),
-        "left_out": left_out,
-        "answer_characters": characters,
+        "grade": found.grade.value,
+        "placed": dict(found.how),
+        "left_out": dict(found.left_out),
+        "not_read": dict(unread),
+        "fewer_paraphrases": few,
     }
     return "\n".join(lines), data, 0
 
 
+def _format(kind: str, settings: Sequence[str]) -> GoldFormat:
+    given = dict[str, str]()
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise BadInput(f"--set {setting}: allowed: KEY=VALUE")
+        given[key] = value
+    try:
+        found: GoldFormat = KINDS[kind].model_validate({"kind": kind, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "format"
+        raise BadInput(f"--from {kind}: {key}: {first['msg'].removeprefix('Value error, ')}; give --set") from None
+    return found
+
+
 def _export(options: argparse.Namespace, edge: Edge) -> Result:
-    corpus, minimum, documents = _of_plan(options.plan, edge)
-    gold = check_gold(options.file, corpus=corpus, minimum=minimum)
+    spec, documents = _of_plan(options.plan, edge)
+    gold = check_gold(options.file, corpus=documents.texts if documents else None, minimum=spec.minimum if spec else 0)
     if gold.problems:
         raise GoldError(f"{gold.problems[0]}; nothing was written; all: `switchover gold check {options.file}`")
-    files = export_gold(gold, options.file, options.out, corpus=documents)
+    files = export_gold(gold, options.file, options.out, corpus=documents.each() if documents else None)
     lines = [f"{options.out}: {counted(len(gold.items), 'question')}: {', '.join(files)}"]
     spaced = spaced_id(gold)
     if spaced is not None:
@@ -155,17 +185,9 @@ def _export_run(options: argparse.Namespace, edge: Edge) -> Result:
     return "\n".join(lines), {"run": row.id, "phase": phase, "files": [asdict(file) for file in files]}, 0
 
 
-def _of_plan(path: Path | None, edge: Edge) -> tuple[Callable[[Sequence[str]], Corpus] | None, int, Any]:
-    """Corpus, fewest questions and all documents of a plan; nothing of each without one."""
+def _of_plan(path: Path | None, edge: Edge) -> tuple[Gold | None, Documents | None]:
+    """A plan's gold part and its corpus; nothing without a plan."""
     if path is None:
-        return None, 0, None
+        return None, None
     gold = load_plan(path).gold
-    engine = edge.sql(gold.corpus)
-    return sql_corpus(engine, gold.table), gold.minimum, sql_documents(engine, gold.table)
-
-
-def _lengths(options: argparse.Namespace, edge: Edge) -> Lengths:
-    corpus, _, _ = _of_plan(options.plan, edge)
-    if corpus is None:
-        return corpus_lengths(options.corpus)
-    return lambda docs: {doc: len(text) for doc, text in corpus(docs).items()}
+    return gold, gold.corpus.build(edge) if gold.corpus is not None else None

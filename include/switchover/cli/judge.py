@@ -15,20 +15,18 @@ from switchover.cli.options import Result, ledger_option, runs
 from switchover.compare.arms import compare_arms, of_probes
 from switchover.compare.text import compared_text
 from switchover.edge.edge import Edge
-from switchover.encoders import Encoder
 from switchover.encoders.once import Once
 from switchover.errors import BadInput
-from switchover.gold.corpus import sql_corpus
-from switchover.gold.goldset import GoldSet, gold_json, load_gold
+from switchover.gold.goldset import gold_json
 from switchover.judge.gates import judge_acceptance
 from switchover.judge.outcome import Verdict, worst
 from switchover.judge.power import Setup
 from switchover.judge.rules import Rules
 from switchover.ledger import Ledger
-from switchover.plan import Plan
 from switchover.planfile.lines import LinedYaml
 from switchover.planfile.load import load_plan
 from switchover.report.summary import load_evidence, rule_table
+from switchover.steps.questions import gold_of
 from switchover.steps.smoke import EXIT_CODES, Failures, arms_of, evaluate, judge_smoke
 from switchover.text import table
 
@@ -73,7 +71,7 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
     if rounds < 1:
         raise BadInput(f"--rounds: found {rounds}; allowed: at least 1")
     encoder = Once(plan.judge_encoder.build(edge))
-    gold = _gold(plan, edge, options.gold, encoder)
+    gold = gold_of(plan, edge, encoder, path=options.gold)
     targets = arms_of(plan, edge, options.arm)
     bar = Bar(sys.stderr.isatty())
     store = plan.index.build(edge)
@@ -137,7 +135,7 @@ def _replay(options: argparse.Namespace, edge: Edge) -> Result:
 def _power(options: argparse.Namespace, edge: Edge) -> Result:
     plan = load_plan(options.plan)
     encoder = plan.judge_encoder.build(edge)
-    gold = _gold(plan, edge, None, encoder)
+    gold = gold_of(plan, edge, encoder)
     setup = Setup(
         questions=len(gold.items),
         answerable=sum(item.answerable for item in gold.items),
@@ -176,11 +174,6 @@ def _changed(rules: Rules, *, min_cov: float | None, max_ds: float | None) -> Ru
         return Rules.model_validate(body)
     except ValueError as error:
         raise BadInput(f"--min-cov {min_cov}, --max-ds {max_ds}: allowed: 0 to 1 each") from error
-
-
-def _gold(plan: Plan, edge: Edge, path: Path | None, encoder: Encoder) -> GoldSet:
-    corpus = sql_corpus(edge.sql(plan.gold.corpus), plan.gold.table)
-    return load_gold(path or Path(plan.gold.path), corpus=corpus, encoder=encoder, minimum=plan.gold.minimum)
 
 
 class Bar:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from switchover.edge.clients import CLIENTS
 from switchover.edge.connection import Connection, Connections
 from switchover.edge.http_connection import http_options
+from switchover.edge.object_store import object_store
 from switchover.edge.sqlstate import away, named
 from switchover.errors import BadInput, Unreachable
 from switchover.lazy import lazy
@@ -100,6 +101,10 @@ class Edge:
     def http_options(self, conn_id: str) -> dict[str, Any]:
         """Keyword arguments for an httpx client on an HTTP connection, with its login and its TLS."""
         return http_options(self.connection(conn_id, kind="http"))
+
+    def object_store(self, prefix: str, conn_id: str | None) -> tuple[Any, str]:
+        """An fsspec file system on an object store, and the path of ``prefix`` in it."""
+        return object_store(prefix, None if conn_id is None else self._connections(conn_id))
 
     def another(self) -> Edge:
         """An edge with clients of its own on the same connections, for work beside; whoever asks for it closes it."""

@@ -1,26 +1,23 @@
-"""Gold sets from the layouts that other tools write: BEIR (queries.jsonl, qrels, corpus.jsonl) and TREC.
+"""What other tools write, line by line: queries and relevance judgments of BEIR and TREC, and paraphrases.
 
-Both judge whole documents and put a question once; a gold item has spans and three paraphrases. What a
-layout has no place for is asked for, never made up: docs/exchange.md. The way out is in ``export``.
+The way out is in ``export``; docs/exchange.md.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from switchover.errors import GoldError
-from switchover.gold.goldset import Item, item_of
-from switchover.gold.jsonl import MAX_DOCUMENT, kind_of, read_lines, read_object
+from switchover.gold.item import DRAFT, MOST_PARAPHRASES, REVIEWED
+from switchover.gold.jsonl import kind_of, read_lines, read_object
 
 BEIR_HEAD = "query-id\tcorpus-id\tscore"
 SCORE = re.compile(r"[+-]?[0-9]{1,9}")
 OURS = "switchover"  # the key of our own values in a query's free-form `metadata`
-
-Lengths = Callable[[Sequence[str]], Mapping[str, int]]  # document ids -> characters of those that exist
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +37,6 @@ class Judgment:
     where: str
     doc: str
     score: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """A gold set from outside, and what was left out of it. ``characters`` is the length of each answer."""
-
-    items: Sequence[Item]
-    characters: Sequence[int]
-    without_judgment: int
-    without_relevant: int
-    other_judgments: int
 
 
 def read_queries(path: Path) -> Iterator[Query]:
@@ -117,9 +103,12 @@ def read_judgments(path: Path) -> dict[str, dict[str, Judgment]]:
     return found
 
 
-def read_paraphrases(path: Path) -> dict[str, list[str]]:
-    """Query id -> its three paraphrases, from JSON lines with ``_id`` or ``id`` and ``paraphrases``."""
-    found: dict[str, list[str]] = {}
+def read_paraphrases(path: Path) -> dict[str, dict[str, Any]]:
+    """Query id -> its ``paraphrases`` and their ``origin``, from JSON lines with ``_id`` or ``id``.
+
+    Other keys are skipped. A draft of a model (origin ``generated``) is refused: a person reads it first.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for number, line in read_lines(path):
         where = f"{path}:{number}"
         body = read_object(where, line)
@@ -129,88 +118,13 @@ def read_paraphrases(path: Path) -> dict[str, list[str]]:
         if (
             not isinstance(texts, list)
             or not all(isinstance(text, str) and text.strip() for text in texts)
-            or not len(texts) == len(set(texts)) == 3
+            or not 1 <= len(texts) == len(set(texts)) <= MOST_PARAPHRASES
         ):
-            raise GoldError(f"{where}: paraphrases: found {kind_of(texts)}; allowed: three texts that differ")
-        found[id] = texts
+            raise GoldError(f"{where}: paraphrases: found {kind_of(texts)}; allowed: one to three texts that differ")
+        if body.get("origin") == DRAFT:
+            raise GoldError(f"{where}: drafts that nobody has read; read them, and give them the origin {REVIEWED!r}")
+        found[id] = {"paraphrases": texts, **({"origin": body["origin"]} if "origin" in body else {})}
     return found
-
-
-def corpus_lengths(path: Path) -> Lengths:
-    """Characters of documents in a ``corpus.jsonl``; only ``text`` counts. Read line by line, once a call."""
-
-    def lengths(docs: Sequence[str]) -> dict[str, int]:
-        wanted, found = set(docs), dict[str, int]()
-        for number, line in read_lines(path, widest=MAX_DOCUMENT):
-            where = f"{path}:{number}"
-            body = read_object(where, line)
-            doc = _id(where, body)
-            if doc not in wanted:
-                continue
-            if doc in found:
-                raise GoldError(f"{where}: document {doc!r} is given twice")
-            found[doc] = len(_text(where, body))
-        return found
-
-    return lengths
-
-
-def import_gold(
-    queries: Path, qrels: Path, *, lengths: Lengths, paraphrases: Path | None = None, relevant_from: int = 1
-) -> Imported:
-    """A gold set from queries and judgments.
-
-    A document judged ``relevant_from`` or higher becomes an answer that spans it whole, one judged lower a
-    decoy. Queries that nobody judged, or without a relevant document, are left out and counted, as are
-    judgments of queries that are not in ``queries``. A query that stays and has no paraphrases is a
-    ``GoldError`` with its file and line; so is a relevant document that ``lengths`` does not know.
-    """
-    judged = read_judgments(qrels)
-    given = read_paraphrases(paraphrases) if paraphrases else {}
-    kept: list[tuple[Query, list[Judgment]]] = []
-    known: set[str] = set()
-    lacking: list[Query] = []
-    left = {"without_judgment": 0, "without_relevant": 0}
-    for query in read_queries(queries):
-        known.add(query.id)
-        relevant = [j for j in judged.get(query.id, {}).values() if j.score >= relevant_from]
-        if not relevant and query.extra.get("answerable", True) is not False:
-            left["without_relevant" if query.id in judged else "without_judgment"] += 1
-            continue
-        if relevant and query.extra.get("answerable") is False:
-            raise GoldError(f"{query.where}: answerable is false, yet {relevant[0].where} judges a document relevant")
-        kept.append((query, relevant))
-        if query.id not in given and "paraphrases" not in query.extra:
-            lacking.append(query)
-    if not kept:
-        raise GoldError(f"{queries}: no query of it has a document judged {relevant_from} or higher in {qrels}")
-    if lacking:
-        first, more = lacking[0], len(lacking) - 1
-        raise GoldError(
-            f"{first.where}: query {first.id!r} has no paraphrases{f', nor have {more} more' if more else ''}; "
-            "three each are needed: --paraphrases FILE"
-        )
-    docs = {judgment.doc: judgment for _, relevant in kept for judgment in relevant}
-    sizes = lengths(sorted(docs))
-    gone = next((judgment for doc, judgment in docs.items() if not sizes.get(doc)), None)
-    if gone is not None:
-        raise GoldError(f"{gone.where}: document {gone.doc!r} is judged relevant, but is not in the corpus or empty")
-    items = []
-    for query, relevant in kept:
-        body = {
-            "id": query.id,
-            "question": query.text,
-            "paraphrases": given.get(query.id) or query.extra["paraphrases"],
-            "answers": [{"doc": j.doc, "start": 0, "end": sizes[j.doc]} for j in relevant],
-            "decoys": [j.doc for j in judged.get(query.id, {}).values() if j.score < relevant_from]
-            or query.extra.get("decoys", []),
-            "answerable": bool(relevant),
-            "tags": query.extra.get("tags", {}),
-        }
-        items.append(item_of(query.where, body))
-    others = sum(len(of_query) for id, of_query in judged.items() if id not in known)
-    characters = [sizes[judgment.doc] for _, relevant in kept for judgment in relevant]
-    return Imported(items=items, characters=characters, other_judgments=others, **left)
 
 
 def _id(where: str, body: Mapping[str, Any]) -> str:

@@ -17,7 +17,8 @@ from typing import Any, TextIO
 
 from switchover.errors import BadInput, GoldError
 from switchover.gold.exchange import BEIR_HEAD, OURS
-from switchover.gold.goldset import Checked, Item
+from switchover.gold.goldset import Checked
+from switchover.gold.item import Item
 from switchover.judge.evidence_row import EvidenceRow, Probe
 
 
@@ -42,14 +43,13 @@ def export_gold(gold: Checked, path: Path, out: Path, *, corpus: Iterable[tuple[
         qrels.mkdir()
         with _writing(folder / "queries.jsonl") as queries, _writing(qrels / "test.tsv") as beir:
             beir.write(BEIR_HEAD + "\n")
-            for number, item in gold.items:
+            for where, item in gold.items:
                 queries.write(_line(_query(item)))
                 for doc, score in _scores(item):
                     bad = next((id for id in (item.id, doc) if any(mark in id for mark in '\t\r\n"')), None)
                     if bad is not None:
                         raise GoldError(
-                            f"{path}:{number}: id {bad!r} holds a tab, a line end or a quotation mark; "
-                            "nothing was written"
+                            f"{where}: id {bad!r} holds a tab, a line end or a quotation mark; nothing was written"
                         )
                     beir.write(f"{item.id}\t{doc}\t{score}\n")
         if spaced_id(gold) is None:
@@ -69,18 +69,23 @@ def spaced_id(gold: Checked) -> str | None:
 
 
 def _scores(item: Item) -> list[tuple[str, int]]:
-    """The answers' documents at 1, the decoys at 0; each document once, an answer before a decoy.
+    """The answers' documents at their grade, decoys at 0; each document once, an answer before a decoy.
 
-    None for an unanswerable question: tools would count it as one whose answer nobody finds.
+    None for an unanswerable question: tools would count it as one whose answer nobody finds. ``GoldError`` for a
+    reference text, which names no document.
     """
     if not item.answerable:
         return []
-    answers = dict.fromkeys((answer.doc for answer in item.answers), 1)
+    if any(answer.text is not None for answer in item.answers):
+        raise GoldError(f"{item.id}: its answer is a reference text, which names no document; nothing was written")
+    answers = dict.fromkeys(item.docs, 1) | {a.id: a.grade or 1 for a in item.answers if a.id is not None}
     return [*answers.items(), *((doc, 0) for doc in dict.fromkeys(item.decoys) if doc not in answers)]
 
 
 def _query(item: Item) -> dict[str, Any]:
     ours: dict[str, Any] = {"paraphrases": item.paraphrases}
+    if item.origin != "people":
+        ours["origin"] = item.origin
     if item.tags:
         ours["tags"] = item.tags
     if not item.answerable:

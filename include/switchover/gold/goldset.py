@@ -1,72 +1,34 @@
-"""The gold set: questions, paraphrases and the source spans that answer them (SPEC section 5).
+"""The gold set: questions, paraphrases and what answers them (SPEC section 5), loaded and held against the corpus.
 
-A quote is resolved to offsets against the corpus when the set is loaded. One that no longer resolves is
-invalid: it is named and left out, and fewer valid items than the plan's minimum fail the run.
+A quote is resolved to offsets when the set is loaded. One that no longer resolves is invalid: it is named and left
+out, and fewer valid items than the plan's minimum fail the run. Coverage is measured by one grade for the whole set:
+the best one that every item allows.
 """
 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from switchover.encoders.base import Encoder
 from switchover.errors import GoldError
-from switchover.gold.jsonl import kind_of, lines_of, plain, plain_id, read_all, read_object, storable
+from switchover.gold.exchange import read_paraphrases
+from switchover.gold.formats import DEFAULT, GoldFormat
+from switchover.gold.item import MOST_PARAPHRASES, Answer, Grade, Item, grade_of, item_of
+from switchover.gold.jsonl import read_all
+from switchover.gold.spec import Judged
 
 PLACES = 5  # of a quote that stands more than once: how many are named
-Storable = Annotated[str, AfterValidator(storable)]
-Text = Annotated[str, AfterValidator(plain)]
-Id = Annotated[str, Field(max_length=1000), AfterValidator(plain_id)]
+LONGEST_ANCHOR = 20_000  # characters of the documents that are judged whole
 Ints = npt.NDArray[np.int64]
 Corpus = Mapping[str, str]  # document id -> text
-
-
-class Answer(BaseModel):
-    """Where an answer stands: a quote, or offsets, in one document."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    doc: Id
-    quote: Text | None = None
-    start: int | None = Field(None, ge=0)
-    end: int | None = Field(None, gt=0)
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Answer:
-        offsets = (self.start is not None) + (self.end is not None)
-        if (self.quote is None) == (offsets == 0) or offsets == 1:
-            raise ValueError("give either quote, or start and end")
-        if self.start is not None and self.end is not None and self.end <= self.start:
-            raise ValueError(f"end {self.end} is not after start {self.start}")
-        return self
-
-
-class Item(BaseModel):
-    """One line of a gold set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    id: Annotated[Id, Field(max_length=200)]
-    question: Text
-    paraphrases: Annotated[list[Text], Field(min_length=3, max_length=3)]
-    answers: list[Answer] = Field(default_factory=list)
-    decoys: list[Id] = Field(default_factory=list)
-    answerable: bool = True
-    tags: dict[Storable, Storable] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _answers_fit(self) -> Item:
-        if self.answerable and not self.answers:
-            raise ValueError("an answerable item needs at least one answer")
-        if len({_as_read(text) for text in self.paraphrases}) < 3:
-            raise ValueError("the three paraphrases must differ, by more than white space and case")
-        return self
+Texts = Callable[[Sequence[str]], Corpus]  # document ids -> the texts of those that exist
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +42,12 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldSet:
-    """A loaded gold set. ``spans`` and ``anchors`` run parallel to ``items``.
+    """A loaded gold set. ``spans``, ``anchors`` and ``relevant`` run parallel to ``items``.
 
-    ``texts`` are the documents that the answers name. The ``token_*`` arrays hold one entry for each token of the gold
-    spans: the question's position, the document's position in ``docs``, and its character offsets.
+    ``anchors`` are the texts that answer, empty where none is known. ``relevant`` is id -> grade of the documents or
+    chunks that answer, empty unless the ``grade`` is by id. ``texts`` are the documents that the answers name. The
+    ``token_*`` arrays hold one entry for each token of the gold spans, none unless the grade is by span: the
+    question's position, the document's position in ``docs``, and its character offsets.
     """
 
     digest: str
@@ -97,94 +61,144 @@ class GoldSet:
     token_start: Ints
     token_end: Ints
     texts: Corpus = field(default_factory=dict)
+    grade: Grade = Grade.SPAN
+    judged: Judged = "documents"
+    relevant: Sequence[Mapping[str, int]] = ()
 
     @property
     def ids(self) -> list[str]:
         """Ids of the valid items, in file order."""
         return [item.id for item in self.items]
 
+    @property
+    def paraphrases(self) -> int:
+        """How many paraphrases of each question are asked: as many as every question has."""
+        return min((len(item.paraphrases) for item in self.items), default=MOST_PARAPHRASES)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
     """What a gold set holds, and everything that is wrong with it.
 
-    ``items`` are those that can be read, each with its line; ``problems`` are in line order, each one line
-    that begins with file and line.
+    ``items`` are those that can be read, each with the place where it stands; ``problems`` are in the order of the
+    file, each one line that begins with its place.
     """
 
-    items: Sequence[tuple[int, Item]]
+    items: Sequence[tuple[str, Item]]
     problems: Sequence[str]
     digest: str
+    grade: Grade | None = None
+
+    def require(self) -> None:
+        """``GoldError`` with the first problem, if there is one."""
+        if self.problems:
+            more = len(self.problems) - 1
+            raise GoldError(f"{self.problems[0]}{f' (and {more} more: `switchover gold check`)' if more else ''}")
 
 
-def read_items(path: Path) -> tuple[list[Item], str]:
-    """Items and the SHA-256 of the file. ``GoldError`` names file and line of the first problem."""
-    found = check_gold(path)
-    if found.problems:
-        more = len(found.problems) - 1
-        raise GoldError(f"{found.problems[0]}{f' (and {more} more: `switchover gold check`)' if more else ''}")
-    return [item for _, item in found.items], found.digest
-
-
-def check_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus] | None = None, minimum: int = 0) -> Checked:
+def check_gold(
+    path: Path,
+    *,
+    corpus: Texts | None = None,
+    minimum: int = 0,
+    format: GoldFormat | None = None,
+    paraphrases: Path | None = None,
+    grade: Grade | None = None,
+) -> Checked:
     """Everything that is wrong with a gold set, not only the first thing.
 
     With ``corpus``, quotes and offsets are resolved too. ``GoldError`` when the file is no text at all.
     """
-    raw = read_all(path)
-    items: dict[str, tuple[int, Item]] = {}
-    problems: dict[int, str] = {}  # the first of each line
-    for number, line in lines_of(path, raw):
-        where = f"{path}:{number}"
+    format = format or DEFAULT()
+    given = read_paraphrases(paraphrases) if paraphrases else {}
+    items: dict[str, tuple[str, Item]] = {}
+    problems: dict[str, str] = {}  # by place, the first of each
+    order: list[str] = []
+    for where, raw in format.read(path):
+        order.append(where)
         try:
-            item = item_of(where, read_object(where, line))
+            if isinstance(raw, GoldError):
+                raise raw
+            item = item_of(where, {**raw, **given.get(str(raw.get("id")), {})})
             if item.id in items:
-                raise GoldError(f"{where}: id {item.id!r} is given twice; first on line {items[item.id][0]}")
-            items[item.id] = (number, item)
+                raise GoldError(f"{where}: id {item.id!r} is given twice; first {_on(items[item.id][0])}")
+            items[item.id] = (where, item)
         except GoldError as error:
-            problems[number] = str(error)
+            problems[where] = str(error)
     if corpus is not None and items:
-        texts = corpus(sorted({answer.doc for _, item in items.values() for answer in item.answers}))
-        for number, item in items.values():
+        texts = corpus(sorted({doc for _, item in items.values() for doc in item.docs}))
+        for where, item in items.values():
             try:
                 _resolve_all(item, texts)
             except GoldError as error:
-                problems[number] = f"{path}:{number}: {item.id}: {error}"
-    lines = [problems[number] for number in sorted(problems)]
-    valid = sum(number not in problems for number, _ in items.values())
+                problems[where] = f"{where}: {item.id}: {error}"
+    lines = [problems[where] for where in order if where in problems]
+    found: Grade | None = None
+    try:
+        found = grade_of((item for _, item in items.values()), grade)
+    except GoldError as error:
+        lines.append(f"{path}: {error}")
+    valid = sum(where not in problems for where, _ in items.values())
     if not items and not problems:
         lines.append(f"{path}: no items; a gold set is one JSON object a line")
     elif valid < minimum:
         lines.append(f"{path}: {valid} valid questions; allowed: at least {minimum}")
-    return Checked(items=tuple(items.values()), problems=lines, digest=hashlib.sha256(raw).hexdigest())
+    digest = _digest([*format.files(path), *([paraphrases] if paraphrases else [])])
+    return Checked(items=tuple(items.values()), problems=lines, digest=digest, grade=found)
 
 
-def item_of(where: str, body: Mapping[str, Any]) -> Item:
-    """One item; ``GoldError`` names ``where``, the key and what was found."""
-    try:
-        return Item.model_validate(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ascii(".".join(str(step) for step in first["loc"]))[1:-1][:80]
-        raise GoldError(
-            f"{where}: {key or 'item'}: {first['msg'].removeprefix('Value error, ')}; found {kind_of(first['input'])}"
-        ) from None
+def _on(where: str) -> str:
+    line = where.rpartition(":")[2]
+    return f"on line {line}" if line.isdigit() else f"at {line.strip()}"
 
 
-def load_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus], encoder: Encoder, minimum: int = 20) -> GoldSet:
-    """Read a gold set and resolve it against the corpus.
+def _digest(files: Sequence[Path]) -> str:
+    """SHA-256 of a file; of several, of their digests."""
+    each = [hashlib.sha256(read_all(file)).hexdigest() for file in files]
+    return each[0] if len(each) == 1 else hashlib.sha256("\n".join(each).encode()).hexdigest()
 
-    ``corpus`` is asked once for the documents that the answers name. Items whose answer does not resolve
-    are left out and named in ``invalid``; ``GoldError`` when fewer than ``minimum`` are left.
+
+def read_items(path: Path) -> tuple[list[Item], str]:
+    """Items and the digest of a gold set of our own form. ``GoldError`` names the first problem."""
+    found = check_gold(path)
+    found.require()
+    return [item for _, item in found.items], found.digest
+
+
+def load_gold(
+    path: Path,
+    *,
+    corpus: Texts | None,
+    encoder: Encoder,
+    minimum: int = 20,
+    format: GoldFormat | None = None,
+    paraphrases: Path | None = None,
+    grade: Grade | None = None,
+    judged: Judged = "documents",
+) -> GoldSet:
+    """Read a gold set and hold it against the corpus.
+
+    ``corpus`` is asked once for the documents that the answers name; ``None``: there is none, and no answer may be a
+    place. Items whose answer does not resolve are left out and named in ``invalid``; ``GoldError`` when fewer than
+    ``minimum`` are left. ``grade``: another than the best. ``judged``: what ids of answers name.
     """
-    items, digest = read_items(path)
-    texts = corpus(sorted({answer.doc for item in items for answer in item.answers}))
+    found = check_gold(path, format=format, paraphrases=paraphrases, grade=grade)
+    found.require()
+    items = [item for _, item in found.items]
+    suite = found.grade or Grade.SPAN
+    places = sorted({doc for item in items for doc in item.docs})
+    if places and corpus is None:
+        raise GoldError(f"{path}: answers stand in documents, and the plan names no gold.corpus; add it")
+    whole = sorted({id for item in items for id in _ids(item)}) if judged == "documents" and suite is Grade.ID else []
+    texts = corpus(sorted({*places, *whole})) if corpus is not None else {}
     valid: list[Item] = []
     spans: list[list[Span]] = []
     invalid: dict[str, str] = {}
     for item in items:
         try:
             resolved = _resolve_all(item, texts)
+            if corpus is not None and whole:
+                _all_there(item, texts)
         except GoldError as error:
             invalid[item.id] = str(error)
         else:
@@ -196,53 +210,76 @@ def load_gold(path: Path, *, corpus: Callable[[Sequence[str]], Corpus], encoder:
         raise GoldError(
             f"{path}: {len(valid)} valid questions, at least {minimum} are needed; {len(invalid)} invalid{why}"
         )
-    docs = sorted({span.doc for found in spans for span in found})
-    tokens = _tokens(spans, texts, docs, encoder)
+    docs = sorted({span.doc for each in spans for span in each})
+    tokens = _tokens(spans if suite is Grade.SPAN else [], texts, docs, encoder)
     return GoldSet(
-        digest=digest,
+        digest=found.digest,
         items=valid,
         invalid=invalid,
         spans=spans,
-        anchors=["\n".join(texts[s.doc][s.start : s.end] for s in found) for found in spans],
+        anchors=[_anchor(item, each, texts) for item, each in zip(valid, spans, strict=True)],
         docs=docs,
         token_question=tokens[:, 0],
         token_doc=tokens[:, 1],
         token_start=tokens[:, 2],
         token_end=tokens[:, 3],
         texts={doc: texts[doc] for doc in docs},
+        grade=suite,
+        judged=judged,
+        relevant=[_relevant(item) if suite is Grade.ID else {} for item in valid],
     )
 
 
-def _as_read(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+def _ids(item: Item) -> list[str]:
+    return [answer.id for answer in item.answers if answer.id is not None]
+
+
+def _all_there(item: Item, texts: Corpus) -> None:
+    gone = next((id for id in _ids(item) if id not in texts), None)
+    if gone is not None:
+        raise GoldError(f"document {gone!r} is not in the corpus")
+
+
+def _relevant(item: Item) -> dict[str, int]:
+    """Id -> grade; a place makes its document relevant."""
+    return dict.fromkeys(item.docs, 1) | {a.id: a.grade or 1 for a in item.answers if a.id is not None}
+
+
+def _anchor(item: Item, spans: Sequence[Span], texts: Corpus) -> str:
+    """The text that answers, as far as it is known."""
+    parts = [texts[span.doc][span.start : span.end] for span in spans]
+    parts += [answer.text for answer in item.answers if answer.text is not None]
+    parts += [texts[id] for id in _ids(item) if id in texts]
+    return "\n".join(parts) if spans else "\n".join(parts)[:LONGEST_ANCHOR]
 
 
 def _resolve_all(item: Item, texts: Corpus) -> list[Span]:
-    return [_resolve(f"answer {number}", answer, texts) for number, answer in enumerate(item.answers, start=1)]
+    numbered = enumerate(item.answers, start=1)
+    return [_resolve(f"answer {n}", answer.doc, answer, texts) for n, answer in numbered if answer.doc is not None]
 
 
-def _resolve(what: str, answer: Answer, texts: Corpus) -> Span:
-    text = texts.get(answer.doc)
+def _resolve(what: str, doc: str, answer: Answer, texts: Corpus) -> Span:
+    text = texts.get(doc)
     if text is None:
-        raise GoldError(f"{what}: document {answer.doc!r} is not in the corpus")
+        raise GoldError(f"{what}: document {doc!r} is not in the corpus")
     if answer.quote is None:
         start, end = answer.start or 0, answer.end or 0
         if end > len(text):
-            raise GoldError(f"{what}: span {start}..{end} is out of range: {answer.doc!r} has {len(text)} characters")
+            raise GoldError(f"{what}: span {start}..{end} is out of range: {doc!r} has {len(text)} characters")
         if not text[start:end].strip():
-            raise GoldError(f"{what}: span {start}..{end} of {answer.doc!r} holds no text")
-        return Span(doc=answer.doc, start=start, end=end)
+            raise GoldError(f"{what}: span {start}..{end} of {doc!r} holds no text")
+        return Span(doc=doc, start=start, end=end)
     places = _places(answer.quote, text)
     quote = f"quote of {len(answer.quote)} characters"
     if not places:
-        raise GoldError(f"{what}: {quote} does not stand in {answer.doc!r}")
+        raise GoldError(f"{what}: {quote} does not stand in {doc!r}")
     if len(places) > 1:
         told = ", ".join(map(str, places[:PLACES])) + (", ..." if len(places) > PLACES else "")
         raise GoldError(
-            f"{what}: {quote} stands more than once in {answer.doc!r}, from character {told}; allowed: once."
+            f"{what}: {quote} stands more than once in {doc!r}, from character {told}; allowed: once."
             " Make it longer, or give start and end"
         )
-    return Span(doc=answer.doc, start=places[0], end=places[0] + len(answer.quote))
+    return Span(doc=doc, start=places[0], end=places[0] + len(answer.quote))
 
 
 def _places(quote: str, text: str) -> list[int]:
@@ -269,4 +306,10 @@ def _tokens(spans: Sequence[Sequence[Span]], texts: Corpus, docs: Sequence[str],
 
 def gold_json(gold: GoldSet) -> dict[str, Any]:
     """What is recorded of a gold set with every verdict."""
-    return {"digest": gold.digest, "valid": len(gold.items), "invalid": dict(gold.invalid)}
+    return {
+        "digest": gold.digest,
+        "valid": len(gold.items),
+        "invalid": dict(gold.invalid),
+        "grade": gold.grade.value,
+        "paraphrases": gold.paraphrases,
+    }

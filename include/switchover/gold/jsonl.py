@@ -73,16 +73,21 @@ def _decoded(path: Path, file: BinaryIO, widest: int) -> Iterator[tuple[int, str
             yield number, text.rstrip("\r\n")
 
 
-def read_object(where: str, line: str) -> dict[str, Any]:
-    """One JSON object from one line; a key stands in it once."""
+def read_json(where: str, text: str) -> Any:
+    """One JSON value; a key stands in an object once. ``GoldError`` with ``where``."""
     try:
-        body = json.loads(line, object_pairs_hook=_object, parse_constant=_no_number, parse_int=_whole)
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_int=_whole)
     except json.JSONDecodeError as error:
         raise GoldError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
     except RecursionError as error:
         raise GoldError(f"{where}: not JSON that can be read: brackets in brackets, too deep") from error
     except _Refused as error:
         raise GoldError(f"{where}: {error}") from None
+
+
+def read_object(where: str, line: str) -> dict[str, Any]:
+    """One JSON object from one line."""
+    body = read_json(where, line)
     if not isinstance(body, dict):
         raise GoldError(f"{where}: not a JSON object; found {kind_of(body)}")
     return body

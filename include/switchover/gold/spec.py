@@ -1,18 +1,68 @@
-"""The plan's part: the gold set, and the corpus that its quotes point into."""
+"""The plan's part: the gold set, and the corpus that its answers stand in."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any, Literal
 
-from switchover.part import ConnectionId, Identifier, Part, at_most
+from pydantic import ConfigDict, Field, model_validator
+
+from switchover.gold.corpus import AnyCorpus
+from switchover.gold.formats import DEFAULT, AnyFormat
+from switchover.gold.item import Grade
+from switchover.part import Part, at_most
+
+#: What ids of answers name: documents, which a hit has as its ``doc``, or chunks, which it has as its ``id``.
+Judged = Literal["documents", "chunks"]
+
+
+def _or_a_word(schema: dict[str, Any]) -> None:
+    """Editors and checkers take the short form, too."""
+    schema.setdefault("anyOf" if "anyOf" in schema else "oneOf", []).append({"type": "string"})
+
+
+def _old_keys(schema: dict[str, Any]) -> None:
+    schema["properties"]["table"] = {"type": "string", "description": "Short for `corpus.table`."}
 
 
 class Gold(Part):
-    """The gold set and the corpus its quotes point into."""
+    """The gold set and the corpus that its answers stand in; see docs/gold.md."""
 
-    path: str = Field(description="JSON lines file, relative to the plan.")
-    corpus: ConnectionId = Field(description="PostgreSQL connection with the source texts.")
-    table: Identifier = Field("documents", description="Table with `doc` and `text` columns.")
+    model_config = ConfigDict(json_schema_extra=_old_keys)
+
+    path: str = Field(description="The file with the questions, relative to the plan.")
+    format: AnyFormat = Field(
+        default_factory=DEFAULT,
+        json_schema_extra=_or_a_word,
+        description="How the file is read: a word such as `ragas`, or its keys; see below.",
+    )
+    paraphrases: str | None = Field(
+        None, description='JSON lines `{"_id", "paraphrases", "origin"}` beside it, relative to the plan.'
+    )
+    corpus: AnyCorpus | None = Field(
+        None,
+        json_schema_extra=_or_a_word,
+        description="The source texts; a connection alone means its table `documents`. Not needed for ids.",
+    )
+    grade: Grade | None = Field(
+        None, description="How coverage is measured; null: the best that all answers allow (span, text, id)."
+    )
+    judged: Judged = Field("documents", description="What ids of answers name; chunks only where both arms cut alike.")
     minimum: int = Field(
         20, ge=1, json_schema_extra=at_most(100_000), description="Fewer valid questions than this fail the run."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        """``corpus: connection`` with ``table`` beside it, and ``format: word``."""
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        table = data.pop("table", None)
+        if isinstance(data.get("corpus"), str):
+            data["corpus"] = {"kind": "table", "connection": data["corpus"], **({"table": table} if table else {})}
+        elif table is not None:
+            data["table"] = table  # an unknown key there
+        if isinstance(data.get("format"), str):
+            data["format"] = {"kind": data["format"]}
+        return data

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from switchover.errors import PlanError
+from switchover.gold.corpus.file import FileCorpus
+from switchover.gold.spec import Gold
 from switchover.plan import Plan, renamed
 from switchover.planfile.checks import problems
 from switchover.planfile.lines import LinedYaml, shown
@@ -38,9 +40,8 @@ def _plan_of(source: LinedYaml) -> Plan:
     source.use_names_of_now(*renamed(source.data))
     plan = source.validate(Plan)
     source.refuse(problems(plan, source.data))
-    gold = _file_of(source, ("gold", "path"), plan.gold.path, "a JSON lines file")
     update: dict[str, Any] = {
-        "gold": plan.gold.model_copy(update={"path": gold}),
+        "gold": _gold_of(source, plan.gold),
         "notify": [
             channel.model_copy(
                 update={"template": _file_of(source, ("notify", number, "template"), channel.template, "a Jinja2 file")}
@@ -52,6 +53,21 @@ def _plan_of(source: LinedYaml) -> Plan:
         popular = _file_of(source, ("cache", "popular"), plan.cache.popular, "a text file with a question a line")
         update["cache"] = plan.cache.model_copy(update={"popular": popular})
     return plan.model_copy(update=update)
+
+
+def _gold_of(source: LinedYaml, gold: Gold) -> Gold:
+    """The gold part with absolute paths; also what a format reads beside the file lies where files of plans may be."""
+    path = _file_of(source, ("gold", "path"), gold.path, "a file with questions") or gold.path
+    for file in gold.format.files(Path(path))[1:]:
+        _file_of(source, ("gold", "format"), str(file), "a file beside the questions")
+    update: dict[str, Any] = {
+        "path": path,
+        "paraphrases": _file_of(source, ("gold", "paraphrases"), gold.paraphrases, "a JSON lines file"),
+    }
+    if isinstance(gold.corpus, FileCorpus):
+        corpus = _file_of(source, ("gold", "corpus", "path"), gold.corpus.path, "a file with source texts")
+        update["corpus"] = gold.corpus.model_copy(update={"path": corpus})
+    return gold.model_copy(update=update)
 
 
 def _folders_of(plan: Path) -> list[Path]:

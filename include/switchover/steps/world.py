@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Protocol
 
 from switchover.arms.client import ArmClient, open_arm
@@ -17,13 +16,13 @@ from switchover.edge.edge import Edge
 from switchover.encoders import Encoder
 from switchover.encoders.once import Once
 from switchover.errors import GoldError
-from switchover.gold.corpus import sql_corpus
-from switchover.gold.goldset import GoldSet, load_gold
+from switchover.gold.goldset import GoldSet
 from switchover.indexes import Index
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.signals import Signals
+from switchover.steps.questions import gold_of
 from switchover.writers import Writer
 
 log = logging.getLogger("switchover")
@@ -112,9 +111,7 @@ class World:
 
         ``GoldError`` when the file, or where its answers stand, is not any more what verify has found.
         """
-        spec = self.plan.gold
-        corpus = sql_corpus(self.edge.sql(spec.corpus), spec.table)
-        found = load_gold(Path(spec.path), corpus=corpus, encoder=self.encoder, minimum=spec.minimum)
+        found = gold_of(self.plan, self.edge, self.encoder)
         row = self.ledger.runs.find(self.id)
         if row is not None and row.gold_digest is not None:
             self._require_same(found, row.gold_digest)

@@ -40,6 +40,7 @@ class Rule(Part):
     comparison: ClassVar[Comparison] = "<="  # how the figure stands to the bound when all is well
     minimum_of: ClassVar[str]  # what ``minimum`` and a verdict's n count
     compares_with_blue: ClassVar[bool] = False
+    paraphrases: ClassVar[int] = 0  # of each question that it needs
     from_probes: ClassVar[bool] = True  # false: from something else, so that asking the arms does not answer it
     from_traffic: ClassVar[bool] = False  # live traffic feeds it too: dead signals are an ERROR
     fed_by: ClassVar[str] = ""  # what answers must say for it: `ds`, `coverage` or `tool_loop` of an evidence row

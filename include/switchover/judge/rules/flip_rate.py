@@ -37,6 +37,7 @@ class FlipRateRule(Rule):
     short = "Questions whose citation flips."
     measures = "share of questions that are not →"
     minimum_of = "questions"
+    paraphrases = 3
     false_stop_share = 0.14
     first_steps = (
         "The × questions first.",

@@ -27,6 +27,7 @@ class FlipsVsBlueRule(Rule):
     short = "Flips, paired with Blue."
     measures = "share of questions that flip on Green only - on Blue only"
     minimum_of = "questions"
+    paraphrases = 3
     compares_with_blue = True
     first_steps = (
         "The questions named in the line.",

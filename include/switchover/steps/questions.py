@@ -1,0 +1,37 @@
+"""The gold set of a plan, loaded: what a run, ``eval``, ``power`` and ``calibrate`` ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from switchover.edge.edge import Edge
+from switchover.encoders import Encoder
+from switchover.errors import GoldError
+from switchover.gold.goldset import GoldSet, load_gold
+from switchover.plan import Plan
+
+
+def gold_of(plan: Plan, edge: Edge, encoder: Encoder, *, path: Path | None = None) -> GoldSet:
+    """The plan's gold set, held against its corpus. ``path``: another file, of our own form.
+
+    ``GoldError`` when it cannot be loaded, and when its questions have fewer paraphrases than a rule needs.
+    """
+    spec = plan.gold
+    found = load_gold(
+        path or Path(spec.path),
+        corpus=spec.corpus.build(edge).texts if spec.corpus is not None else None,
+        encoder=encoder,
+        minimum=spec.minimum,
+        format=spec.format if path is None else None,
+        paraphrases=Path(spec.paraphrases) if spec.paraphrases and path is None else None,
+        grade=spec.grade,
+        judged=spec.judged,
+    )
+    lacking = [rule for rule in plan.rules.having("accept") if rule.paraphrases > found.paraphrases]
+    if lacking:
+        names, needed = " and ".join(rule.name for rule in lacking), max(rule.paraphrases for rule in lacking)
+        raise GoldError(
+            f"{path or spec.path}: {found.paraphrases} paraphrases of each question, and {names} need {needed};"
+            f" write them (`switchover gold paraphrase` drafts), or turn the rules off by `rules.off`, with the reason"
+        )
+    return found
