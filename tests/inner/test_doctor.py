@@ -52,7 +52,7 @@ def test_every_combination_has_advice(row: RunRow) -> None:
 
 def test_a_hold_that_is_driven_needs_nothing_and_says_how_to_go_back(row: RunRow) -> None:
     told = advice(row, State.HOLDING, "v2")
-    assert told == ["nothing to do: the run drives it", "Blue back now: switchover rollback --plan FILE"]
+    assert told == ["nothing to do: the run drives it", "to go back now: switchover rollback --service docs"]
 
 
 def test_a_decided_promotion_offers_no_way_back(row: RunRow) -> None:

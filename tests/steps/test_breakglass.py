@@ -33,8 +33,8 @@ def call(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         if name.startswith("AIRFLOW_CONN_"):
             monkeypatch.setenv(name, value)
 
-    def run(*arguments: str) -> tuple[int, Any, str]:
-        code = main([*arguments, "--plan", PLAN, "--json"])
+    def run(*arguments: str, by: tuple[str, str] = ("--plan", PLAN)) -> tuple[int, Any, str]:
+        code = main([*arguments, *by, "--json"])
         caught = capsys.readouterr()
         return code, json.loads(caught.out) if caught.out else None, caught.err
 
@@ -120,13 +120,14 @@ def test_nothing_open_is_refused(world: World) -> None:
         break_it(world)
 
 
-def test_the_command_does_it_with_airflow_down(world: World, call: Any) -> None:
+@pytest.mark.parametrize("by", [("--plan", PLAN), ("--service", "docs")], ids=["plan", "service"])
+def test_the_command_does_it_with_airflow_down(world: World, call: Any, by: tuple[str, str]) -> None:
     flipped(world)
-    code, found, told = call("rollback", "--yes")
+    code, found, told = call("rollback", "--yes", by=by)
     assert (code, found["state"], world.live, world.frozen) == (0, "rolled_back", "docs_v1", False)
     assert found["ttr_s"]["total"] < 30
     assert "rolled back: every reader serves Blue 'docs_v1'" in told, "progress while it works"
-    code, _, told = call("rollback", "--yes")
+    code, _, told = call("rollback", "--yes", by=by)
     assert code == 1, "a refusal is not an outage"
     assert "nothing is open" in told
 

@@ -75,7 +75,7 @@ def test_a_driven_hold_is_well_and_the_way_back_is_at_hand(world: World, doctor:
     code, out = doctor()
     assert code == 0
     assert "on 'docs_v2', Green; read just now" in out
-    assert f"Blue back now: switchover rollback --plan {PLAN}" in out
+    assert "to go back now: switchover rollback --service docs" in out
 
 
 def test_a_foreign_move_is_shown_with_both_values_and_changes_nothing(world: World, doctor: Any) -> None:

@@ -41,9 +41,10 @@ def fill_doctor(parser: argparse.ArgumentParser) -> None:
 
 def _doctor(options: argparse.Namespace, edge: Edge) -> Result:
     plan = load_plan(options.plan) if options.plan else None
-    ledger = Ledger(engine=edge.sql(plan.ledger if plan else options.ledger))
+    name = plan.ledger if plan else options.ledger
+    ledger = Ledger(engine=edge.sql(name))
     rows = _chosen(ledger, options.run, plan.service if plan else options.service)
-    found = [diagnose(edge=edge, ledger=ledger, row=row, plan_file=str(options.plan or "FILE")) for row in rows]
+    found = [diagnose(edge=edge, ledger=ledger, row=row, ledger_name=name) for row in rows]
     if not found:
         return f"nothing is open; {ledger.watchdogs.line()}", [], 0
     text = "\n\n".join(each.text for each in found)

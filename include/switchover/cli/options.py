@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from switchover.edge.edge import Edge
+from switchover.report.advice import LEDGER
 
 #: What a command answers: text for people, data for ``--json``, exit code.
 Result = tuple[str, Any, int]
@@ -39,4 +40,4 @@ def sentence(text: str) -> str:
 
 def ledger_option(parser: argparse.ArgumentParser) -> None:
     """``--ledger``: where the ledger is."""
-    parser.add_argument("--ledger", default="switchover_ledger", metavar="CONNECTION", help="ledger connection id")
+    parser.add_argument("--ledger", default=LEDGER, metavar="CONNECTION", help="ledger connection id")

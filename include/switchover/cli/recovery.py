@@ -30,8 +30,11 @@ PLAN = "include/plans/docs.yaml"
 
 def fill_rollback(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    rollback = runs(parser, _rollback, f"switchover rollback --plan {PLAN}")
-    _plan_option(rollback)
+    rollback = runs(parser, _rollback, "switchover rollback --service docs")
+    which = rollback.add_mutually_exclusive_group(required=True)
+    which.add_argument("--service", help="the service; the run goes back by the plan that it began with")
+    which.add_argument("--plan", type=Path, metavar="FILE", help="the service's plan, with readers that were mended")
+    ledger_option(rollback)
     rollback.add_argument("--run", metavar="RUN", help="the switchover, if several are open")
     rollback.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -69,9 +72,10 @@ def _plan_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _rollback(options: argparse.Namespace, edge: Edge) -> Result:
-    plan, person = load_plan(options.plan), getpass.getuser()
-    ledger = Ledger(engine=edge.sql(plan.ledger))
-    row = run_to_roll_back(plan=plan, ledger=ledger, run=options.run)
+    mended, person = load_plan(options.plan) if options.plan else None, getpass.getuser()
+    ledger = Ledger(engine=edge.sql(mended.ledger if mended else options.ledger))
+    row = run_to_roll_back(service=mended.service if mended else options.service, ledger=ledger, run=options.run)
+    plan = mended or row.read_plan()
     told = f"{row.id}: {status_line(row, ledger.now())}\nBring {plan.service!r} back to Blue {row.blue!r} now?"
     _ask(told, "yes", sure=options.yes)
     with _progress():

@@ -36,6 +36,10 @@ class Unproven:
         )
 
 
+#: The connection of the ledger that a plan has unless it names another, and so every command.
+LEDGER = "switchover_ledger"
+
+
 def restore_command(id: str, *, without: Mapping[str, str] | None = None) -> str:
     """The command that ends a run; ``without``: what a person leaves out."""
     words = ["switchover", "restore", id]
@@ -52,12 +56,12 @@ def advise(
     *,
     frozen: list[str],
     watched: bool,
-    plan_file: str = "FILE",
+    ledger: str = LEDGER,
     unproven: Unproven | None = None,
 ) -> list[str]:
     """The safe next steps, the best first."""
     restore = restore_command(row.id)
-    back = f"switchover rollback --plan {shlex.quote(plan_file)}"
+    back = shlex.join(["switchover", "rollback", "--service", row.service, *_where(ledger)])
     driven = lease is not None and lease.alive
     if action.kind is Kind.NOTHING:
         return _ended(row, seen, frozen, unproven)
@@ -72,7 +76,7 @@ def advise(
         return unproven_steps(row, unproven)
     if driven and lease is not None:
         by = "the run" if lease.holder == row.id else lease.holder
-        wanted = [] if row.state.before_flip or row.decision is Decision.PROMOTE else [f"Blue back now: {back}"]
+        wanted = [] if row.state.before_flip or row.decision is Decision.PROMOTE else [f"to go back now: {back}"]
         return [f"nothing to do: {by} drives it", *wanted]
     if action.kind is Kind.CONFIRM_ROLLBACK and unproven:
         return unproven_steps(row, unproven)
@@ -81,6 +85,10 @@ def advise(
     if watched:
         return [f"nothing to do: nobody drives it, and the watchdog takes over within seconds. By hand: {restore}"]
     return [f"nobody drives it and no watchdog looks: {restore}"]
+
+
+def _where(ledger: str) -> list[str]:
+    return [] if ledger == LEDGER else ["--ledger", ledger]
 
 
 def unproven_steps(row: RunRow, unproven: Unproven) -> list[str]:

@@ -26,22 +26,22 @@ class Back:
     writers: list[str]
 
 
-def run_to_roll_back(*, plan: Plan, ledger: Ledger, run: str | None = None) -> RunRow:
+def run_to_roll_back(*, service: str, ledger: Ledger, run: str | None = None) -> RunRow:
     """The service's open switchover, or the one that is named.
 
     ``StateConflict`` when nothing is open, several are, or it was decided to promote; says what to do instead.
     """
-    rows = [ledger.runs.get(run)] if run is not None else ledger.runs.open_of(plan.service)
-    if rows and rows[0].service != plan.service:
-        raise BadInput(f"switchover {run!r}: is of service {rows[0].service!r}, not of plan {plan.service!r}")
+    rows = [ledger.runs.get(run)] if run is not None else ledger.runs.open_of(service)
+    if rows and rows[0].service != service:
+        raise BadInput(f"switchover {run!r}: is of service {rows[0].service!r}, not {service!r}")
     if not rows:
-        newest = ledger.runs.latest(service=plan.service, limit=1)
+        newest = ledger.runs.latest(service=service, limit=1)
         if newest:
             raise _refusal(newest[0], ledger)
-        raise StateConflict(f"service {plan.service!r}: has had no switchover; there is nothing to roll back")
+        raise StateConflict(f"service {service!r}: has had no switchover; there is nothing to roll back")
     if len(rows) > 1:
         names = ", ".join(repr(row.id) for row in rows)
-        raise StateConflict(f"service {plan.service!r}: {len(rows)} switchovers are open ({names}); name one of them")
+        raise StateConflict(f"service {service!r}: {len(rows)} switchovers are open ({names}); name one of them")
     if rows[0].state.ended or rows[0].decision is Decision.PROMOTE:
         raise _refusal(rows[0], ledger)
     return rows[0]
@@ -64,7 +64,7 @@ def break_glass(*, plan: Plan, edge: Edge, actor: str, person: str, run: str | N
     :func:`switchover.steps.finish.rollback`.
     """
     ledger = Ledger(engine=edge.sql(plan.ledger))
-    id = run_to_roll_back(plan=plan, ledger=ledger, run=run).id
+    id = run_to_roll_back(service=plan.service, ledger=ledger, run=run).id
     switch = Switch.open(edge=edge, ledger=plan.ledger, id=id, actor=actor, holder=f"person:{person}")
     switch.leadership.take(seize=True)
     try:

@@ -11,7 +11,7 @@ from switchover.edge.edge import Edge
 from switchover.errors import SwitchoverError
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.protocol import Action, Kind, Observation, decide
-from switchover.report.advice import Unproven, advise
+from switchover.report.advice import LEDGER, Unproven, advise
 from switchover.report.summary import status_line
 from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.observe import observe
@@ -40,7 +40,7 @@ class Diagnosis:
         return {"run": self.run, "facts": dict(self.facts), "next": self.next, "act": self.act}
 
 
-def diagnose(*, edge: Edge, ledger: Ledger, row: RunRow, plan_file: str = "FILE") -> Diagnosis:
+def diagnose(*, edge: Edge, ledger: Ledger, row: RunRow, ledger_name: str = LEDGER) -> Diagnosis:
     """Look at one run and everything it hangs on. A part that cannot be looked at says why."""
     world = World(edge=edge, ledger=ledger, id=row.id, actor="doctor")
     seen, now = _observed(world), ledger.now()
@@ -59,7 +59,7 @@ def diagnose(*, edge: Edge, ledger: Ledger, row: RunRow, plan_file: str = "FILE"
         ("last said", _last_event(ledger, row)),
         ("so", f"{action.kind.value}: {action.why}"),
     ]
-    next = advise(action, row, seen, lease, frozen=frozen, watched=watched, plan_file=plan_file, unproven=missing)
+    next = advise(action, row, seen, lease, frozen=frozen, watched=watched, ledger=ledger_name, unproven=missing)
     held = held_lines(world)
     quiet = not held and next[0].startswith("nothing to do")
     return Diagnosis(run=row.id, facts=facts, next=next + held, act=not quiet)
