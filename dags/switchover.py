@@ -96,7 +96,7 @@ def build_dag(plan: Plan) -> DAG:
                 exclusiveMinimum=0,
                 maximum=plan.hold.max_minutes,
                 title="Hold (minutes)",
-                description="Green serves all users for this long, watched, while the writers stand still. Then it is kept or"
+                description="Green serves all users for this long while the writers stand still. Then it is kept or"
                 " taken back.",
             ),
             "dry_run": Param(

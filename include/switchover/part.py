@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 #: Marks a key that names a connection; :func:`connections_in` finds it wherever it stands.
 CONNECTION = "connection"
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$"), CONNECTION]
+#: The connection of the ledger, for plans and commands that name no other.
+LEDGER = "switchover_ledger"
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 

@@ -21,7 +21,7 @@ from switchover.indexes import AnyIndex
 from switchover.indexing.spec import Build
 from switchover.judge.rules import Rules
 from switchover.notify.parts import Channel
-from switchover.part import ConnectionId, Identifier, Part, at_most, at_most_characters, connections_in
+from switchover.part import LEDGER, ConnectionId, Identifier, Part, at_most, at_most_characters, connections_in
 from switchover.pins import canonical_json, check_pin_names, digest
 from switchover.pointers import AnyPointer
 from switchover.signals import AnySignals
@@ -110,7 +110,7 @@ class Plan(Part):
     start_within_minutes: float = Field(
         60, gt=0, le=1440, description="A run that begins later than this after it was due is skipped."
     )
-    ledger: ConnectionId = Field("switchover_ledger", description="PostgreSQL connection of the ledger.")
+    ledger: ConnectionId = Field(LEDGER, description="PostgreSQL connection of the ledger.")
     lease_s: float = Field(
         10,
         ge=2,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from switchover.edge.edge import Edge
-from switchover.report.advice import LEDGER
+from switchover.part import LEDGER
 
 #: What a command answers: text for people, data for ``--json``, exit code.
 Result = tuple[str, Any, int]

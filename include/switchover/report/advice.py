@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from switchover.ledger import Lease, RunRow
+from switchover.part import LEDGER
 from switchover.protocol import Action, Decision, Kind, Observation, State
 
 POINTER = "pointer"  # stands for the store's own proof among the readers that are left out
@@ -34,10 +35,6 @@ class Unproven:
         return "; ".join(
             [f"{name!r} cannot be read: {why}" for name, why in self.unread.items()] + list(self.behind.values())
         )
-
-
-#: The connection of the ledger that a plan has unless it names another, and so every command.
-LEDGER = "switchover_ledger"
 
 
 def restore_command(id: str, *, without: Mapping[str, str] | None = None) -> str:

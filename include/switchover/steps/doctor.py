@@ -10,8 +10,9 @@ from typing import Any
 from switchover.edge.edge import Edge
 from switchover.errors import SwitchoverError
 from switchover.ledger import Lease, Ledger, RunRow
+from switchover.part import LEDGER
 from switchover.protocol import Action, Kind, Observation, decide
-from switchover.report.advice import LEDGER, Unproven, advise
+from switchover.report.advice import Unproven, advise
 from switchover.report.summary import status_line
 from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.observe import observe
