@@ -25,7 +25,7 @@ from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.planfile.load import load_plan
 from switchover.protocol import State
-from switchover.signals.base import Signals
+from switchover.signals import Signals, signals_of
 from switchover.steps.freeze import freeze
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
@@ -150,7 +150,7 @@ def session_world(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         processes.append(subprocess.Popen([sys.executable, "-m", "sandbox.demo.load", *arguments], env=environ))
         edge = Edge(connections=environment_connections(environ))
         plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
-        wait_for_traffic(plan.signals.build(edge, arms=plan.arms))
+        wait_for_traffic(signals_of(plan.signals, edge, arms=plan.arms))
         fence_only = [writer for writer in plan.writers if writer.kind == "sql_fence"]
         ledger = Ledger(engine=edge.sql(plan.ledger))
         ledger.create_tables()

@@ -24,7 +24,7 @@ from switchover.notify.parts import Channel
 from switchover.part import LEDGER, ConnectionId, Identifier, Part, at_most, at_most_characters, connections_in
 from switchover.pins import canonical_json, check_pin_names, digest
 from switchover.pointers import AnyPointer
-from switchover.signals import AnySignals
+from switchover.signals import PlanSignals, check_sources, extras_of
 from switchover.writers import AnyWriter
 
 Key = tuple[str, ...]
@@ -144,7 +144,9 @@ class Plan(Part):
     changes: list[str] = Field(default_factory=list, description="Pins that may differ between the arms.")
     secrets: list[str] = Field(default_factory=list, description="Secrets that each arm must report present.")
     writers: list[AnyWriter] = Field(default_factory=list, description="What is frozen while the pointer moves.")
-    signals: AnySignals
+    signals: PlanSignals = Field(
+        description="Figures of live traffic; a list where they come from several stores, each figure from one."
+    )
     gold: Gold
     judge_encoder: AnyEncoder = Field(
         default_factory=DEFAULT,
@@ -201,6 +203,8 @@ class Plan(Part):
         if Gate.ON_UNACCEPTED in self.approve and self.hold.on_unaccepted == "extend":
             raise ValueError("approve: on_unaccepted asks a person, hold.on_unaccepted extends; allowed: one of them")
         self.check_hold(self.hold.minutes)
+        check_sources(self.signals)
+        self.__dict__["rules"] = self.rules.beside([extra.rule for extra in extras_of(self.signals)])
         return self
 
     def shape(self, arm: str) -> Shape:

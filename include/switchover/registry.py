@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Annotated, Any, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from switchover.part import Part
 
@@ -56,6 +56,19 @@ def kinds(group: str, ours: Sequence[str]) -> dict[str, Any]:
             continue
         found[kind] = spec
     return found
+
+
+#: Where a plan may have one part or a list of them, pydantic tells of an error which of the two it was.
+SHAPES = ("one part", "several parts")
+
+
+def one_or_several(part: Any) -> Any:
+    """The type of a plan's key that takes one part, or a list of them."""
+    one, several = SHAPES
+    return Annotated[
+        Annotated[part, Tag(one)] | Annotated[list[part], Tag(several)],
+        Discriminator(lambda given: several if isinstance(given, list) else one),
+    ]
 
 
 def kind_of(spec: Any) -> str:

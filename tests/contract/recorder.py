@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
-
-from tests.contract.worlds.base import Place
 
 OPTION = "--capabilities"
 
@@ -16,6 +14,20 @@ OPTION = "--capabilities"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--capabilities FILE`` writes what was measured into FILE; kinds that did not run keep what stands there."""
     parser.addoption(OPTION, type=Path, metavar="FILE", help="write the measured capabilities to FILE")
+
+
+class Place(Protocol):
+    """Whose facts they are: a row of a table."""
+
+    @property
+    def table(self) -> str:
+        """Names the table."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The row."""
+        ...
 
 
 class Recorder:

@@ -96,7 +96,7 @@ def test_the_digest_follows_the_meaning_not_the_text(tmp_path: Path) -> None:
         ),
         ("green: v2\n", "", "docs.yaml:1: green: missing"),
         ("sandbox: true", "sandbox: perhaps", "docs.yaml:2: sandbox: found 'perhaps'; allowed: a valid boolean"),
-        ("  kind: sql\n", "  kind: graphite\n", "signals.kind: found 'graphite'; allowed: 'sql'"),
+        ("  kind: sql\n", "  kind: graphite\n", "signals.kind: found 'graphite'; allowed: 'sql', 'prometheus'"),
         ("  - kind: sql_fence", "  - kind: carrier_pigeon", "docs.yaml:18: writers.0.kind: found 'carrier_pigeon'"),
         ("  kind: pgvector\n", "  kind: pgvektor\n", "pointer.kind: found 'pgvektor'; allowed: 'kafka_group'"),
         ("  kind: pgvector\n", "", "pointer.kind: missing; this key is required"),

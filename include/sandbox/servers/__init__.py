@@ -19,6 +19,7 @@ from sandbox.servers.milvus import start_milvus
 from sandbox.servers.moto import start_moto
 from sandbox.servers.opensearch import start_opensearch
 from sandbox.servers.pgbouncer import start_pgbouncer
+from sandbox.servers.prometheus import start_prometheus
 from sandbox.servers.qdrant import start_qdrant
 from sandbox.servers.redis import start_redis
 from sandbox.servers.weaviate import start_weaviate
@@ -36,6 +37,7 @@ __all__ = [
     "start_moto",
     "start_opensearch",
     "start_pgbouncer",
+    "start_prometheus",
     "start_qdrant",
     "start_redis",
     "start_weaviate",

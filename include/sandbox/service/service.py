@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox.service import ranking
 from sandbox.service.answer_cache import THROUGH_CACHE, AnswerCache
 from sandbox.service.live import Live, live_from
+from sandbox.service.metrics import Metrics
 from sandbox.service.opensearch import OpenSearchStore
 from sandbox.service.reader import Arm, NoArm, NotServing, Reader, own_pins
 from sandbox.service.request_log import RequestLog
@@ -79,6 +80,7 @@ class Service:
         store = PgStore(pool=pool) if live.search is None else OpenSearchStore(client=live.search)
         self.reader = Reader(store=store, live=live, only=only)
         self.log = RequestLog(pool=pool)
+        self.metrics = Metrics()
         self.cache = AnswerCache()
         self._faults: dict[str, str] = {}
         self._requests: Counter[str] = Counter()
@@ -159,14 +161,17 @@ class Service:
         except (NoArm, NotServing, Injected, SwitchoverError, psycopg.Error, PoolTimeout) as error:
             status, content = _status(error), {"detail": first_line(error)}
         finally:
+            target, stages_ms = arm.manifest.target if arm else None, content.get("stages_ms")
+            stages_ms = stages_ms or {"total": (time.perf_counter() - began) * 1000}
             self.log.add(
-                arm=arm.manifest.target if arm else None,
+                arm=target,
                 index_hash=arm.index_hash if arm else None,
                 probe=probe is not None,
                 status=status,
-                stages_ms=content.get("stages_ms", {"total": (time.perf_counter() - began) * 1000}),
+                stages_ms=stages_ms,
                 tool_calls=len(content.get("tool_calls", ())),
             )
+            self.metrics.served(arm=target, probe=probe is not None, status=status, stages_ms=stages_ms)
         return JSONResponse(content, status_code=status)
 
     async def _cached(self, arm: Arm, body: Ask, began: float) -> dict[str, Any]:
@@ -244,6 +249,7 @@ def create_app(*, db_url: str, live: Live | None = None, only: str | None = None
     app.add_api_route("/retrieve", service.retrieve, methods=["POST"])
     app.add_api_route("/version", service.version, methods=["GET"])
     app.add_api_route("/healthz/ready", service.ready, methods=["GET"])
+    service.metrics.add_to(app)
     add_canary(app, db_url=db_url)
     app.add_api_route("/sandbox/fault", service.fault, methods=["POST"])
     for kind in (NoArm, NotServing, SwitchoverError, psycopg.Error, PoolTimeout):

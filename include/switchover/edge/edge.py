@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     import httpx
     import sqlalchemy as sa
 
-    from switchover.edge import postgres
+    from switchover.edge import database, postgres
 else:
     httpx = lazy("httpx")
     sa = lazy("sqlalchemy")
+    database = lazy("switchover.edge.database")
     postgres = lazy("switchover.edge.postgres")
 
 
@@ -96,6 +97,18 @@ class Edge:
         """An engine on a PostgreSQL connection; one for each id."""
         if conn_id not in self._engines:
             self._engines[conn_id] = postgres.engine_for(self.connection(conn_id, kind="postgres"))
+        return self._engines[conn_id]
+
+    def database(self, conn_id: str) -> sa.Engine:
+        """An engine on a connection to any database that SQLAlchemy speaks; one for each id."""
+        found = self._connections(conn_id)
+        if found.conn_type in OWN_TYPES["postgres"]:
+            return self.sql(conn_id)
+        if found.conn_type not in database.DRIVERS:
+            allowed = ", ".join(("postgres", *database.DRIVERS))
+            raise BadInput(f"connection {conn_id!r}: is of type {found.conn_type!r}; allowed: {allowed}")
+        if conn_id not in self._engines:
+            self._engines[conn_id] = database.engine_for(found)
         return self._engines[conn_id]
 
     def http_options(self, conn_id: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from switchover.judge.evidence import SignalSample
+from switchover.judge.traffic import Looked, sample_from_json
 from switchover.ledger import tables
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
@@ -105,16 +105,25 @@ class Journal:
         return self._rows(_of(tables.flip, run).order_by(tables.flip.c.id))
 
     def sampled(self, run: str, tick: int, sample: Mapping[str, Any] | None) -> None:
-        """The signals of one tick; ``None`` when their store was dead."""
+        """The signals of one tick (``SignalSample`` or ``Dead``), with what their store was asked."""
         self._upsert(
             tables.signal,
             [{"run": run, "tick": tick, "sample": dict(sample) if sample is not None else None}],
         )
 
-    def samples(self, run: str) -> list[SignalSample | None]:
-        """The signals of every tick so far, oldest first; ``None`` where their store was dead."""
-        rows = self._rows(_of(tables.signal, run).order_by(tables.signal.c.tick))
-        return [SignalSample.from_json(row["sample"]) if row["sample"] is not None else None for row in rows]
+    def samples(self, run: str) -> list[Looked]:
+        """The signals of every tick so far, oldest first, without what was asked; see ``asked``."""
+        found = sa.select(tables.figures_alone(tables.signal.c.sample).label("sample"))
+        rows = self._rows(found.where(tables.signal.c.run == run).order_by(tables.signal.c.tick))
+        return [sample_from_json(row["sample"]) for row in rows]
+
+    def asked(self, run: str, *, looks: int = 20) -> list[Row]:
+        """What the signals' store was asked at the newest looks, oldest first: tick, at, asked (a list)."""
+        table = tables.signal
+        what = table.c.sample["asked"].label("asked")
+        query = sa.select(table.c.tick, table.c.at, what).where(table.c.run == run, what.is_not(None))
+        rows = self._rows(query.order_by(table.c.tick.desc()).limit(looks))
+        return [row for row in reversed(rows) if row["asked"]]
 
     def last_sample(self, run: str) -> int:
         """The newest tick whose signals were asked; -1 when there is none."""

@@ -34,7 +34,8 @@ class Trends:
     def samples(self, run: str) -> list[Row]:
         """(tick, at, sample) of live traffic, oldest first, as it was written; ``None`` where the store was dead."""
         table = tables.signal
-        query = sa.select(table.c.tick, table.c.at, table.c.sample).where(table.c.run == run).order_by(table.c.tick)
+        figures = tables.figures_alone(table.c.sample).label("sample")
+        query = sa.select(table.c.tick, table.c.at, figures).where(table.c.run == run).order_by(table.c.tick)
         return self._rows(query)
 
     def _rows(self, query: sa.Select[Any]) -> list[Row]:

@@ -20,6 +20,8 @@ def bundle(found: Review) -> Iterator[tuple[str, str]]:
     """(name, text) of each file: summary, report, page; with evidence of both arms their comparison too."""
     facts = found.facts
     yield "summary.json", json.dumps({**facts.to_json(), "missing": list(found.missing)}, indent=2, default=str)
+    if found.signals:
+        yield "signals.json", json.dumps([dict(look) for look in found.signals], indent=2, default=str)
     told = markdown(facts, facts.playbook)
     if found.compared is not None:
         arms = found.compared.arms

@@ -18,6 +18,7 @@ from switchover.planfile.departures import floors
 if TYPE_CHECKING:
     from switchover.arms.spec import Asking
     from switchover.plan import Plan
+from switchover.signals import sources_of
 
 Problem = tuple[tuple[int | str, ...], str]
 
@@ -60,8 +61,23 @@ def problems(plan: Plan, data: Any) -> Iterator[Problem]:
     yield from _asking(("asking",), plan.asking, "of the arm")
     if not plan.sandbox:
         yield from floors(plan)
+    yield from _fed(plan)
     if plan.hold.tick_s > 60 * plan.hold.minutes:
         yield ("hold", "tick_s"), f"found {plan.hold.tick_s:g}; allowed: up to the hold's {plan.hold.minutes:g} minutes"
+
+
+def _fed(plan: Plan) -> Iterator[Problem]:
+    """Each look must bring a new figure, and a hold must see some windows of them."""
+    for source in sources_of(plan.signals):
+        told = f"signals of kind {source.kind} have a new figure every {source.step_s:g} s"
+        needs = 4 * source.step_s + source.lag_s
+        if plan.hold.tick_s < source.step_s:
+            yield ("hold", "tick_s"), f"found {plan.hold.tick_s:g}, but {told}; allowed: at least {source.step_s:g}"
+        if 60 * plan.hold.minutes < needs:
+            yield (
+                ("hold", "minutes"),
+                f"found {plan.hold.minutes:g}, but {told}, {source.lag_s:g} s late; allowed: at least {needs / 60:.3g}",
+            )
 
 
 def _bounds(part: BaseModel, place: tuple[int | str, ...]) -> Iterator[Problem]:

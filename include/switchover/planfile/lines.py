@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from switchover.errors import PlanError
 from switchover.planfile.bounds import BoundedLoader, read_text
+from switchover.registry import SHAPES
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = Sequence[int | str]
@@ -130,6 +131,8 @@ class LinedYaml:
         """Pydantic puts the tag of a union into the location; it is no key of the file."""
         data, kept = self.data, list[int | str]()
         for place, step in enumerate(location, start=1):
+            if step in SHAPES:
+                continue
             if isinstance(step, str) and isinstance(data, dict) and step not in data:
                 # A key that is not there can only come last; before that it is the tag of a part without its `kind`.
                 kind = data.get("kind", step if place < len(location) else None)
@@ -223,6 +226,7 @@ def _inside(annotation: Any, step: int | str) -> Any:
 def _chosen(annotation: Any, data: Any) -> Any:
     """The one of ``X | None``, or of a tagged union, that ``data`` is meant to be."""
     parts = [part for part in _flatten(annotation) if part is not type(None)]
+    parts.sort(key=lambda part: isinstance(data, list) != (str(get_origin(part)) == str(list)))
     kind = data.get("kind") if isinstance(data, dict) else None
     for part in parts:
         field = part.model_fields.get("kind") if _is_model(part) else None

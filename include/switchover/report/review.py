@@ -21,6 +21,7 @@ from switchover.compare.arms import ArmsCompared
 from switchover.compare.over_time import Overall, OverTime, over_time, overall
 from switchover.errors import SwitchoverError
 from switchover.judge.analysis import Analysis
+from switchover.judge.extra import ExtraRule
 from switchover.judge.gates import decisive
 from switchover.judge.rules import RULE_KINDS, Rules
 from switchover.ledger import Ledger, RunRow
@@ -81,6 +82,7 @@ class Review:
     now: datetime
     trends: Mapping[str, Sequence[Look]]
     traffic: Sequence[Traffic]
+    signals: Sequence[Mapping[str, Any]]  # what their store was asked at each look, and what it answered
     compared: Compared | None
     missing: Sequence[str]
 
@@ -124,6 +126,7 @@ class Reviews:
             now=now,
             trends=part("trend of the rules", lambda: _trends(ledger, row, gate), {}),
             traffic=part("live traffic", lambda: _traffic(ledger, row), ()),
+            signals=part("what the signals' store was asked", lambda: ledger.journal.asked(row.id), ()),
             compared=compared,
             missing=missing,
         )
@@ -272,6 +275,11 @@ def _playbook(row: RunRow, gate: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     """After a rollback or an abort: what to look at first, for each rule that decided against Green."""
     if row.state not in (State.ROLLED_BACK, State.ABORTED, State.ROLLING_BACK):
         return []
-    fired = [v for v in decisive(gate, lambda v: str(v.get("outcome"))) if v.get("rule") in RULE_KINDS]
-    steps = {name: list(kind.first_steps) for name, kind in RULE_KINDS.items()}
-    return [{"rule": v["rule"], "detail": v.get("detail", ""), "steps": steps[v["rule"]]} for v in fired]
+    fired = [v for v in decisive(gate, lambda v: str(v.get("outcome"))) if _steps(str(v.get("rule")))]
+    return [{"rule": v["rule"], "detail": v.get("detail", ""), "steps": _steps(v["rule"])} for v in fired]
+
+
+def _steps(rule: str) -> list[str]:
+    """What people look at first when a rule has fired; of a rule that is not known nothing."""
+    kind = ExtraRule if rule.startswith("extra_") else RULE_KINDS.get(rule)
+    return list(kind.first_steps) if kind is not None else []

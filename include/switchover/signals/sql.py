@@ -1,132 +1,105 @@
-"""Signals counted from a request log table (columns in docs/signals.md)."""
+"""Signals counted from a request log table (columns in docs/signals.md), in any database that SQLAlchemy speaks."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from switchover.edge import sql
 from switchover.lazy import lazy
-from switchover.part import ConnectionId, Identifier, at_most
-from switchover.signals.base import SignalsSpec
+from switchover.part import ConnectionId, at_most
+from switchover.signals.base import COUNTS, P95, REQUIRED, Extra, SignalsSpec, Stage
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from switchover.edge.edge import Edge
-    from switchover.judge import traffic
-    from switchover.judge.traffic import SignalSample
+    from switchover.signals import sql_source
+    from switchover.signals.source import Source
 else:
-    sa = lazy("sqlalchemy")
-    traffic = lazy("switchover.judge.traffic")
+    sql_source = lazy("switchover.signals.sql_source")
 
-STAGES = ("retrieve", "rerank", "reason", "total")
-FAILED = "(status IS NULL OR status NOT BETWEEN 200 AND 299)"
-NAMELESS = "coalesce(arm, '') = ''"
-# What failed before it knew its arm failed on the live one.
-MINE = f"(arm = :arm OR ({NAMELESS} AND {FAILED}))"
-P95 = ", ".join(
-    f"percentile_cont(0.95) WITHIN GROUP (ORDER BY ms_{stage}) FILTER (WHERE {MINE}) AS {stage}" for stage in STAGES
-)
+STAGES: tuple[Stage, ...] = ("retrieve", "rerank", "reason", "total")
+#: The columns of the table by what they mean; a plan's ``columns`` adds to them.
+DEFAULT = {"at": "at", "arm": "arm", "kind": "kind", "status": "status", "tool_loops": "tool_loop"}
+Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}$")]
+Table = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_$]{0,62}(\.[A-Za-z_][A-Za-z0-9_$]{0,62}){0,2}$")]
+ColumnName = Literal[
+    "at", "arm", "kind", "status", "tool_loops", "tool_calls", "tool_successes", "side_effects", "dedupe_hits", "cost"
+]
+
+
+class SqlExtra(Extra):
+    """A figure of the plan's own."""
+
+    query: str = Field(
+        min_length=1, description="SELECT of one row with one number; `:arm`, `:since` and `:until` are bound."
+    )
 
 
 class SqlSignalsSpec(SignalsSpec):
     """Figures of live traffic, counted from a request log table."""
 
     kind: Literal["sql"]
-    connection: ConnectionId = Field(description="PostgreSQL connection with the request log.")
-    table: Identifier = Field("request_log", description="The request log; its columns are in docs/signals.md.")
+    connection: ConnectionId = Field(description="Connection to the database with the request log.")
+    table: Table = Field("request_log", description="The request log; its columns are in docs/signals.md.")
+    columns: dict[ColumnName, Column | None] = Field(
+        default_factory=dict,
+        description="The table's own names of the columns; null: it has none such (only tool_loops, kind and more).",
+    )
+    stages: dict[Stage, Column] | None = Field(
+        None, description="Columns of milliseconds by stage; null: ms_retrieve, ms_rerank, ms_reason, ms_total."
+    )
+    live: str = Field("live", description="What the column `kind` holds for a user's request.")
+    query: str | None = Field(
+        None,
+        min_length=1,
+        description="Instead of the table: a SELECT of one row whose columns are figures: those of `only`, else the"
+        " three that are required. See docs/signals.md.",
+    )
+    extra: list[SqlExtra] = Field(default_factory=list, description="Figures of the plan's own, with bounds.")
     stale_s: float = Field(
         30, gt=0, json_schema_extra=at_most(600), description="A log without any row this young counts as dead."
     )
 
-    def build(self, edge: Edge, *, arms: Collection[str]) -> SqlSignals:
+    @model_validator(mode="after")
+    def _one_way(self) -> SqlSignalsSpec:
+        own = [name for name in ("table", "columns", "stages", "live") if name in self.model_fields_set]
+        if self.query is not None and own:
+            raise ValueError(f"query and {own[0]}: both say where the figures are; allowed: one of them")
+        bad = [name for name in ("at", "arm", "status") if name in self.columns and self.columns[name] is None]
+        if bad:
+            raise ValueError(f"columns.{bad[0]}: null; allowed: a column, for without it no figure can be counted")
+        return self
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The table's columns by what they mean."""
+        given: dict[str, str | None] = {**DEFAULT, **{str(name): column for name, column in self.columns.items()}}
+        return {name: column for name, column in given.items() if column is not None}
+
+    @property
+    def milliseconds(self) -> Mapping[str, str]:
+        """The columns of each stage."""
+        own = self.stages or {}
+        return {str(s): c for s, c in own.items()} if own else {stage: f"ms_{stage}" for stage in STAGES}
+
+    @property
+    def has(self) -> Collection[str]:
         """See :class:`SignalsSpec`."""
-        return SqlSignals(engine=edge.sql(self.connection), table=self.table, stale_s=self.stale_s, arms=list(arms))
+        if self.query is not None:
+            return REQUIRED if self.only is None else self.only
+        return [*REQUIRED, *(name for name in COUNTS if name in self.named), P95]
 
-
-class SqlSignals:
-    """The request log ``table`` of one database.
-
-    A log without any row younger than ``stale_s`` is dead; rows of the future count for nothing. ``arms`` are the
-    plan's: live requests of any other arm are not this service's (all others are, where it is empty).
-    """
-
-    def __init__(self, *, engine: sa.Engine, table: str, stale_s: float, arms: Sequence[str] = ()) -> None:
-        self._engine = engine
-        self._table = table
-        self._stale = timedelta(seconds=stale_s)
-        self._arms = list(arms)
-
-    def query(self, *, arm: str, since: datetime, until: datetime) -> SignalSample | None:
-        """See :class:`Signals`."""
-        statement = sa.text(
-            f"""SELECT count(*) FILTER (WHERE {MINE}) AS requests,
-                       count(*) FILTER (WHERE {MINE} AND status >= 500) AS errors_5xx,
-                       count(*) FILTER (WHERE {MINE} AND {FAILED}) AS failures,
-                       count(*) FILTER (WHERE {MINE} AND tool_loop) AS tool_loops,
-                       count(*) FILTER (WHERE NOT {NAMELESS} AND arm <> :arm
-                                        AND (cardinality(cast(:arms AS text[])) = 0 OR arm = ANY(:arms))) AS elsewhere,
-                       {P95}
-                FROM {self._table} WHERE kind = 'live' AND at >= :since AND at < :until AND at <= now()"""
+    def build(self, edge: Edge, *, arms: Collection[str]) -> Source:
+        """See :class:`SignalsSpec`."""
+        given: dict[str, Any] = {
+            "engine": edge.database(self.connection),
+            "gives": self.gives,
+            "extras": {each.name: each.query for each in self.extra},
+            "stale_s": self.stale_s,
+        }
+        if self.query is not None:
+            return sql_source.QuerySource(query=self.query, **given)
+        return sql_source.TableSource(
+            table=self.table, columns=self.named, stages=self.milliseconds, live=self.live, **given
         )
-        with self._transaction() as connection:
-            if self._fresh(connection, "true") is None:
-                return None
-            given = {"arm": arm, "arms": self._arms, "since": since, "until": until}
-            row = connection.execute(statement, given).mappings().one()
-        return traffic.SignalSample(
-            requests=row["requests"],
-            errors_5xx=row["errors_5xx"],
-            failures=row["failures"],
-            tool_loops=row["tool_loops"],
-            p95_ms={stage: float(row[stage]) for stage in STAGES if row[stage] is not None},
-            since=since,
-            until=until,
-            elsewhere=row["elsewhere"],
-        )
-
-    def is_online(self, *, arm: str | None = None) -> str | None:
-        """See :class:`Signals`."""
-        what = "live row" if arm is None else f"live row of {arm!r}"
-        where = "kind = 'live'" if arm is None else "kind = 'live' AND arm = :arm"
-        with self._transaction() as connection:
-            if self._fresh(connection, where, arm=arm or "") is not None:
-                return None
-            newest = sa.text(
-                f"SELECT (SELECT max(at) FROM {self._table} WHERE {where} AND at <= now()), now(),"
-                f" (SELECT max(at) FROM {self._table})"
-            )
-            found, now, last = connection.execute(newest, {"arm": arm or ""}).one()
-        future = f"; its newest row is dated {(last - now).total_seconds():.0f} s ahead" if last and last > now else ""
-        if found is None:
-            hint = "is the service logging to this table?"
-            return f"request log {self._table}: no values found: no {what}{future}; {hint}"
-        age = (now - found).total_seconds()
-        return f"request log {self._table}: newest {what} is {age:.0f} s old{future}; is there any traffic?"
-
-    def first_error(self, *, arm: str, since: datetime) -> datetime | None:
-        """See :class:`Signals`."""
-        statement = sa.text(
-            f"SELECT min(at) FROM {self._table}"
-            f" WHERE kind = 'live' AND {MINE} AND status >= 500 AND at >= :since AND at <= now()"
-        )
-        with self._transaction() as connection:
-            found: datetime | None = connection.execute(statement, {"arm": arm, "since": since}).scalar_one()
-        return found
-
-    def _fresh(self, connection: sa.Connection, where: str, **given: str) -> datetime | None:
-        """The newest row that is neither stale nor of the future; ``None`` when there is none."""
-        statement = sa.text(
-            f"SELECT max(at) FROM {self._table}"
-            f" WHERE {where} AND at <= now() AND at >= now() - cast(:stale AS interval)"
-        )
-        found: datetime | None = connection.execute(statement, {"stale": self._stale, **given}).scalar_one()
-        return found
-
-    def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        return sql.transaction(self._engine, f"signals in {sql.place(self._engine)}")

@@ -18,6 +18,7 @@ from switchover.errors import InvariantBroken, SwitchoverError
 from switchover.judge.rules import Rules
 from switchover.steps.encoders import arm_encoder, known_again
 from switchover.steps.readers import ARM_ALONE, NO_READERS, prove_pointer, prove_readers
+from switchover.steps.survey import survey
 from switchover.steps.switch import Switch
 from switchover.steps.world import BothArms
 from switchover.text import first_line
@@ -28,12 +29,13 @@ PROOFS = {True: "each answer says its arm", False: "told from the other arm by i
 CANNOT = (SwitchoverError, ValueError, KeyError)
 
 
-def require_controls(switch: Switch, *, blue: str, green: str) -> None:
-    """Raise ``InvariantBroken`` with everything that would be needed later and does not answer now. Reads only."""
+def require_controls(switch: Switch, *, blue: str, green: str) -> dict[str, str]:
+    """What came, by name. ``InvariantBroken`` with everything that would be needed later and does not answer now."""
     wrong: list[str] = []
+    told: dict[str, str] = {}
     for what, check in controls(switch, blue=blue, green=green, seconds=switch.plan.converge_s, canaries=True).items():
         try:
-            check()
+            told[what] = check()
         except CANNOT as error:
             wrong.append(f"{what}: {first_line(error)}")
     if wrong:
@@ -41,6 +43,7 @@ def require_controls(switch: Switch, *, blue: str, green: str) -> None:
             f"{len(wrong)} of what this run needs later fails on Blue {blue!r} now; nothing was frozen or changed:"
             f" {'; '.join(wrong)}"
         )
+    return told
 
 
 def controls(switch: Switch, *, blue: str, green: str, seconds: float, canaries: bool) -> dict[str, Callable[[], str]]:
@@ -59,6 +62,7 @@ def controls(switch: Switch, *, blue: str, green: str, seconds: float, canaries:
         "readers": partial(_readers, switch, blue, seconds),
         "judge encoder": partial(_judge, switch),
         **arms,
+        "signals": partial(survey, switch, blue=blue, green=green),
     }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from functools import partial
 
 from switchover.errors import InvariantBroken, LeaseLost, SwitchoverError
@@ -24,7 +23,6 @@ from switchover.steps.verify import Check, about_arms, gold_valid, index_there, 
 from switchover.steps.world import Arms
 from switchover.writers import Writer, WriterSpec
 
-RECENT = timedelta(seconds=60)
 ANSWER = "an answer"
 log = logging.getLogger("switchover")
 
@@ -109,7 +107,6 @@ def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
         for role in ("blue", "green"):
             yield _checked(f"question to {role.capitalize()}", partial(_question, switch, arms, role))
     yield _checked("signals answer", partial(signals_answer, switch, arms.blue))
-    yield _answers(f"signals of {arms.blue}", partial(_signals, switch, arms.blue))
     for spec, writer in zip(plan.writers, switch.writers, strict=True):
         yield _answers(f"writer {writer.name!r}", partial(_writer, switch, spec, writer, arms.blue))
 
@@ -146,12 +143,6 @@ def _question(switch: Switch, arms: Arms, role: str) -> Check:
         found=error or f"{hits} hits in {ms:.0f} ms",
         expected=f"hits to {switch.gold.items[0].id!r}",
     )
-
-
-def _signals(switch: Switch, blue: str) -> str:
-    now = switch.ledger.now()
-    sample = switch.signals.query(arm=blue, since=now - RECENT, until=now)
-    return f"{sample.requests} requests in {RECENT.total_seconds():.0f} s" if sample else "no fresh data"
 
 
 def _writer(switch: Switch, spec: WriterSpec, writer: Writer, live: str) -> str:

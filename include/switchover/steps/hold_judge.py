@@ -13,8 +13,8 @@ from switchover.arms.probe import Asked, Round
 from switchover.errors import SwitchoverError
 from switchover.judge.analysis import Analysis
 from switchover.judge.canaries import Canary
-from switchover.judge.evidence import SignalSample
 from switchover.judge.gates import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
+from switchover.judge.traffic import Dead, Looked, SignalSample
 from switchover.ledger import RunRow
 from switchover.steps import staleness
 from switchover.steps.switch import Switch
@@ -88,15 +88,17 @@ def judge(switch: Switch, before: Before, answers: Answers | None, *, late: bool
     return _judge_end(switch, before.row, number, evidence, samples, canaries)
 
 
-def _sample(switch: Switch, row: RunRow, number: int) -> list[SignalSample | None]:
-    """Live traffic on Green from the flip to each look so far; ``None`` where the store was dead."""
+def _sample(switch: Switch, row: RunRow, number: int) -> list[Looked]:
+    """Live traffic on Green from the flip to each look so far; ``Dead`` where the store was."""
     since = row.flipped_at or row.opened_at
+    sample: SignalSample | Dead
     try:
         sample = switch.signals.query(arm=row.green, since=since, until=switch.ledger.now())
     except SwitchoverError as error:
-        switch.say(f"signals: {error}")
-        sample = None
-    switch.ledger.journal.sampled(switch.id, number, sample.to_json() if sample is not None else None)
+        sample = Dead(why=str(error))
+    if isinstance(sample, Dead):
+        switch.say(f"signals: {sample.why}")
+    switch.ledger.journal.sampled(switch.id, number, sample.to_json())
     return switch.ledger.journal.samples(switch.id)
 
 
@@ -104,7 +106,7 @@ def _judge_stop(
     switch: Switch,
     number: int,
     evidence: Analysis,
-    samples: list[SignalSample | None],
+    samples: list[Looked],
     canaries: list[Canary] | None,
 ) -> list[Verdict]:
     verdicts = judge_stop(evidence, rules=switch.plan.rules, signals=samples, canaries=canaries)
@@ -117,7 +119,7 @@ def _judge_end(
     row: RunRow,
     number: int,
     evidence: Analysis,
-    samples: list[SignalSample | None],
+    samples: list[Looked],
     canaries: list[Canary] | None,
 ) -> Tick:
     """The hold is over: accept, extend once more, leave it to a person, or say that Green is not accepted."""
@@ -179,12 +181,14 @@ def seconds_left(switch: Switch) -> float:
     return (until - switch.ledger.now()).total_seconds() if until is not None else 0.0
 
 
-def _line(number: int, verdicts: list[Verdict], samples: list[SignalSample | None]) -> str:
+def _line(number: int, verdicts: list[Verdict], samples: list[Looked]) -> str:
     """One line for people: what decided against Green, else that all is well, and the traffic so far."""
     sample = samples[-1]
-    traffic = f"{sample.requests} requests, {sample.errors_5xx} 5xx" if sample is not None else "signals dead"
-    if sample is not None and sample.elsewhere:
-        traffic += f", {sample.elsewhere} answered by another arm"
+    traffic = "signals dead"
+    if isinstance(sample, SignalSample):
+        traffic = f"{sample.requests} requests, {sample.errors_5xx} 5xx"
+        traffic += f", {sample.elsewhere} answered by another arm" if sample.elsewhere else ""
+        traffic += "".join(f", {name} {count:g}" for name, count in sample.more.items())
     bad = [f"{v.rule} {v.outcome.value} ({v.detail})" for v in decisive(verdicts, lambda v: v.outcome.value)]
     off = [verdict.rule for verdict in verdicts if verdict.outcome is Outcome.OFF]
     well = f"all {len(verdicts) - len(off)} rules pass"

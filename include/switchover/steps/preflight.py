@@ -127,7 +127,7 @@ def _open(switch: Switch, ledger: Ledger, pointer: Pointer, found: Preflight, *,
         pointer.refuse_older(lease.epoch)
         version = _still_live(pointer, found.blue)
         with Heartbeat(lambda: ledger.leases.renew(lease, seconds=plan.handover_s), lease_s=plan.handover_s):
-            require_controls(switch, blue=found.blue, green=found.green)
+            came = require_controls(switch, blue=found.blue, green=found.green)
         ledger.leases.renew(lease, seconds=plan.handover_s)
         ledger.runs.open(
             id=switch.id,
@@ -145,7 +145,8 @@ def _open(switch: Switch, ledger: Ledger, pointer: Pointer, found: Preflight, *,
         raise
     taken = f"lease of {pointer.key} taken, epoch {lease.epoch}"
     line, watched = f"Blue {found.blue!r} is live, Green is {found.green!r}; {taken}", _watched(ledger)
-    for told in filter(None, (line, again, departed(departures(plan)), watched)):
+    signals = f"signals, asked once: {came['signals']}"
+    for told in filter(None, (line, again, departed(departures(plan)), signals, watched)):
         switch.say(told)
     return line, watched
 

@@ -21,7 +21,7 @@ from switchover.indexes import Index
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
-from switchover.signals import Signals
+from switchover.signals import Signals, signals_of
 from switchover.steps.questions import gold_of
 from switchover.writers import Writer
 
@@ -98,7 +98,7 @@ class World:
     @cached_property
     def signals(self) -> Signals:
         """Figures of live traffic."""
-        return self.plan.signals.build(self.edge, arms=self.plan.arms)
+        return signals_of(self.plan.signals, self.edge, arms=self.plan.arms)
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -10,9 +10,10 @@ A plan imports this: so nothing here, and nothing in a rule's file, loads numpy 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from switchover.judge.outcome import Harm, Measured, Outcome, Verdict, unmeasured
 from switchover.judge.power import Setup, Sufficiency
@@ -21,6 +22,8 @@ from switchover.lazy import lazy
 from switchover.part import Part
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from switchover.judge import accept, stop
     from switchover.judge.accept import Acceptance
     from switchover.judge.stop import HoldSoFar
@@ -162,6 +165,7 @@ class RuleList(Part):
         default_factory=dict,
         description="Rules that this service cannot feed, each with the reason, which stands in every verdict.",
     )
+    _own: tuple[Rule, ...] = PrivateAttr(())
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -180,10 +184,16 @@ class RuleList(Part):
         found = ((name, field.annotation) for name, field in cls.model_fields.items())
         return {name: kind for name, kind in found if inspect.isclass(kind) and issubclass(kind, Rule)}
 
+    def beside(self, rules: Sequence[Rule]) -> Self:
+        """The same list, followed by rules that are the plan's own: bounds on ``extra`` figures of its signals."""
+        found = self.model_copy()
+        found._own = tuple(rules)
+        return found
+
     @property
     def each(self) -> list[Rule]:
-        """Each rule as this plan sets it."""
-        return [getattr(self, name) for name in self.kinds()]
+        """Each rule as this plan sets it, then the plan's own."""
+        return [*(getattr(self, name) for name in self.kinds()), *self._own]
 
     def having(self, side: Literal["accept", "stop"]) -> list[Rule]:
         """The rules that have a bound on one side, and are not off."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from switchover.judge import evidence
     from switchover.judge.accept import Acceptance
     from switchover.judge.stop import HoldSoFar
+    from switchover.judge.traffic import Traffic
 else:
     evidence = lazy("switchover.judge.evidence")
 
@@ -43,21 +44,25 @@ class ToolLoopsRule(Rule):
         """Loops of probes and of live traffic."""
         probes = seen.both_ways.plain.green.tool_loops
         live = seen.traffic.tool_loops if seen.traffic else 0
+        blocked = (
+            (seen.traffic.blocked(seen.statistics.window) or seen.traffic.lacks(self.name)) if seen.traffic else ""
+        )
         return Measured(
             value=probes + live,
             strict=probes + live + seen.both_ways.lacking[evidence.GREEN],
-            n=seen.both_ways.observed[evidence.GREEN] + (seen.traffic.requests if seen.traffic else 0),
-            blocked=seen.traffic.blocked(seen.statistics.window) if seen.traffic else "",
-            note=f"{probes} in probes, {live} in live traffic" if probes + live else "",
+            n=seen.both_ways.observed[evidence.GREEN] + _watched(seen.traffic),
+            blocked=blocked,
+            note=_note(probes, seen.traffic),
         )
 
     def judge_hold(self, hold: HoldSoFar) -> Verdict:
         """A loop too many stops at once; no statistics are needed."""
         spec, probes, live = self.spec("stop"), hold.green.tool_loops, hold.traffic.tool_loops
-        n, found = hold.green.n + hold.traffic.requests, probes + live
+        n, found = hold.green.n + _watched(hold.traffic), probes + live
         good = within(found, spec.comparison, spec.bound)
-        if good and (hold.traffic.dead or not n):
-            return unmeasured(spec, hold.traffic.dead or "Green was not asked")
+        dead = hold.traffic.dead or hold.traffic.lacks(self.name)
+        if good and (dead or not n):
+            return unmeasured(spec, dead or "Green was not asked")
         unseen = hold.doubts()
         open_end = not within(found + (1 if unseen else 0), spec.comparison, spec.bound)
         outcome, needs = conclude(fails=not good, doubts=[f"needs whole evidence: {unseen}" if open_end else ""])
@@ -69,5 +74,17 @@ class ToolLoopsRule(Rule):
             n=n,
             n_of=spec.minimum_of,
             needs=needs,
-            note=f"{probes} in probes, {live} in live traffic" if found else "",
+            note=_note(probes, hold.traffic),
         )
+
+
+def _watched(traffic: Traffic | None) -> int:
+    """Live requests whose tool calls are seen."""
+    return traffic.requests if traffic and traffic.watches_loops else 0
+
+
+def _note(probes: int, traffic: Traffic | None) -> str:
+    live = traffic.tool_loops if traffic else 0
+    if traffic is not None and traffic.requests and not traffic.watches_loops:
+        return f"{probes} in probes; the plan's signals have no tool loops of live traffic"
+    return f"{probes} in probes, {live} in live traffic" if probes + live else ""

@@ -1,0 +1,8 @@
+"""Every metrics store of the contract suite, by kind."""
+
+from __future__ import annotations
+
+from tests.contract.signals.base import SignalsWorld
+from tests.contract.signals.prometheus import PrometheusWorld
+
+WORLDS: dict[str, type[SignalsWorld]] = {world.kind: world for world in (PrometheusWorld,)}
