@@ -13,7 +13,7 @@ from switchover.errors import LeaseLost, StateConflict
 from switchover.pointers import Applied, Change, Pointer
 from switchover.protocol import Decision, State
 from switchover.steps import finish
-from switchover.steps.act import settle
+from switchover.steps.act import drive
 from switchover.steps.flip import flip, flip_or_abort
 from switchover.steps.hold import End, Tick, watch
 from switchover.steps.switch import Switch
@@ -51,7 +51,7 @@ def rolled_back_by_another(world: World, switch: Switch) -> Switch:
     other = stand_in(world, switch)
     other.leadership.take()
     other.decide(Decision.ROLL_BACK, reason="watchdog:here:1: nobody renewed the lease")
-    settle(other)
+    drive(other)
     other.leadership.release()
     return other
 
@@ -144,7 +144,7 @@ def test_a_person_seizes_a_living_hold_and_the_hold_says_so(world: World) -> Non
         person = stand_in(world, switch, "person:ada")
         person.leadership.take(seize=True)
         person.decide(Decision.ROLL_BACK, reason="person:ada: complaints")
-        settle(person)
+        drive(person)
 
     last = asyncio.run(seized())[-1]
     if last.end is End.LEASE_LOST:
@@ -169,7 +169,7 @@ def test_the_run_s_rollback_waits_for_the_stand_in_that_is_at_it(world: World) -
     waiting.start()
     waiting.join(0.5)
     assert waiting.is_alive() and done == []
-    settle(other)
+    drive(other)
     other.leadership.release()
     waiting.join(20)
     assert done == ["ingest process"]
@@ -200,5 +200,5 @@ def test_a_step_of_a_run_that_was_overtaken_by_a_newer_process_ends(world: World
     flip(old)
     world.again(old).leadership.take()
     with pytest.raises(LeaseLost, match="may not write any more"):
-        settle(old)
+        drive(old)
     assert world.live == "docs_v2"

@@ -50,7 +50,7 @@ def advance(switch: Switch, *, run_ended: bool = False) -> Action:
     return action
 
 
-def settle(switch: Switch, *, run_ended: bool = False) -> Action:
+def drive(switch: Switch, *, run_ended: bool = False) -> Action:
     """Advance until the run has ended, or nothing more can be done now. A store that does not answer is asked again."""
     pause = 0.2
     for attempt in range(RETRIES):
@@ -80,7 +80,7 @@ def proceed(switch: Switch) -> None:
     ``PointerConflict``, and the run is stuck, when somebody else moved the pointer; ``StateConflict`` when the run has
     ended, which it does here when there is nothing to go on for.
     """
-    action = settle(switch)
+    action = drive(switch)
     if action.kind is not Kind.PROCEED:
         raise StateConflict(f"switchover {switch.id!r}: does not go on: {action.why}")
 

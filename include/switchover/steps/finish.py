@@ -13,7 +13,7 @@ from switchover.judge.gates import Outcome
 from switchover.ledger import RunRow
 from switchover.plan import Plan
 from switchover.protocol import Decision, Kind, State, decide
-from switchover.steps.act import settle, stuck
+from switchover.steps.act import drive, stuck
 from switchover.steps.flip import accepted, permitted
 from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.mend import leave_out, mend_readers
@@ -87,7 +87,7 @@ def unfreeze(switch: Switch) -> list[str]:
         row = switch.read()
         if row.decision is not Decision.PROMOTE:
             raise StateConflict(f"switchover {switch.id!r}: nobody decided to promote; writers stay frozen")
-        settle(switch)
+        drive(switch)
         row = switch.read()
         if row.state is not State.PROMOTED:
             raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; writers stay frozen")
@@ -102,7 +102,7 @@ def rollback(switch: Switch) -> list[str]:
         row = switch.decide(Decision.ROLL_BACK, reason="asked to roll back")
         if row.decision is Decision.PROMOTE or row.state is State.PROMOTED:
             raise StateConflict(promoted(row))
-        settle(switch)
+        drive(switch)
         row = switch.read()
         if row.state not in (State.ROLLED_BACK, State.ABORTED):
             raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; `switchover status` shows why")
@@ -127,7 +127,7 @@ def abort(switch: Switch) -> list[str]:
     """End before the flip; writers resume on Blue."""
     with switch.step("abort", wait=True) as note:
         row = switch.decide(Decision.ROLL_BACK, reason="aborted before the flip")
-        settle(switch)
+        drive(switch)
         row = switch.read()
         if row.state not in (State.ABORTED, State.ROLLED_BACK):
             raise StateConflict(
@@ -184,7 +184,7 @@ def _back_first(switch: Switch) -> None:
         return
     switch.decide(Decision.ROLL_BACK, reason="the run ended undecided")
     with contextlib.suppress(NotConverged):
-        settle(switch, run_ended=True)
+        drive(switch, run_ended=True)
 
 
 def bring_to_an_end(switch: Switch, *, reason: str, who: str) -> list[str]:
@@ -198,7 +198,7 @@ def bring_to_an_end(switch: Switch, *, reason: str, who: str) -> list[str]:
             fired = _why_back(switch, "") if _stop_fired(switch) else ""
             switch.decide(Decision.ROLL_BACK, reason="; ".join(filter(None, (fired, reason))))
             switch.ledger.runs.stamp(switch.id, "judged_at")
-        action = settle(switch, run_ended=True)
+        action = drive(switch, run_ended=True)
         switch.say(f"{who}: {action.kind.value}: {action.why}")
         row = switch.read()
     live, index_hash = row.should_be_live

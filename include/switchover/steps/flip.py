@@ -8,7 +8,7 @@ from switchover.judge.gates import Outcome, decisive
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.protocol import Action, Decision, Kind, State, decide
-from switchover.steps.act import proceed, settle, stuck
+from switchover.steps.act import drive, proceed, stuck
 from switchover.steps.observe import observe
 from switchover.steps.rehearse import no_way_back
 from switchover.steps.switch import Switch
@@ -89,7 +89,7 @@ def flip(switch: Switch) -> str:
             switch.move(State.FLIPPING)
         elif row.state not in (State.FLIPPING, State.HOLDING):
             raise StateConflict(f"switchover {switch.id!r}: is {row.state.value}; flip needs warmed")
-        action = settle(switch)
+        action = drive(switch)
         if action.kind is not Kind.WATCH:
             raise StateConflict(f"switchover {switch.id!r}: not flipped: {action.why}")
         note.text = f"{row.green!r} is live, read back by {len(switch.plan.readers)} readers"
