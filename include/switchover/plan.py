@@ -15,6 +15,7 @@ from switchover.approval import Gate
 from switchover.arms.shape import Shape
 from switchover.arms.spec import Arm, Asking, Probes, Reader
 from switchover.encoders import DEFAULT, AnyEncoder
+from switchover.errors import BadInput
 from switchover.gold.spec import Gold
 from switchover.indexes import KINDS as INDEX_KINDS
 from switchover.indexes import AnyIndex
@@ -218,6 +219,11 @@ class Plan(Part):
     def asks(self, gate: Gate) -> bool:
         """Whether a person decides there."""
         return gate in self.approve or (gate is Gate.ON_UNACCEPTED and self.hold.on_unaccepted == "ask")
+
+    def require_arm(self, name: str, *, key: str = "arm") -> None:
+        """``BadInput`` when there is no arm of this name, which was given as ``key``."""
+        if name not in self.arms:
+            raise BadInput(f"{key}: {name!r} is not an arm of plan {self.service!r}; allowed: {', '.join(self.arms)}")
 
     def check_hold(self, minutes: float) -> None:
         """Refuse a hold that only a sandbox may have."""

@@ -15,7 +15,7 @@ from switchover.encoders.base import Encoder
 from switchover.gold.goldset import GoldSet
 from switchover.gold.spans import find_text, in_characters, length_in, offset_fault
 
-#: Texts of an arm's pieces: (role of the arm, ids) -> id -> text, as far as they are there.
+#: Texts of an arm's pieces: (role of the arm, ids) -> id -> text; an id that the index has not is left out.
 TextsOf = Callable[[str, Sequence[str]], Mapping[str, str]]
 
 DS, COVERAGE, TOOL_LOOP = "ds", "coverage", "tool_loop"  # what a reply may lack, by what is measured of it

@@ -86,7 +86,7 @@ class Cache:
         if task is None:
             task = self._filling[key] = asyncio.create_task(self._load(namespace, key, fill, keep))
             task.add_done_callback(lambda ended: self._filled(key, ended))
-        text, source = await asyncio.shield(task)  # who asked first may go; the others still wait
+        text, source = await asyncio.shield(task)  # the first asker may go away; the others still wait
         self.counts[source] += 1
         return Entry(value=json.loads(text), source=source)
 

@@ -110,8 +110,7 @@ def _swap(options: argparse.Namespace, edge: Edge) -> Result:
         moved = move(pointer, **wanted)
     else:
         for arm in (options.expect, options.to):
-            if arm not in plan.arms:
-                raise BadInput(f"{arm!r} is not an arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")
+            plan.require_arm(arm)
         with leased(Ledger(engine=edge.sql(plan.ledger)), pointer, actor=actor, seconds=options.within) as epoch:
             moved = move(pointer, epoch=epoch, **wanted)
     return moved.line, moved.to_json(), 0

@@ -116,8 +116,8 @@ def compare_evidence(
 ) -> ArmsCompared:
     """Compare both arms over all evidence of a phase.
 
-    ``items`` are the questions by id, as far as they are known: their tags make the segments. ``rows_of`` fetches
-    the rows of some questions, ``hits_of`` those with ``hits`` of some probes, for both arms; each is asked once.
+    ``items`` are the known questions by id: their tags make the segments. ``rows_of`` fetches the rows of some
+    questions, ``hits_of`` those with ``hits`` of some probes, for both arms; each is asked once.
     """
     questions, measures = analysis.evidence.questions, measure_arms(analysis, rules=rules)
     tags = [items[question].tags if question in items else {} for question in questions]

@@ -117,7 +117,7 @@ class FencedConsumer:
                     effect.done(receipt)
 
     def _commit(self, consumer: Any, messages: Sequence[Any]) -> None:
-        """Offsets, after the effects. Refused after a rebalance: who has the partition now meets duplicates."""
+        """Commit offsets, after the effects. Refused after a rebalance: the partition's new owner meets duplicates."""
         ends = {(message.topic(), message.partition()): message.offset() + 1 for message in messages}
         try:
             consumer.commit(offsets=[TopicPartition(*at, end) for at, end in ends.items()], asynchronous=False)

@@ -113,7 +113,7 @@ class Service:
             return BadInput(f"{self._where}: the connection lacks the right {action}; {self._page} has the policies")
         if code in STRANGER:
             return BadInput(f"{self._where}: AWS does not accept the connection's key: {said} ({code})")
-        if status == 403:  # somebody on the way who does not speak as the service does
+        if status == 403:  # a proxy on the way, which does not answer as the service does
             return BadInput(f"{self._where}: {action} was refused (403): the connection lacks this right, or its key")
         return BadInput(f"{self._where}: {action} was refused: {said} ({code})")
 

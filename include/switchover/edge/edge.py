@@ -120,7 +120,7 @@ class Edge:
         return object_store(prefix, None if conn_id is None else self._connections(conn_id))
 
     def another(self) -> Edge:
-        """An edge with clients of its own on the same connections, for work beside; whoever asks for it closes it."""
+        """An edge with clients of its own on the same connections, for work beside. The caller closes it."""
         return Edge(connections=self._connections, builders=self._builders, page=self.page)
 
     def later(self, work: Callable[[], None]) -> None:

@@ -1,6 +1,6 @@
 """A plan may name a function, ``module:name``; it is called only where the deployment has named its package.
 
-A plan's author may be somebody who must not run code here. So no package is allowed until whoever runs Switchover
+A plan's author may be somebody who must not run code here. So no package is allowed until the operator of Switchover
 writes it into the environment variable ``SWITCHOVER_FUNCTIONS``: ``my_search,my_models.encoders``.
 """
 

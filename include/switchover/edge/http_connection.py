@@ -179,7 +179,7 @@ def tls_of(extra: Extra, *, verify: tuple[str, ...], cert: tuple[str, ...], key:
 
 
 def no_certificates(connection: Connection, tls: Tls) -> None:
-    """``BadInput`` for certificates on a connection that is plain HTTP: who gives them means https."""
+    """``BadInput`` for certificates on a connection that is plain HTTP: they are only used with https."""
     if isinstance(tls[0], str) or tls[1]:
         raise BadInput(f"connection {connection.id!r}: gives certificates, but is plain http; say https")
 

@@ -135,7 +135,7 @@ class Cluster:
         from kubernetes.client import ApiException
 
         patching = {"Content-Type": "application/json-patch+json"} if verb == "patch" else {}
-        # A write names its author in metadata.managedFields, where people look for who moved it.
+        # A write names its author in metadata.managedFields: there people look up the last writer.
         author = [("fieldManager", "switchover")] if verb in ("patch", "create") else []
         try:
             answer = self._client.call_api(
@@ -198,7 +198,7 @@ class Cluster:
             self._require_namespace()
 
     def _require_namespace(self) -> None:
-        """Raise ``BadInput`` if the namespace is absent; who may not ask is not told."""
+        """Raise ``BadInput`` if the namespace is absent. Without the right to ask nothing is raised."""
         try:
             self._call("get", NAMESPACES, f"/api/v1/namespaces/{self.namespace}", name=self.namespace)
         except _Refused as refused:

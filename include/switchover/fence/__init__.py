@@ -4,7 +4,7 @@
     from switchover.fence.postgres import PostgresStore
 
 Usable without Airflow and without the rest of Switchover: nothing here imports more of it than its errors. A
-store is imported from its own module, so that its client is needed only by who uses it. See docs/fence.md.
+store is imported from its own module, so that only a program that uses it needs its client. See docs/fence.md.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _VALUE = re.compile(r'"([ !#-\[\]-~]{1,255})"|([!#-+\--\[\]-~]{1,255})')
 def request_key(value: str | None, *, caller: str, action: str) -> FenceKey:
     """The fence key of a request whose header has ``value``, with or without quotes, of 1 to 255 visible characters.
 
-    ``caller``: who sent it, from its login: two callers may choose the same value. ``action``: what the address does.
+    ``caller``: the sender's login: two callers may choose the same value. ``action``: what the address does.
     ``BadInput`` when there is no value, or one that cannot be taken: answer 400.
     """
     found = _VALUE.fullmatch((value or "").strip())

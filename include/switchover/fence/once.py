@@ -36,7 +36,7 @@ class Fence:
     def __init__(
         self, *, store: Store, holder: str, lease_s: float = 60.0, ttl_s: Mapping[str, float] | None = None
     ) -> None:
-        """``holder``: who is shown to others. ``lease_s``: longer than a block takes at its worst.
+        """``holder``: the name that others are shown. ``lease_s``: longer than a block takes at its worst.
 
         ``ttl_s``: seconds by source type, on top of ``DEFAULT_TTL_S``; any other type has ``OTHER_TTL_S``.
         """

@@ -91,7 +91,7 @@ _FAILED_TRANSACTION = "25P02"
 
 
 def ddl(table: str = TABLE) -> str:
-    """The statements that create the table where it is missing; for who makes all tables in one place."""
+    """The statements that create the table where it is missing; for programs that make all tables in one place."""
     name = _checked(table)
     return DDL.format(table=name, index=f"{name.rsplit('.', 1)[-1]}_expires_at")
 

@@ -66,7 +66,7 @@ class Index(Protocol):
         ...
 
     def texts(self, target: str, ids: Sequence[str]) -> dict[str, str]:
-        """Id -> text of these rows, as far as they are there."""
+        """Id -> text of these rows; an id that is not there is left out."""
         ...
 
     def shared(self, target: str, others: Collection[str]) -> list[str]:

@@ -65,7 +65,7 @@ class SqlDocuments:
             yield Document(doc=row.doc, text=row.text, revision=row.revision)
 
     def named(self, docs: Sequence[str]) -> list[Document]:
-        """These documents, as far as they are there."""
+        """Those of these documents that are there."""
         query = f"SELECT {_COLUMNS} FROM {self._table} WHERE doc::text = ANY(:docs)"
         return [Document(doc=row.doc, text=row.text, revision=row.revision) for row in self._all(query, docs=docs)]
 

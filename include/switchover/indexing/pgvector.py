@@ -210,7 +210,7 @@ class PgvectorTarget:
         """Put the built table in the target's place, with its manifest; the checkpoint goes. One transaction.
 
         ``like``: the live index, whose roles get the same rights on this one; without one, those that the target's
-        old table had. Returns who may what. ``TargetRefused`` when something else depends on the old table.
+        old table had. Returns which role may do what. ``TargetRefused`` when something else depends on the old table.
         """
         with self._transaction(ROWS_S) as connection:
             connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_S}'"))

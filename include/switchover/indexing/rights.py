@@ -1,4 +1,4 @@
-"""Whether a build may take a table's name, and who may do what with the new index then.
+"""Whether a build may take a table's name, and which roles may do what with the new index then.
 
 A table that is created is open to its owner only: readers that follow the pointer would find it closed. So the roles of
 the live index may do with the new one what they may do there, and nothing else.
@@ -63,7 +63,7 @@ def check_not_described(connection: sa.Connection, table: str, *, what: str) -> 
 
 
 def grant_as(connection: sa.Connection, *, table: str, like: str) -> str:
-    """Grant on ``table`` what is granted on ``like``, both quoted; says who may what, for people.
+    """Grant on ``table`` what is granted on ``like``, both quoted; says for people which role may do what.
 
     Nothing is granted where rows of ``like`` are hidden by policies: without them readers would see too much.
     """

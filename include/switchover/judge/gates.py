@@ -92,7 +92,7 @@ def judge_stop(
 
 
 def _fed(rule: Rule, spec: RuleSpec, unfed: Collection[str], judge: Callable[[], Verdict]) -> Verdict:
-    """What a rule says; a rule whose figure answers do not give says nothing, unless live traffic shows harm."""
+    """What a rule says. Without its figure in the answers it is INCONCLUSIVE, unless live traffic shows harm."""
     if rule.fed_by not in unfed:
         return judge()
     verdict = judge() if rule.from_traffic else None

@@ -126,7 +126,7 @@ GAP_S = 1.0  # two samples may miss each other by this much before the time betw
 class Traffic:
     """What live traffic did in one hold. ``parts`` are the samples, each cut to what the one before lacked.
 
-    ``dead`` says why there is no trustworthy figure now, ``unseen`` what of the hold no sample covers.
+    ``dead`` says why there is no trustworthy figure now, ``unseen`` which part of the hold no sample covers.
     """
 
     parts: tuple[SignalSample, ...]

@@ -1,4 +1,4 @@
-"""Questions to people and their answers: who was asked what, until when, and who said what of it."""
+"""Questions to people and their answers: what was asked, until when, who answered, and what."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Leases:
         return self._take(pointer, holder=holder, seconds=seconds, where=free)
 
     def seize(self, pointer: str, *, holder: str, seconds: float) -> Lease:
-        """Take the lease under the next epoch from whoever has it. Only for a person who asks for it."""
+        """Take the lease under the next epoch, also from a living holder. Only for a person who asks for it."""
         return self._take(pointer, holder=holder, seconds=seconds, where=sa.true())
 
     def join(self, pointer: str, *, holder: str) -> Lease:
@@ -126,16 +126,16 @@ class Leases:
         return Lease(**row)
 
 
-#: The lease that whoever writes has; ``None`` for somebody who leads nothing.
+#: The lease of the process that writes; ``None`` for one that leads nothing.
 Held = Callable[[], Lease | None]
 
 
 def nobody() -> None:
-    """Whoever writes leads nothing: a person who answers, a report, a test."""
+    """No lease: a person who answers, a report, a test."""
 
 
 def require_held(connection: sa.Connection, held: Held) -> None:
-    """As :func:`require` for whoever has a lease; whoever has none is not held to one."""
+    """As :func:`require` for a process with a lease; one without a lease is not held to one."""
     lease = held()
     if lease is not None:
         require(connection, lease)

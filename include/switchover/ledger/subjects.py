@@ -68,7 +68,7 @@ class Subjects:
         self._write(postgresql.insert(tables.snippet).on_conflict_do_nothing(), rows)
 
     def snippets(self, run: str, ids: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        """(arm, snippet id) -> text, as far as they were kept."""
+        """(arm, snippet id) -> text of those that were kept."""
         table = tables.snippet
         query = sa.select(table).where(table.c.run == run, sa.tuple_(table.c.arm, table.c.id).in_(list(ids)))
         with self._db.transaction() as connection:

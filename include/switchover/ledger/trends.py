@@ -1,4 +1,4 @@
-"""How figures went, look by look, and who watches: small reads for pages that are open during a hold."""
+"""The figures of each look, and the watchdogs: small reads for pages that are open during a hold."""
 
 from __future__ import annotations
 

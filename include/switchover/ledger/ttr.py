@@ -17,7 +17,7 @@ def ttr(row: RunRow) -> dict[str, float | None] | None:
     """
     if row.converged_at is None or row.rollback_started_at is None:
         return None
-    # Each is no later than what follows it: who decides before a verdict is written has judged by then.
+    # Each is no later than what follows it: a decision before a verdict is written counts as the judgement.
     decided = min(row.decided_at or row.rollback_started_at, row.rollback_started_at)
     judged = min(row.judged_at or decided, decided)
     applied = max(row.rollback_applied_at or row.rollback_started_at, row.rollback_started_at)

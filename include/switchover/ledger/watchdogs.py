@@ -68,7 +68,7 @@ class Watchdogs:
         return next((row for row in self.all() if row.alive), None)
 
     def line(self) -> str:
-        """For people: who looked when, or that nobody does."""
+        """For people: which watchdog looked when, or that none does."""
         rows = self.all()
         if not rows:
             return "no watchdog looks at this ledger"

@@ -146,7 +146,7 @@ class AlbPointer(Pointer):
         return said
 
     def swap(self, now: Reading, change: Change) -> bool:
-        """See :class:`Pointer`. The epoch first: who writes the action has said so before."""
+        """See :class:`Pointer`. The epoch is written before the action: each writer has named its own."""
         place_of(self._targets, change.after, where=self.key)
         try:
             if now.epoch != change.epoch:

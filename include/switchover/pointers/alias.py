@@ -158,7 +158,7 @@ class AliasPointer(Pointer):
         self._remove(alias)
         if self._store.look(alias).collection is not None:
             raise not_of_a_rehearsal(self.key, f"alias {alias!r}")
-        # The token first: it says whose the alias is.
+        # The token first: it names the alias's owner.
         self._store.create(token_name(alias, 0, secrets.token_hex(6)), collection)
         self._store.create(alias, collection)
         try:
@@ -211,7 +211,7 @@ class SteppedAliasPointer(AliasPointer):
             self._store.drop(token.name)
 
     def _raise(self, look: Look, epoch: int) -> Look:
-        """A token of this epoch, unless there is a newer one. Looks again: who may not see it has no fence."""
+        """A token of this epoch, unless there is a newer one. Looks again: a token that cannot be read is none."""
         if look.collection is None or (look.epoch is not None and look.epoch >= epoch):
             return look
         name = token_name(self._alias, epoch)

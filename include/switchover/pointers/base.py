@@ -19,7 +19,7 @@ from switchover.edge.edge import Edge
 from switchover.errors import BadInput, LeaseLost, PointerConflict
 from switchover.part import ConnectionId, Part
 
-#: What a rehearsal writes where a store keeps who moved a pointer: its own leftovers are told by it.
+#: What a rehearsal writes where a store keeps the name of the last mover: it knows its own leftovers by that.
 REHEARSAL = "switchover rehearsal"
 #: A swap that lost to a change which concerns neither arm nor epoch (a status field, a tag) is tried again.
 TRIES = 5
@@ -177,7 +177,7 @@ class Pointer(ABC):
         return f" ({arms})" if arms and target not in self.places else ""
 
     def strays(self) -> str:
-        """Readers that this pointer does not move, in words: who is sent to an arm whatever it says. Changes nothing.
+        """Traffic that this pointer does not move, in words: it goes to one arm whatever the pointer says. Reads only.
 
         Empty when there are none that the store can tell of. Refused before a move, shown after one.
         """

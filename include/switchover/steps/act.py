@@ -1,6 +1,6 @@
 """The one actor: carries out what :func:`switchover.protocol.decide` says, one action at a time.
 
-Who acts has taken the pointer's lease (:meth:`Leadership.take`), and everything from the first read to the last record
+An actor has taken the pointer's lease (:meth:`Leadership.take`). Everything from the first read to the last record
 happens under that one epoch. Intent, act, read back, record. After any failure the next call decides again from
 what the pointer says.
 """

@@ -23,8 +23,7 @@ def builder_of(plan: Plan, edge: Edge, *, actor: str, arm: str, say: Say) -> Bui
     """The build of an arm. No I/O. ``BadInput`` if it cannot be built."""
     if plan.build is None:
         raise BadInput(f"plan {plan.service!r}: has no `build` part; add one (docs/build.md)")
-    if arm not in plan.arms:
-        raise BadInput(f"{arm!r} is not an arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")
+    plan.require_arm(arm)
     pointer = plan.pointer.build(edge)
     engine = edge.sql(plan.index.connection)
 

@@ -75,7 +75,7 @@ async def _pause(switch: Switch, beat: Heartbeat, *, until: float) -> None:
 
 
 async def _look_or_wait(switch: Switch, beat: Heartbeat, probing: _Probing, *, until: float) -> Tick:
-    """A look, or why it could not be made. What nobody thought of is no look; three in a row end the hold."""
+    """A look, or why it could not be made. An error of an unknown kind is no look; three in a row end the hold."""
     try:
         tick = await _look(switch, beat, probing)
     except LeaseLost as error:  # while it looked: what it found is not written

@@ -97,8 +97,7 @@ class _Asked:
 def _asked(plan: Plan, green: str | None, hold_minutes: float | None) -> _Asked:
     green = plan.green if green is None else green
     minutes = plan.hold.minutes if hold_minutes is None else hold_minutes
-    if green not in plan.arms:
-        raise BadInput(f"green: {green!r} is not an arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")
+    plan.require_arm(green, key="green")
     try:
         plan.check_hold(minutes)
     except ValueError as error:

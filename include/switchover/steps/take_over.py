@@ -24,7 +24,7 @@ class TakeOver:
 
 
 def take_over(switch: Switch, *, since: datetime, last_holder: str) -> TakeOver:
-    """Take the lease that ran out ``since`` then, settle the run, resume its writers, let the lease go.
+    """Take the lease that ran out at ``since``, end the run, resume its writers, let the lease go.
 
     Never raises for what a run, its stores or its ledger do.
     """
