@@ -29,6 +29,7 @@ import pandas as pd
 
 from switchover.judge.analysis import Analysis
 from switchover.judge.evidence import BLUE, GREEN, Evidence, SignalSample
+from switchover.judge.evidence_row import ANSWERS
 from switchover.judge.gates import Verdict, judge_acceptance, judge_stop
 from switchover.judge.measure import delta_s
 from switchover.judge.rules import Rules
@@ -85,6 +86,7 @@ def evidence_of(ds: Any, columns: Columns, questions: int) -> Evidence:
         questions=tuple(f"q{i}" for i in range(questions)),
         sections=tuple(f"s{i}" for i in range(2 * questions)),
         ds_question=ds,
+        **{name: np.full(len(ds), best) for name, (_, best) in ANSWERS.items()},
         **columns,
     )
     return raw.cleaned(unanswerable=np.zeros(len(ds), np.bool_))

@@ -37,6 +37,8 @@ def row(question: int, paraphrase: int = 0, seed: int = 0, arm: str = "green", t
         "ms_reason": 3.0,
         "ms_total": 10.0 + (7 * question + 3 * paraphrase + tick) % 10 / 10,
         "tool_loop": False,
+        **{"cited_right": 1.0, "cited_retrieved": 1.0, "uncited": 0.0},
+        **{"answer_f1": 0.8, "answer_ds": 0.2, "answer_moved": 0.0},
     }
     return {**good, **changes}
 

@@ -22,6 +22,9 @@ from switchover.judge.rules import RULE_KINDS
 
 PROBE_RULES = [name for name, kind in RULE_KINDS.items() if kind.from_probes and name != "http_5xx"]
 
+ANSWERS = {"ds_anchor", "cited_right", "cited_retrieved", "no_citation", "answer_match"}
+RELATIVE = {"ds_p95_drift", "coverage_vs_blue", "flips_vs_blue", "latency_p95", *ANSWERS}
+
 
 def test_no_evidence_is_an_error_for_every_rule() -> None:
     verdicts = hold_end([], [sample(1200)])
@@ -31,7 +34,7 @@ def test_no_evidence_is_an_error_for_every_rule() -> None:
 
 def test_without_blue_there_is_nothing_to_compare_with() -> None:
     verdicts = warm([r for r in probes() if r["arm"] == "green"])
-    relative = {"ds_p95_drift", "coverage_vs_blue", "flips_vs_blue", "latency_p95"}
+    relative = RELATIVE
     assert not_passing(verdicts) == dict.fromkeys(relative, "ERROR")
     dead = warm(probes(spoil=lambda r: failed(r) if r["arm"] == "blue" else r))
     assert not_passing(dead) == dict.fromkeys(relative, "ERROR")
@@ -40,7 +43,7 @@ def test_without_blue_there_is_nothing_to_compare_with() -> None:
 @pytest.mark.parametrize("arm", ["blue", "green"])
 def test_a_question_that_was_never_answered_forbids_pass(arm: str) -> None:
     verdicts = warm([r for r in probes() if not (r["arm"] == arm and number(r) == 5 and r["paraphrase"] == 1)])
-    rules = set(PROBE_RULES) if arm == "green" else {"ds_p95_drift", "coverage_vs_blue", "flips_vs_blue", "latency_p95"}
+    rules = set(PROBE_RULES) if arm == "green" else RELATIVE
     assert set(not_passing(verdicts)) == rules
     assert "never answered 1 of 120 paraphrases" in verdicts["latency_p95"].detail
 
@@ -96,7 +99,7 @@ def test_few_questions_are_too_few(questions: int) -> None:
     rows = probes(ticks=40 * 6 // questions // 2, questions=questions)
     found = by_rule(judge_acceptance(evidence(rows, questions), rules=RULES, rehearsal_ttr_s=1.0, traffic=False))
     open_rules = {name for name, v in found.items() if v.outcome is Outcome.INCONCLUSIVE}
-    counted_in_questions = {"ds_question", "ds_p95_drift", "coverage", "coverage_vs_blue", "flip_rate", "flips_vs_blue"}
+    counted_in_questions = {"ds_question", "coverage", "flip_rate", *RELATIVE} - {"latency_p95"}
     assert open_rules == (counted_in_questions if questions < 20 else set())
     if questions == 19:
         assert found["coverage"].needs == "needs 20 answerable questions; 19 so far"

@@ -81,6 +81,55 @@ def test_coverage_vs_blue() -> None:
     states("coverage_vs_blue", "−0.10, 0, 0, +0.06: effect −0.01", "−0.01 ≥ −0.02: PASS")
 
 
+def of_answers(rule: str, questions: int, green: dict[str, float], spoiled: int | None = None) -> Verdict:
+    """The rule's verdict when Green's first ``spoiled`` questions (all, when it is not said) have these figures."""
+    among = questions if spoiled is None else spoiled
+    rows = probes(ticks=1, questions=questions, spoil=on_green(lambda r: {**r, **green}, lambda r: number(r) < among))
+    return judged(rows, questions, {rule: {"minimum": 1}})[rule]
+
+
+def test_ds_anchor() -> None:
+    changes = (0.10, 0.0, 0.0, -0.06)
+    rows = probes(ticks=1, questions=4, spoil=on_green(lambda r: {**r, "ds_anchor": 0.2 + changes[number(r)]}))
+    verdict = judged(rows, 4, {"ds_anchor": {"minimum": 1}})["ds_anchor"]
+    assert verdict.value == pytest.approx(0.01)
+    assert verdict.outcome is Outcome.PASS
+    assert "median 0.2, Blue 0.2; p95 0.3, Blue 0.2" in verdict.detail
+    states("ds_anchor", "0.10, 0, 0 and −0.06: effect 0.01", "0.01 ≤ 0.02: PASS")
+
+
+def test_cited_right() -> None:
+    one, all_wrong = (of_answers("cited_right", n, {"cited_right": 0.0}, k) for n, k in ((4, 1), (24, None)))
+    assert (one.value, one.outcome) == (-0.25, Outcome.INCONCLUSIVE)
+    assert (all_wrong.value, all_wrong.outcome) == (-1.0, Outcome.FAIL)
+    states("cited_right", "effect −0.25, not ≥ −0.02", "four questions this is INCONCLUSIVE", "the effect is −1: FAIL")
+
+
+def test_cited_retrieved() -> None:
+    two, made_up = (of_answers("cited_retrieved", n, {"cited_retrieved": 0.0}, k) for n, k in ((4, 2), (24, None)))
+    assert (two.value, two.outcome) == (-0.5, Outcome.INCONCLUSIVE)
+    assert (made_up.value, made_up.outcome) == (-1.0, Outcome.FAIL)
+    states("cited_retrieved", "two of them", "effect −0.5. With four questions INCONCLUSIVE", "made up −1: FAIL")
+
+
+def test_no_citation() -> None:
+    one, none = (of_answers("no_citation", n, {"uncited": 1.0}, k) for n, k in ((4, 1), (24, None)))
+    assert (one.value, one.outcome) == (0.25, Outcome.INCONCLUSIVE)
+    assert (none.value, none.outcome) == (1.0, Outcome.FAIL)
+    states("no_citation", "effect 0.25, not ≤ 0.02. With four questions INCONCLUSIVE", "no citation at all 1: FAIL")
+
+
+def test_answer_match() -> None:
+    less = of_answers("answer_match", 4, {"answer_f1": 0.6, "answer_ds": 0.3})
+    assert less.value == pytest.approx(-0.15)
+    assert less.outcome is Outcome.INCONCLUSIVE
+    nothing = of_answers("answer_match", 24, {"answer_f1": 0.0, "answer_ds": 1.0})
+    assert nothing.value == pytest.approx(-0.8)
+    assert nothing.outcome is Outcome.FAIL
+    assert "token F1 0, Blue 0.8; ΔS 1, Blue 0.2" in nothing.detail
+    states("answer_match", "match 0.65: effect −0.15. With four questions INCONCLUSIVE", "the effect is −0.8: FAIL")
+
+
 def test_flip_rate() -> None:
     def cites(*sections: str) -> list[Row]:
         odd = on_green(lambda r: {**r, "cited": sections[r["paraphrase"]]}, lambda r: number(r) == 0)

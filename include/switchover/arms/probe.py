@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from switchover.arms.asked import Asked as Asked
 from switchover.arms.client import ArmClient
 from switchover.arms.complete import Completer
 from switchover.arms.coverage import covered
+from switchover.arms.said import said
 from switchover.arms.spec import Probes
-from switchover.edge.answers import STAGES, Reply
+from switchover.edge.answers import STAGES
 from switchover.encoders.base import Encoder
 from switchover.gold.goldset import GoldSet
 from switchover.judge import measure
@@ -30,18 +32,6 @@ from switchover.judge.evidence_row import EvidenceRow
 SAME_CALL_IS_A_LOOP = 3
 PARAPHRASES = (0, 1, 2)
 TRIALS = 3  # questions that are asked before a run, to see whether answers can be read
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One probe: what was asked of which arm, and the reply. ``question`` is a position in the gold set."""
-
-    arm: str
-    question: int
-    paraphrase: int
-    seed: int
-    reply: Reply
-    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +122,7 @@ def evidence_rows(
     found = covered(
         [probe.question for probe in asked], [probe.reply.hits for probe in asked], gold, encoder=encoder, k=probes.k
     )
+    answers = said(asked, gold=gold, encoder=encoder)
     rows: list[EvidenceRow] = []
     for index, probe in enumerate(asked):
         reply, answerable = probe.reply, gold.items[probe.question].answerable
@@ -153,6 +144,7 @@ def evidence_rows(
                 **{f"ms_{stage}": reply.stages_ms.get(stage) if error is None else None for stage in STAGES},
                 tool_loop=is_tool_loop(reply.tool_calls or (), max_depth=probes.max_tool_depth),
                 lacks=" ".join(sorted(reply.lacks)) or None if error is None else None,
+                **vars(answers[index]),
                 hits=[hit.to_json(rank) for rank, hit in enumerate(reply.hits, start=1)],
                 at=probe.at,
             )

@@ -73,7 +73,8 @@ class Reply:
     ``stages_ms`` are the arm's own figures; ``total`` falls back to the time seen from here. ``tool_calls`` are
     ``None`` where answers do not say them. ``cache``: ``hit``, ``miss`` or ``off``, if the arm says. ``foreign``: the
     answer was another arm's, wholly or in part. ``said``: the first line of an answer that is none. ``offsets``: what
-    the hits' ``start`` and ``end`` count. ``lacks``: what cannot be measured of it; see ``switchover.arms.complete``.
+    the hits' ``start`` and ``end`` count. ``cites``: whether ``cited`` is the answer's own word, not its first hit.
+    ``lacks``: what cannot be measured of it; see ``switchover.arms.complete``.
     """
 
     status: int
@@ -89,6 +90,7 @@ class Reply:
     foreign: bool = False
     said: str = ""
     offsets: Offsets = "characters"
+    cites: bool = True
     lacks: frozenset[str] = frozenset()
 
     @property
@@ -131,6 +133,7 @@ def reply_of(
         arm=answer.id_if_any("arm"),
         index_hash=answer.id_if_any("index_hash"),
         cited=_first_if_any(answer, "cited") if cites else first,
+        cites=cites,
         text=answer.id_if_any("text", longest=LONGEST_TEXT),
         hits=hits,
         offsets=offsets,

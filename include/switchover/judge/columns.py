@@ -29,7 +29,8 @@ class Columns:
 
     ``arm`` 0 Blue, 1 Green; ``cited`` -1 where a run failed or cited nothing; ``coverage`` NaN for an
     unanswerable question; ``ms_*`` infinite for a failed probe; ``observed`` is false for a row that stands
-    in for a probe that was never made. ``unfed``: what some answers did not say; see ``EvidenceRow.lacks``.
+    in for a probe that was never made. From ``cited_right`` to ``answer_moved``: NaN where nothing is known.
+    ``unfed``: what some answers did not say; see ``EvidenceRow.lacks``.
     """
 
     questions: tuple[str, ...]
@@ -49,6 +50,12 @@ class Columns:
     ms_total: Floats
     status: Ints
     tool_loop: Bools
+    cited_right: Floats
+    cited_retrieved: Floats
+    uncited: Floats
+    answer_f1: Floats
+    answer_ds: Floats
+    answer_moved: Floats
     observed: Bools
     unfed: frozenset[str] = frozenset()
 

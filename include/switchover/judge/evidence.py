@@ -25,7 +25,7 @@ from switchover.judge.columns import SIDES as SIDES
 from switchover.judge.columns import Bools as Bools
 from switchover.judge.columns import Columns
 from switchover.judge.columns import Floats as Floats
-from switchover.judge.evidence_row import EvidenceRow
+from switchover.judge.evidence_row import ANSWERS, EvidenceRow
 from switchover.judge.groups import Ints
 from switchover.judge.traffic import SignalSample as SignalSample  # a part of the evidence, too
 from switchover.judge.traffic import increments as increments
@@ -83,6 +83,7 @@ class Evidence(Columns):
             ms_total=_floats(row.ms_total for row in rows),
             status=np.where(error & ~measure.failed(status), 0, status),
             tool_loop=np.array([bool(row.tool_loop) for row in rows], dtype=np.bool_),
+            **{name: _floats(getattr(row, name) for row in rows) for name in ANSWERS},
             observed=np.ones(len(rows), dtype=np.bool_),
             unfed=frozenset(word for row in rows if row.lacks and not row.error for word in row.lacks.split()),
         )
@@ -105,6 +106,9 @@ class Evidence(Columns):
             open_end = ((says == rows) & (rows > 0))[self.question]
         without = np.flatnonzero(open_end)
         abstained = np.flatnonzero(open_end & ~failed & (self.cited < 0))
+        answers: dict[str, Any] = {
+            name: _but(_known(getattr(self, name), worst), lost, worst) for name, (worst, _) in ANSWERS.items()
+        }
         return replace(
             self,
             sections=(*self.sections, NO_CITATION) if len(abstained) else self.sections,
@@ -116,6 +120,7 @@ class Evidence(Columns):
             ms_rerank=_but(_time(self.ms_rerank), lost, np.inf),
             ms_reason=_but(_time(self.ms_reason), lost, np.inf),
             ms_total=_but(_time(self.ms_total), lost, np.inf),
+            **answers,
         )
 
     def complete(self, runs: int) -> Evidence:
@@ -149,6 +154,7 @@ class Evidence(Columns):
             "observed": np.zeros(count, np.bool_),
             **{name: np.ones(count) for name in ("ds_question", "ds_anchor")},
             **{f"ms_{stage}": np.full(count, np.inf) for stage in measure.STAGES},
+            **{name: np.full(count, worst) for name, (worst, _) in ANSWERS.items()},
         }
         whole: dict[str, Any] = {name: np.concatenate([getattr(self, name), stand_ins[name]]) for name in COLUMNS}
         return replace(self, **whole)
@@ -167,6 +173,11 @@ def _share(values: Floats, *, worst: float) -> Floats:
     if len(values) and values.min() >= 0 and values.max() <= 1:  # false when there is a NaN
         return values
     return np.where((values >= -1e-9) & (values <= 1 + 1e-9), np.clip(values, 0.0, 1.0), worst)
+
+
+def _known(values: Floats, worst: float) -> Floats:
+    """The same of figures that need not be known: NaN stays."""
+    return np.where(np.isnan(values), np.nan, _share(values, worst=worst))
 
 
 def _time(values: Floats) -> Floats:

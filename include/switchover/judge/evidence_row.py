@@ -16,8 +16,9 @@ class EvidenceRow:
 
     ``ds_*`` and ``coverage`` lie in 0..1, ``ms_*`` are milliseconds, ``status`` is the HTTP status (0 without an
     answer), ``error`` says why the reply cannot be measured. ``lacks`` names what the answer does not say, so that the
-    figures mean nothing: some of ``coverage ds tool_loop``. ``hits`` are what was retrieved, without its text; most
-    reads leave them out. ``at`` is the ledger's time of asking.
+    figures mean nothing: some of ``coverage ds tool_loop``. From ``cited_right`` to ``answer_moved``: what the answer
+    says, held against the gold set and Blue's answer; see ``switchover.arms.said``. ``hits`` are what was retrieved,
+    without its text; most reads leave them out. ``at`` is the ledger's time of asking.
     """
 
     phase: str
@@ -38,6 +39,12 @@ class EvidenceRow:
     ms_total: float | None
     tool_loop: bool
     lacks: str | None = None
+    cited_right: float | None = None
+    cited_retrieved: float | None = None
+    uncited: float | None = None
+    answer_f1: float | None = None
+    answer_ds: float | None = None
+    answer_moved: float | None = None
     hits: Sequence[Mapping[str, Any]] = ()
     at: datetime | None = None
 
@@ -60,6 +67,9 @@ class EvidenceRow:
 
     def failed(self, error: str) -> EvidenceRow:
         """The same probe as one that failed: every figure at its worst."""
+        worst: dict[str, Any] = {
+            name: None if getattr(self, name) is None else at_worst for name, (at_worst, _) in ANSWERS.items()
+        }
         return replace(
             self,
             ds_question=1.0,
@@ -73,9 +83,19 @@ class EvidenceRow:
             ms_total=None,
             tool_loop=False,
             lacks=None,
+            **worst,
             hits=(),
         )
 
 
 NAMES = tuple(one.name for one in fields(EvidenceRow))
-OPTIONAL = frozenset({"error", "lacks", "hits", "at"})
+#: Columns of an answer, with the worst and the best that each may be.
+ANSWERS: dict[str, tuple[float, float]] = {
+    "cited_right": (0.0, 1.0),
+    "cited_retrieved": (0.0, 1.0),
+    "uncited": (1.0, 0.0),
+    "answer_f1": (0.0, 1.0),
+    "answer_ds": (1.0, 0.0),
+    "answer_moved": (1.0, 0.0),
+}
+OPTIONAL = frozenset({"error", "lacks", "hits", "at", *ANSWERS})

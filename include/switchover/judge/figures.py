@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from switchover.judge import measure
 from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, Bools, Evidence, Floats
+from switchover.judge.evidence_row import ANSWERS
 from switchover.judge.groups import NOT_ASKED, Ints
 from switchover.judge.selection import Selection
 
@@ -110,6 +111,9 @@ class AtBest(Side):
         there = self._good[column]
         if column in ("ds_question", *(f"ms_{stage}" for stage in measure.STAGES)):
             return np.concatenate([there, np.zeros(self._failed.n)])
+        if column in ANSWERS or column == "ds_anchor":
+            best = ANSWERS[column][1] if column in ANSWERS else 0.0
+            return np.concatenate([there, np.full(self._failed.n, best)])
         return np.concatenate([there, self._failed[column]])
 
     @cached_property
@@ -191,6 +195,16 @@ class Figures:
     def flips(self) -> tuple[Floats, Floats]:
         """Whether each question flips (1.0), on Green and on Blue; NaN where Blue has no figure."""
         return self.green.flips, np.where(self.comparable, self.blue.flips, math.nan)
+
+
+def means(side: Side, column: str) -> Floats:
+    """Mean of what is known of each question (n_questions,); NaN where nothing is."""
+    values, question = side[column], side["question"]
+    known = ~np.isnan(values)
+    count = np.bincount(question[known], minlength=side.questions)
+    total = np.bincount(question[known], values[known], side.questions)
+    mean: Floats = np.divide(total, count, out=np.full(side.questions, math.nan), where=count > 0)
+    return mean
 
 
 def mean_of(values: Floats) -> float:

@@ -69,7 +69,7 @@ class Verdict:
     def detail(self) -> str:
         """One line: value, bound, interval, n, and why or what would decide it."""
         if self.outcome is Outcome.OFF:
-            return f"off by the plan's word: {self.needs}"
+            return self.note or f"off by the plan's word: {self.needs}"
         parts = []
         if self.value is not None and self.bound is not None:
             parts.append(f"{figure(self.value)} {self.comparison} {figure(self.bound)}")

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from switchover.errors import Unstorable
 from switchover.judge.evidence import COLUMNS as EVIDENCE_COLUMNS
 from switchover.judge.evidence import Evidence
-from switchover.judge.evidence_row import EvidenceRow, Probe
+from switchover.judge.evidence_row import ANSWERS, EvidenceRow, Probe
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
 from switchover.ledger.tables import evidence as table
@@ -42,6 +42,7 @@ FIELDS = {
     "ms_reason": ("float8send(coalesce(ms_reason, 'NaN'))", ">f8"),
     "ms_total": ("float8send(coalesce(ms_total, 'NaN'))", ">f8"),
     "tool_loop": ("int2send(tool_loop::int::int2)", ">i2"),
+    **{name: (f"float8send(coalesce({name}, 'NaN'))", ">f8") for name in ANSWERS},
     "at": ("float8send(extract(epoch FROM at)::float8)", ">f8"),
 }
 ROW = np.dtype([(name, kind) for name, (_, kind) in FIELDS.items()])

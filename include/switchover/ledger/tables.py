@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from switchover.edge.answers import storable
+from switchover.judge.evidence_row import ANSWERS
 
 metadata = sa.MetaData()
 
@@ -168,6 +169,7 @@ evidence = sa.Table(
     sa.Column("ms_total", sa.Float),
     sa.Column("tool_loop", sa.Boolean, nullable=False),
     sa.Column("lacks", AnyText),
+    *(sa.Column(name, sa.Float) for name in ANSWERS),
     sa.Column("hits", JSONB, nullable=False),
     _at("at", required=True),
     # A tick that is asked again after a crash replaces nothing and doubles nothing.

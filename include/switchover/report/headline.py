@@ -47,7 +47,7 @@ def _rules(gate: Sequence[Mapping[str, Any]]) -> str:
     said = [verdict for verdict in gate if verdict.get("outcome") != "OFF"]
     bad = [f"{verdict.get('rule')} {verdict.get('outcome')}" for verdict in said if verdict.get("outcome") != "PASS"]
     side = "stop" if gate[0]["gate"] == "stop" else "acceptance"
-    off = f" ({len(gate) - len(said)} off by the plan's word)" if len(said) < len(gate) else ""
+    off = f" ({len(gate) - len(said)} off by the plan's word, or not applicable)" if len(said) < len(gate) else ""
     return (", ".join(bad) if bad else f"all {len(said)} {side} rules pass") + off
 
 

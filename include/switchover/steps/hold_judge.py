@@ -192,5 +192,5 @@ def _line(number: int, verdicts: list[Verdict], samples: list[Looked]) -> str:
     bad = [f"{v.rule} {v.outcome.value} ({v.detail})" for v in decisive(verdicts, lambda v: v.outcome.value)]
     off = [verdict.rule for verdict in verdicts if verdict.outcome is Outcome.OFF]
     well = f"all {len(verdicts) - len(off)} rules pass"
-    told = f" ({', '.join(off)} off by the plan's word)" if off else ""
+    told = f" ({', '.join(off)} off by the plan's word, or not applicable)" if off else ""
     return f"tick {number}: {'; '.join(bad) if bad else well}{told}; {traffic}"

@@ -52,7 +52,7 @@ def warm(switch: Switch) -> list[Verdict]:
 def _failed(verdicts: list[Verdict]) -> str:
     rules = [verdict.rule for verdict in decisive(verdicts, lambda verdict: verdict.outcome.value)]
     off = [verdict.rule for verdict in verdicts if verdict.outcome is Outcome.OFF]
-    told = f"; off by the plan's word: {', '.join(off)}" if off else ""
+    told = f"; off by the plan's word, or not applicable: {', '.join(off)}" if off else ""
     return (f" ({', '.join(rules)})" if rules else "") + told
 
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from switchover.judge.power import Setup, Sufficiency
+from switchover.judge.rules.answer_match import AnswerMatchRule
 from switchover.judge.rules.base import Rule, RuleList, listed
 from switchover.judge.rules.cache_poison import CachePoisonRule
+from switchover.judge.rules.cited_retrieved import CitedRetrievedRule
+from switchover.judge.rules.cited_right import CitedRightRule
 from switchover.judge.rules.coverage import CoverageRule
 from switchover.judge.rules.coverage_vs_blue import CoverageVsBlueRule
+from switchover.judge.rules.ds_anchor import DsAnchorRule
 from switchover.judge.rules.ds_p95_drift import DsP95DriftRule
 from switchover.judge.rules.ds_question import DsQuestionRule
 from switchover.judge.rules.error_rate import ErrorRateRule
@@ -21,6 +25,7 @@ from switchover.judge.rules.flips_vs_blue import FlipsVsBlueRule
 from switchover.judge.rules.http_5xx import Http5xxRule
 from switchover.judge.rules.latency_p95 import LatencyP95Rule
 from switchover.judge.rules.live_traffic import LiveTrafficRule
+from switchover.judge.rules.no_citation import NoCitationRule
 from switchover.judge.rules.rollback_path import RollbackPathRule
 from switchover.judge.rules.tool_loops import ToolLoopsRule
 from switchover.judge.settings import RuleSpec, Statistics
@@ -35,6 +40,11 @@ class Rules(RuleList):
     ds_p95_drift: DsP95DriftRule = listed(DsP95DriftRule)
     coverage: CoverageRule = listed(CoverageRule)
     coverage_vs_blue: CoverageVsBlueRule = listed(CoverageVsBlueRule)
+    ds_anchor: DsAnchorRule = listed(DsAnchorRule)
+    cited_right: CitedRightRule = listed(CitedRightRule)
+    cited_retrieved: CitedRetrievedRule = listed(CitedRetrievedRule)
+    no_citation: NoCitationRule = listed(NoCitationRule)
+    answer_match: AnswerMatchRule = listed(AnswerMatchRule)
     flip_rate: FlipRateRule = listed(FlipRateRule)
     flips_vs_blue: FlipsVsBlueRule = listed(FlipsVsBlueRule)
     latency_p95: LatencyP95Rule = listed(LatencyP95Rule)

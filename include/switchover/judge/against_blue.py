@@ -1,0 +1,94 @@
+"""Rules that hold a figure of Green's answers against Blue's, question by question.
+
+A service that neither answers nor cites gives nothing to judge: such a rule is OFF and says why. It never passes where
+it could not have failed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from switchover.judge.outcome import Measured, Outcome, Verdict, figure
+from switchover.judge.power import Setup, Sufficiency, against_blue
+from switchover.judge.rules.base import Rule
+from switchover.judge.settings import Statistics
+from switchover.lazy import lazy
+
+if TYPE_CHECKING:
+    from switchover.judge import figures, paired
+    from switchover.judge.accept import Acceptance
+    from switchover.judge.evidence import Floats
+    from switchover.judge.figures import Figures, Side
+else:
+    figures = lazy("switchover.judge.figures")
+    paired = lazy("switchover.judge.paired")
+
+
+class AnswerRule(Rule):
+    """Base of these rules; ``margin`` and ``minimum`` are keys of each. ``otherwise``: why Blue may have no figure."""
+
+    name = "answer rule"
+    short = measures = minimum_of = "a base"
+    first_steps: ClassVar[tuple[str, ...]] = ("",)
+    compares_with_blue = True
+    otherwise: ClassVar[str]
+
+    margin: float
+    minimum: int
+
+    def bound(self, side: Literal["accept", "stop"]) -> float | None:
+        """So much worse is accepted; a comparison stops no hold."""
+        worse = -self.margin if self.comparison == ">=" else self.margin
+        return worse if side == "accept" else None
+
+    def figure(self, side: Side) -> Floats:
+        """The figure of each question (n_questions,) of one arm; NaN where there is none."""
+        raise NotImplementedError(f"rule {self.name}: says no figure")
+
+    def judge_acceptance(self, seen: Acceptance) -> Verdict:
+        """See ``Rule``; OFF where there is nothing to judge."""
+        plain = seen.both_ways.plain
+        why = self._beside_the_point(plain) if plain.green.n and plain.blue.n else ""
+        if not why:
+            return super().judge_acceptance(seen)
+        return Verdict(
+            rule=self.name, outcome=Outcome.OFF, value=None, bound=None, n_of=self.minimum_of, needs=why, note=why
+        )
+
+    def _beside_the_point(self, plain: Figures) -> str:
+        """Why nothing can be judged: Blue has no figure, or none that could get worse. Empty when something can."""
+        blue = figures.mean_of(self.figure(plain.blue))
+        if math.isnan(blue):
+            return f"not applicable: {self.otherwise}"
+        room = blue if self.comparison == ">=" else 1 - blue
+        return f"not applicable: Blue's own is {figure(blue)}, which cannot get worse" if room <= self.margin else ""
+
+    def measured(self, seen: Acceptance) -> Measured:
+        """The mean difference; it fails when its interval lies wholly beyond the margin."""
+        plain, strict = seen.both_ways.plain, seen.both_ways.strict
+        higher, bound = self.comparison == ">=", self.bound("accept") or 0.0
+        result = paired.compare(
+            self.figure(plain.green),
+            self.figure(plain.blue),
+            questions=plain.questions,
+            higher_is_better=higher,
+            confidence=seen.confidence,
+        )
+        return Measured(
+            value=result.effect,
+            strict=figures.mean_of(self.figure(strict.green) - self.figure(strict.blue)),
+            n=result.n,
+            interval=result.interval,
+            beyond=result.interval[1] < bound if higher else result.interval[0] > bound,
+            open_needs=result.decided_by(bound),
+            note="; ".join(filter(None, (result.summary, self.beside(plain)))),
+        )
+
+    def beside(self, plain: Figures) -> str:
+        """What else is told of both arms."""
+        return ""
+
+    def power_to_accept(self, setup: Setup, statistics: Statistics) -> Sufficiency | None:
+        """How many questions must be lost."""
+        return against_blue(self.name, setup.answerable, self.margin, statistics.confidence)
