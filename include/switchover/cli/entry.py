@@ -42,6 +42,7 @@ EXIT_CODES: dict[type[SwitchoverError], int] = {
 #: Command, module of this package, line of help. The module's ``fill_<command>`` adds the arguments; it is imported
 #: only for the command that is asked for, because most of them need the client of a store.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("init", "init", "look at your stack, reads only, and write a first plan for it"),
     ("plan", "plan", "check plan files, or print their JSON Schema"),
     ("ledger", "ledger", "prepare the ledger's database"),
     ("status", "doctor", "list switchovers, newest first"),
