@@ -96,6 +96,12 @@ class Verdict:
             "detail": self.detail,
         }
 
+    @staticmethod
+    def body_of(stored: object) -> dict[str, Any]:
+        """What :meth:`to_json` wrote, read back: a key that is missing (an older version, half-written) is empty."""
+        empty = Verdict(rule="", outcome=Outcome.ERROR, value=None, bound=None).to_json()
+        return {**empty, "detail": "", **(stored if isinstance(stored, dict) else {})}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:

@@ -10,6 +10,7 @@ from typing import Any
 from switchover.compare.arms import ArmsCompared, compare_evidence
 from switchover.errors import SwitchoverError
 from switchover.judge.analysis import Analysis
+from switchover.judge.outcome import Verdict
 from switchover.judge.rules import Rules
 from switchover.ledger import Ledger, RunRow
 from switchover.ledger.evidence import Recording
@@ -227,11 +228,11 @@ def _departures(row: RunRow) -> list[str]:
 
 def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     columns = {name: verdict[name] for name in ("gate", "tick", "rule", "outcome")}
-    return {**columns, **verdict["body"]} if isinstance(verdict["body"], dict) else columns
+    return {**columns, **Verdict.body_of(verdict["body"]), **columns}
 
 
 def _staleness(row: Mapping[str, Any]) -> dict[str, Any]:
-    nothing = {"waiting": None, "oldest_s": None, "doubts": ["half-written"]}
+    nothing = {"waiting": None, "oldest_s": None, "doubts": ["half-written"], "thawed": []}
     return {"tick": row["tick"], "at": _iso(row["at"]), **nothing, **row["body"]}
 
 
