@@ -21,6 +21,7 @@ PIN_NAMES = (
     "BUILD_ID",
     "GIT_SHA",
 )
+REQUIRED = ("INDEX_HASH", "EMBED_SCHEMA")  # of every arm that has an index
 
 
 def check_pin_names(names: Iterable[str], allowed: Sequence[str] = PIN_NAMES) -> None:
@@ -133,3 +134,45 @@ class Manifest:
 def changed_pins(blue: Mapping[str, str], green: Mapping[str, str]) -> list[str]:
     """Names of the pins whose values differ, in the order of ``PIN_NAMES``; a missing pin differs."""
     return [name for name in PIN_NAMES if blue.get(name) != green.get(name)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmPins:
+    """What each source says: ``manifest`` beside the index, ``reported`` by the arm, ``promised`` in the plan."""
+
+    manifest: Mapping[str, str] = field(default_factory=dict)
+    reported: Mapping[str, str] = field(default_factory=dict)
+    promised: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Each pin that is known, in the order of ``PIN_NAMES``; a manifest counts more than a report or a promise."""
+        known = {**self.promised, **self.reported, **self.manifest}
+        return {name: known[name] for name in PIN_NAMES if known.get(name)}
+
+    def wrong(self, required: Iterable[str] = REQUIRED) -> list[str]:
+        """What of the pins is missing or said in two ways, each in words."""
+        found = []
+        for name in PIN_NAMES:
+            said = self._said(name)
+            if len(set(said.values())) > 1:
+                found.append(f"{name} " + ", ".join(f"{value[:16]} {where}" for where, value in said.items()))
+            elif not said and name in required:
+                found.append(f"{name} missing: neither in the manifest, reported, nor promised in the plan")
+        return found
+
+    def told(self) -> str:
+        """Which pins are known from where: ``INDEX_HASH, BUILD_ID in the manifest, reported``."""
+        by_source: dict[str, list[str]] = {}
+        for name in self.values:
+            by_source.setdefault(self.source(name), []).append(name)
+        return "; ".join(f"{', '.join(names)} {where}" for where, names in by_source.items()) or "none is known"
+
+    def source(self, name: str) -> str:
+        """Where a pin is known from; empty when it is not known."""
+        return ", ".join(self._said(name))
+
+    def _said(self, name: str) -> dict[str, str]:
+        """Source in words -> value."""
+        sources = {"in the manifest": self.manifest, "reported": self.reported, "promised in the plan": self.promised}
+        return {where: pins[name] for where, pins in sources.items() if pins.get(name)}

@@ -143,6 +143,9 @@ class Plan(Part):
     arms: dict[str, Arm] = Field(min_length=2, description="The arms by target name.")
     green: str = Field(description="The candidate; must be one of the arms.")
     changes: list[str] = Field(default_factory=list, description="Pins that may differ between the arms.")
+    pins: list[str] = Field(
+        default_factory=list, description="Pins that each arm must have, besides INDEX_HASH and EMBED_SCHEMA."
+    )
     secrets: list[str] = Field(default_factory=list, description="Secrets that each arm must report present.")
     writers: list[AnyWriter] = Field(default_factory=list, description="What is frozen while the pointer moves.")
     signals: PlanSignals = Field(
@@ -175,7 +178,7 @@ class Plan(Part):
     def _old_names(cls, data: Any) -> Any:
         return renamed(data)[0]
 
-    @field_validator("changes")
+    @field_validator("changes", "pins")
     @classmethod
     def _known_pins(cls, value: list[str]) -> list[str]:
         check_pin_names(value)

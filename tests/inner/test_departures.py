@@ -62,7 +62,7 @@ def test_a_plan_with_three_departures_lists_three(tmp_path: Path, capsys: pytest
         "rules.latency_p95.accept 0.5 (contract: 0.15)",
     ]
     assert main(["plan", "check", str(path)]) == 0
-    assert f"{path}: 3 bounds are looser than the contract: rules.coverage.accept 0.65" in capsys.readouterr().out
+    assert f"{path}: 3 points are looser than the contract: rules.coverage.accept 0.65" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ def ledger(pg_server: Any) -> Iterator[Ledger]:
 def test_departures_stand_wherever_verdicts_are_shown(ledger: Ledger) -> None:
     found = review(ledger, "docs:1")
     line = departed(found.facts.departures)
-    assert line.startswith("2 bounds are looser than the contract: rules.flips_vs_blue.margin 0.05 (contract: 0)")
+    assert line.startswith("2 points are looser than the contract: rules.flips_vs_blue.margin 0.05 (contract: 0)")
     files = dict(bundle(found))
     assert json.loads(files["summary.json"])["departures"] == found.facts.departures
-    assert "2 bounds are looser than the contract" in files["report.md"]
+    assert "2 points are looser than the contract" in files["report.md"]
     assert line in render_run(found, base="/switchover")
     row = ledger.runs.get("docs:1")
     message = compose(ledger, Now(row=row, at=ledger.now(), target="docs_v2"), Event.FLIP)
@@ -137,4 +137,4 @@ def test_departures_stand_wherever_verdicts_are_shown(ledger: Ledger) -> None:
     asked = body_text(
         found.facts, {}, gate=Gate.BEFORE_FLIP, until=row.opened_at, approvers=1, bound="", rehearsed=None, url=""
     )
-    assert "2 bounds are looser than the contract" in asked
+    assert "2 points are looser than the contract" in asked

@@ -48,6 +48,13 @@ def is_unknown(hit: Hit, gold: GoldSet) -> bool:
     return hit.doc in gold.texts if hit.doc is not None else hit.text is None
 
 
+def is_recognised(hit: Hit, gold: GoldSet) -> bool:
+    """Whether a hit is of a document (or is a chunk) that the gold set names: if none ever is, nothing is measured."""
+    if gold.grade is Grade.ID:
+        return any(_judged(hit, gold) in relevant for relevant in gold.relevant)
+    return gold.grade is Grade.TEXT or hit.doc in gold.texts
+
+
 def _by_span(questions: Sequence[int], retrieved: Sequence[Sequence[Hit]], gold: GoldSet) -> Any:
     position = {doc: index for index, doc in enumerate(gold.docs)}
     spans = [

@@ -93,7 +93,7 @@ async def ask_round(
 
 def trial_questions(gold: GoldSet) -> list[str]:
     """The first questions that have an answer: what a service must find hits for."""
-    return [item.paraphrases[0] for item in gold.items if item.answerable][:TRIALS]
+    return [item.question for item in gold.items if item.answerable][:TRIALS]
 
 
 def evidence_rows(

@@ -44,14 +44,37 @@ FEWEST = 10  # questions: fewer say nothing of a service
 
 
 def departures(plan: Plan) -> list[str]:
-    """Each bound that is looser than the contract: its key, what the plan says and what the contract says."""
+    """Each bound that is looser than the contract, and each proof that is weaker: its key, what the plan says and what
+    the contract says."""
     found = [f"rules.{each}" for rule in _judged(plan) for each in _looser(rule, rule.name, rule.comparison)]
     found += [f"rules.{each}" for each in _looser(plan.rules.statistics, "statistics")]
     for name, keys in PARTS.items():
         found += _looser(getattr(plan, name), name, only=keys)
     if plan.hold.minutes < SHORTEST:
         found.append(f"hold.minutes {plan.hold.minutes:g} (contract: {SHORTEST} to {LONGEST})")
-    return found
+    return [*found, *_proofs(plan)]
+
+
+def _proofs(plan: Plan) -> Iterator[str]:
+    """What cannot be seen of this service, so that something weaker stands for it."""
+    if not plan.readers:
+        yield "readers: none, the pointer is read back alone (contract: every reader is asked)"
+    for name in [reader.name for reader in plan.readers if reader.index_hash is None]:
+        yield f"readers: {name!r} says its arm and no build (contract: INDEX_HASH)"
+    shapes = {name: plan.shape(name) for name in plan.arms}
+    for names, told in (
+        (
+            [n for n, s in shapes.items() if not s.says_arm],
+            "told apart by address (contract: each answer says its arm)",
+        ),
+        ([n for n, s in shapes.items() if s.report_call() is None], "not asked what they are (contract: a report)"),
+        ([n for n, s in shapes.items() if not s.cites], "cite nothing, the first hit is taken (contract: citations)"),
+    ):
+        if names:
+            yield f"arms {', '.join(names)}: {told}"
+    for name, arm in plan.arms.items():
+        if arm.promised:
+            yield f"arms {name}: promises {', '.join(arm.promised)} (contract: read from manifest or report)"
 
 
 def departed(found: Sequence[str]) -> str:
@@ -59,7 +82,7 @@ def departed(found: Sequence[str]) -> str:
     if not found:
         return ""
     are = "is" if len(found) == 1 else "are"
-    return f"{counted(len(found), 'bound')} {are} looser than the contract: {'; '.join(found)}"
+    return f"{counted(len(found), 'point')} {are} looser than the contract: {'; '.join(found)}"
 
 
 def floors(plan: Plan) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ from switchover.judge.extra import ExtraRule
 from switchover.judge.gates import decisive
 from switchover.judge.rules import RULE_KINDS, Rules
 from switchover.ledger import Ledger, RunRow
-from switchover.pins import PIN_NAMES, changed_pins
+from switchover.pins import PIN_NAMES, ArmPins, changed_pins
 from switchover.plan import Plan
 from switchover.protocol import State
 from switchover.report.facts import Facts
@@ -209,7 +209,8 @@ def _pins(ledger: Ledger, row: RunRow, plan: Plan | None) -> list[dict[str, Any]
     arms = ledger.subjects.arms(row.id)
     if not arms:
         return []
-    blue, green = (dict(arms[role]["pins"]) if role in arms else {} for role in ("blue", "green"))
+    known = {role: _known(arms[role], plan) if role in arms else ArmPins() for role in ("blue", "green")}
+    blue, green = (known[role].values for role in ("blue", "green"))
     changed = changed_pins(blue, green)
     declared = {*(plan.changes if plan is not None else ()), "INDEX_HASH", "BUILD_ID"}
     return [
@@ -219,9 +220,17 @@ def _pins(ledger: Ledger, row: RunRow, plan: Plan | None) -> list[dict[str, Any]
             "green": green.get(name),
             "differs": name in changed,
             "declared": name in declared,
+            "sources": {role: pins.source(name) for role, pins in known.items()},
         }
         for name in PIN_NAMES
     ]
+
+
+def _known(arm: Mapping[str, Any], plan: Plan | None) -> ArmPins:
+    """The pins of an arm as they were recorded, with the plan's promises."""
+    spec = plan.arms.get(arm["target"]) if plan is not None else None
+    promised = spec.promised if spec is not None else {}
+    return ArmPins(manifest=dict(arm["pins"]), reported=dict(arm["reported"]), promised=promised)
 
 
 def _caches(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, str]:

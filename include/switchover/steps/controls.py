@@ -12,9 +12,11 @@ from functools import partial
 import httpx
 
 from switchover.arms.client import Trial
+from switchover.arms.coverage import is_recognised
 from switchover.arms.probe import trial_questions
 from switchover.edge.answers import Reply, Report
 from switchover.errors import InvariantBroken, SwitchoverError
+from switchover.gold.goldset import GoldSet
 from switchover.judge.rules import Rules
 from switchover.steps.encoders import arm_encoder, known_again
 from switchover.steps.readers import ARM_ALONE, NO_READERS, prove_pointer, prove_readers
@@ -102,7 +104,7 @@ async def _arm(switch: Switch, role: str, arms: BothArms, canaries: bool) -> str
         encoder = _encoder(switch, client.name, report)
         trial = await client.trial(trial_questions(switch.gold), k=plan.probes.k)
         replies = switch.completer(arms).complete([(role, reply) for reply in trial.replies])
-        _require_readable(trial, replies, plan.rules)
+        _require_readable(role, trial, replies, gold=switch.gold, rules=plan.rules)
         if plan.cache is not None and canaries:
             reply = await client.ask(QUESTION, seed=0, k=plan.probes.k, through_cache=True)
             _require_path(reply)
@@ -112,8 +114,8 @@ async def _arm(switch: Switch, role: str, arms: BothArms, canaries: bool) -> str
         return f"{told}, encoder {encoder}; {PROOFS[client.shape.says_arm]}"
 
 
-def _require_readable(trial: Trial, replies: Sequence[Reply], rules: Rules) -> None:
-    """Answers must be what the plan says of them, and must feed each rule that is not off.
+def _require_readable(role: str, trial: Trial, replies: Sequence[Reply], *, gold: GoldSet, rules: Rules) -> None:
+    """Answers must be what the plan says of them, and must feed each rule that is not off; Blue's must hit something.
 
     What is wrong is found now, not when the writers stand still and Green is judged.
     """
@@ -121,6 +123,13 @@ def _require_readable(trial: Trial, replies: Sequence[Reply], rules: Rules) -> N
         raise InvariantBroken(trial.error)
     for reply in replies:
         _require_path(reply)
+    hits = [hit for reply in replies for hit in reply.hits]
+    if role == "blue" and hits and not any(is_recognised(hit, gold) for hit in hits):
+        raise InvariantBroken(
+            f"none of the {len(hits)} hits of the trial questions is of a document that the gold set names: do"
+            f" `answer.hit.doc` ({hits[0].doc!r}) and the gold set name documents alike? Without `doc`, texts must"
+            " stand in the corpus as they are"
+        )
     lacking = {word for reply in replies for word in reply.lacks}
     starved = [rule.name for rule in rules.having("accept") if rule.fed_by in lacking]
     if starved:

@@ -12,7 +12,7 @@ from switchover.errors import BadInput, InvariantBroken, SwitchoverError
 from switchover.gold.goldset import gold_json
 from switchover.indexes import Content
 from switchover.ledger import RunRow
-from switchover.pins import PIN_NAMES, changed_pins
+from switchover.pins import REQUIRED, ArmPins, changed_pins
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.asked import SHORTEST, took_back
@@ -40,6 +40,7 @@ class Facts:
 
     contents: dict[str, Content]
     reports: dict[str, Report]
+    pins: dict[str, ArmPins]
 
 
 def verify(switch: Switch) -> list[Check]:
@@ -94,7 +95,16 @@ def index_there(switch: Switch, role: str, target: str) -> Check:
 def read_facts(switch: Switch, arms: Arms) -> Facts:
     """Read both indexes whole, and ask both arms what they are."""
     contents = {"blue": switch.index.content(arms.blue), "green": switch.index.content(arms.green)}
-    return Facts(contents=contents, reports=asyncio.run(_reports(switch, arms)))
+    reports = asyncio.run(_reports(switch, arms))
+    pins = {
+        role: ArmPins(
+            manifest=contents[role].manifest.pins,
+            reported=reports[role].pins,
+            promised=switch.plan.arms[target].promised,
+        )
+        for role, target in (("blue", arms.blue), ("green", arms.green))
+    }
+    return Facts(contents=contents, reports=reports, pins=pins)
 
 
 async def _reports(switch: Switch, arms: Arms) -> dict[str, Report]:
@@ -112,9 +122,8 @@ def about_arms(switch: Switch, facts: Facts, arms: Arms) -> list[Check]:
     """What both arms are: their counts, pins, secrets, encoders, and what differs between them."""
     checks = []
     for role in ("blue", "green"):
-        checks += _one_arm(switch, role, facts.contents[role], facts.reports[role])
-    blue, green = (facts.contents[role].manifest for role in ("blue", "green"))
-    changed = changed_pins(blue.pins, green.pins)
+        checks += _one_arm(switch, role, facts.contents[role], facts.reports[role], facts.pins[role])
+    changed = changed_pins(*(facts.pins[role].values for role in ("blue", "green")))
     undeclared = [name for name in changed if name not in (*switch.plan.changes, "INDEX_HASH", "BUILD_ID")]
     checks.append(
         Check(
@@ -150,7 +159,7 @@ def _cache_namespaces(facts: Facts) -> Check:
     return Check(name=name, ok=reported == given, found=found, expected=expected)
 
 
-def _one_arm(switch: Switch, role: str, content: Content, report: Report) -> list[Check]:
+def _one_arm(switch: Switch, role: str, content: Content, report: Report, pins: ArmPins) -> list[Check]:
     manifest, label = content.manifest, role.capitalize()
     checks = [
         Check(
@@ -165,21 +174,18 @@ def _one_arm(switch: Switch, role: str, content: Content, report: Report) -> lis
             found=content.index_hash[:16],
             expected=manifest.index_hash[:16],
         ),
-        _pins_reported(label, dict(manifest.pins), report),
+        _pins_known(switch, label, pins),
         _secrets_present(switch, label, report),
         _encoder(switch, role, content, report),
     ]
     return checks
 
 
-def _pins_reported(label: str, pins: dict[str, str], report: Report) -> Check:
-    missing = [name for name in PIN_NAMES if not pins.get(name)]
-    different = [name for name in PIN_NAMES if name not in missing and report.pins.get(name) != pins[name]]
-    wrong = [f"{name} missing in the manifest" for name in missing]
-    wrong += [
-        f"{name} {str(report.pins.get(name))[:16]} reported, {pins[name][:16]} in the manifest" for name in different
-    ]
-    return Check(name=f"{label} pins", ok=not wrong, found="; ".join(wrong) or "all equal", expected="all equal")
+def _pins_known(switch: Switch, label: str, pins: ArmPins) -> Check:
+    """Every pin that the plan requires is known, and all who say a pin say the same."""
+    wrong = pins.wrong((*REQUIRED, *switch.plan.pins))
+    found = "; ".join(wrong) or f"all equal: {pins.told()}"
+    return Check(name=f"{label} pins", ok=not wrong, found=found, expected="those required, and all equal")
 
 
 def _secrets_present(switch: Switch, label: str, report: Report) -> Check:
