@@ -12,7 +12,7 @@ from switchover.judge.evidence_row import EvidenceRow
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
 from switchover.judge.rules import Rules
 from switchover.judge.traffic import Dead, SignalSample
-from switchover.signals import extras_of, web
+from switchover.signals import cloudwatch, extras_of, web
 from tests.contract.recorder import Recorder
 from tests.contract.signals import WORLDS
 from tests.contract.signals.base import FAULTS, READ, SignalsWorld, Told
@@ -49,6 +49,7 @@ PROBES = Evidence.from_rows(
 @pytest.fixture(params=sorted(WORLDS))
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SignalsWorld]:
     monkeypatch.setattr(web, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(cloudwatch, "LOOK_S", 1.0)
     with WORLDS[request.param]() as world:
         yield world
 

@@ -38,4 +38,4 @@ def test_a_plan_loads_and_names_only_what_the_sandbox_knows(plane: type[DataPlan
 def test_the_plans_differ_where_two_at_once_would_meet() -> None:
     plans = [load_plan(path) for path in PLANS.glob("*.yaml")]
     assert len({plan.service for plan in plans}) == len(plans)
-    assert len({plan.pointer.kind for plan in plans}) == len(plans)
+    assert len({plan.pointer.model_dump_json() for plan in plans}) == len(plans)

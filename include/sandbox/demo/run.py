@@ -23,7 +23,7 @@ import psycopg
 import sqlalchemy as sa
 
 from sandbox.demo.follow import Follower
-from sandbox.demo.planes import PLANES, PLANS, DataPlane
+from sandbox.demo.planes import PLANES, PLANS, SIGNALS, DataPlane
 from sandbox.demo.scenarios import BLUE, GREEN, SCENARIOS, Scenario
 from sandbox.demo.stack import AIRFLOW_PORT, SERVICE_PORT, Stack, answers, python
 from sandbox.errors import NotHere, SandboxError
@@ -221,7 +221,9 @@ def main() -> int:
         description="One switchover for real.",
         epilog="example: python -m sandbox.demo.run --pointer alb --scenario regression --hold 40",
     )
-    parser.add_argument("--pointer", choices=tuple(PLANES), default="pgvector", help="the knob (default: pgvector)")
+    pointers = tuple(name for name in PLANES if name not in SIGNALS)
+    parser.add_argument("--pointer", choices=pointers, default="pgvector", help="the knob (default: pgvector)")
+    parser.add_argument("--signals", choices=SIGNALS, default="sql", help="the store of live figures (default: sql)")
     parser.add_argument("--scenario", choices=tuple(SCENARIOS), default="good", help="the story (default: good)")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="another plan for this pointer than the one to copy")
     parser.add_argument("--hold", type=float, default=60, metavar="SECONDS", help="length of the hold (default: 60)")
@@ -229,6 +231,8 @@ def main() -> int:
     parser.add_argument("--stop", action="store_true", help="end what --keep left running, then exit")
     parser.add_argument("--state", type=Path, default=ROOT / ".demo", help="folder for all that is made")
     options = parser.parse_args()
+    if options.signals != "sql" and options.pointer != "pgvector":
+        parser.error(f"--signals {options.signals}: allowed: with --pointer pgvector")
     if not 10 <= options.hold <= 1800:
         parser.error(f"--hold {options.hold:g}: allowed: 10 to 1800 seconds")
     if options.stop:
@@ -236,7 +240,8 @@ def main() -> int:
             [*python("sandbox.processes.keeper"), "--state", str(options.state), "--end"], check=False
         ).returncode
     try:
-        return _run(SCENARIOS[options.scenario], PLANES[options.pointer], options)
+        plane = options.pointer if options.signals == "sql" else options.signals
+        return _run(SCENARIOS[options.scenario], PLANES[plane], options)
     except (SandboxError, SwitchoverError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2

@@ -104,9 +104,9 @@ def floors(plan: Plan) -> Iterator[Problem]:
 
 
 def _judged(plan: Plan) -> list[Rule]:
-    """The rules that the plan has not turned off; those are listed in every verdict by themselves."""
-    off = getattr(plan.rules, "off", {})
-    return [rule for rule in plan.rules.each if rule.name not in off]
+    """The contract's rules that the plan has not turned off; those are listed in every verdict by themselves."""
+    off, contract = getattr(plan.rules, "off", {}), plan.rules.kinds()
+    return [rule for rule in plan.rules.each if rule.name in contract and rule.name not in off]
 
 
 def _looser(part: BaseModel, name: str, comparison: str = "<=", *, only: Sequence[str] = ()) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.contract.signals.base import SignalsWorld
+from tests.contract.signals.cloudwatch import CloudWatchWorld
 from tests.contract.signals.prometheus import PrometheusWorld
 
-WORLDS: dict[str, type[SignalsWorld]] = {world.kind: world for world in (PrometheusWorld,)}
+WORLDS: dict[str, type[SignalsWorld]] = {world.kind: world for world in (PrometheusWorld, CloudWatchWorld)}

@@ -1,4 +1,7 @@
-"""The demo's data planes: for each kind of pointer, what carries requests to the arm that it names."""
+"""The demo's data planes: for each kind of pointer, what carries requests to the arm that it names.
+
+One more is no kind of pointer: its live figures come from another store.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,17 @@ from sandbox.demo.planes.base import PLANS, DataPlane
 from sandbox.demo.planes.kv import KvPlane
 from sandbox.demo.planes.opensearch import OpenSearchPlane
 from sandbox.demo.planes.pgvector import PgvectorPlane
+from sandbox.demo.planes.prometheus import PrometheusPlane
 
-__all__ = ["PLANES", "PLANS", "DataPlane"]
+__all__ = ["PLANES", "PLANS", "SIGNALS", "DataPlane"]
+
+#: Where the live figures come from: by the request log, or by another store beside POINTER=pgvector.
+SIGNALS = ("sql", "prometheus")
 
 PLANES: dict[str, type[DataPlane]] = {
     "pgvector": PgvectorPlane,
     "alb": AlbPlane,
     "kv": KvPlane,
     "opensearch": OpenSearchPlane,
+    "prometheus": PrometheusPlane,
 }
