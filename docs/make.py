@@ -67,6 +67,10 @@ ENCODERS_HEAD = """| kind | exact | known again by its | a text that is too long
 """
 WRITER_FACTS = ("waits_for_work", "resumed_as_found", "foreign_change_seen", "epoch_compared")
 
+SIGNALS_HEAD = """| case | %s |
+| --- |%s
+"""
+
 FIRES = "## When it fires\n"
 
 CRASH_BEGIN = "<!-- made by `make test-crash` -->\n"
@@ -114,6 +118,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "pointers.md": _with_table("pointers", POINTERS_HEAD + _pointer_rows()),
         ROOT / "docs" / "writers.md": _with_table("writers", WRITERS_HEAD + _writer_rows()),
         ROOT / "docs" / "encoders.md": _with_table("encoders", ENCODERS_HEAD + _encoder_rows()),
+        ROOT / "docs" / "signals.md": _with_table("signals", _signal_rows()),
         ROOT / "docs" / "crash.md": _with_crashes((ROOT / "docs" / "crash.md").read_text()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states() + DECISIONS_INTRO + _decisions(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
@@ -161,6 +166,27 @@ def _encoder_rows() -> str:
         f"| `{kind}` | {_yes(facts['exact'])} | {facts['known_by']} | {facts['long_text']} | {facts['against']} |\n"
         for kind, facts in _measured("encoders")
     )
+
+
+def _signal_rows() -> str:
+    """A column a kind, a row a case; below it why a kind has no such case, and what each was measured on."""
+    kinds = _measured("signals")
+    names = dict.fromkeys(name for _, facts in kinds for name in (*facts, *facts["not_here"]))
+    cases = [name for name in sorted(names) if name not in ("against", "not_here")]
+    rows = [
+        f"| {case.replace('_', ' ')} | {' | '.join(_told(facts.get(case)) for _, facts in kinds)} |\n" for case in cases
+    ]
+    head = SIGNALS_HEAD % (" | ".join(f"`{kind}`" for kind, _ in kinds), " --- |" * len(kinds))
+    told = [f"- `{kind}`: measured on {facts['against']}.{_lacking(facts['not_here'])}\n" for kind, facts in kinds]
+    return head + "".join(rows) + "\n" + "".join(told)
+
+
+def _lacking(not_here: Mapping[str, str]) -> str:
+    """The cases that a kind does not have, by their reason."""
+    found: dict[str, list[str]] = {}
+    for case, why in sorted(not_here.items()):
+        found.setdefault(why, []).append(case.replace("_", " "))
+    return "".join(f" No {', no '.join(cases)}: {why}." for why, cases in found.items())
 
 
 def _told(fact: bool | None) -> str:

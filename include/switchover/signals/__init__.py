@@ -32,6 +32,7 @@ KINDS = kinds(
         "switchover.signals.sql:SqlSignalsSpec",
         "switchover.signals.prometheus:PrometheusSpec",
         "switchover.signals.cloudwatch:CloudWatchSpec",
+        "switchover.signals.http_json:HttpJsonSpec",
     ),
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from switchover.judge.extra import ExtraRule
 from switchover.part import ConnectionId, Identifier, Part, at_most
@@ -72,6 +72,13 @@ class Extra(Part):
         description="Beyond it in every look of the newest window the hold stops; null: never.",
     )
     direction: Literal["<=", ">="] = Field("<=", description="How a good figure stands to its bounds.")
+
+    @model_validator(mode="after")
+    def _stop_is_looser(self) -> Extra:
+        worse = self.stop is not None and (self.stop < self.accept) == (self.direction == "<=")
+        if worse and self.stop != self.accept:
+            raise ValueError(f"stop {self.stop:g} is on the good side of accept {self.accept:g}; allowed: beyond it")
+        return self
 
     @property
     def rule(self) -> ExtraRule:

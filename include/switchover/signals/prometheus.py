@@ -250,6 +250,8 @@ class PrometheusSource:
             **({"time": f"{at:.3f}"} if at is not None else {}),
         }
         answer = self._web.ask("GET", "api/v1/query", params=given)
+        if not isinstance(answer, dict):
+            raise NoValue("the answer is no object")
         if answer.get("status") != "success" or not isinstance(answer.get("data"), dict):
             raise NoValue(f"answer is no success: {str(answer.get('error') or answer)[:200]}")
         if answer.get("warnings"):

@@ -193,7 +193,10 @@ class TableSource(SqlSource):
             return found
         last = sa.select(sa.func.max(at).label("last"))
         old, ahead = self._run(newest, self._text(newest), until=now), self._run(last, self._text(last))
-        return self._why(old, ahead, until)
+        try:
+            return self._why(old, ahead, until)
+        except NoValue as error:
+            return Answer(query=old.query, why=str(error))
 
     def _why(self, old: Answer, last: Answer, until: datetime) -> Answer:
         """Why the log is dead, in words."""

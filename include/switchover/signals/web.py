@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from switchover.edge.body import BadAnswer, read_object
+from switchover.edge.body import BadAnswer, read_json, read_object
 from switchover.edge.clients import TIMEOUT_S
 from switchover.lazy import lazy
 from switchover.signals.reading import NoValue
@@ -53,8 +53,8 @@ class StoreWeb:
         finally:
             self._over, self._silent = 0.0, ""
 
-    def ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """The JSON object that the store answers. ``NoValue`` says in one line why there is none."""
+    def ask(self, method: str, path: str, **request: Any) -> Any:
+        """The JSON that the store answers. ``NoValue`` says in one line why there is none."""
         now = time.monotonic()
         if now < self._not_before:
             raise NoValue(f"not asked for another {self._not_before - now:.0f} s: {self._why}")
@@ -71,7 +71,7 @@ class StoreWeb:
         if not response.is_success:
             raise NoValue(self._refused(response))
         try:
-            return read_object(response)
+            return read_json(response)
         except BadAnswer as error:
             raise NoValue(str(error)) from None
 

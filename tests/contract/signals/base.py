@@ -70,6 +70,8 @@ class SignalsWorld(ABC):
     plan: ClassVar[dict[str, Any]]  # its part of a plan, without connection
     not_here: ClassVar[Mapping[str, str]] = {}
     step_s: ClassVar[float] = STEP_S
+    #: Faults that concern one rule alone; all others concern every rule of live traffic.
+    about: ClassVar[Mapping[str, str]] = {"two_series": "extra_depth"}
 
     def __init__(self) -> None:
         self.now = datetime.now(timezone.utc).replace(microsecond=0)
