@@ -29,6 +29,8 @@ def row(question: int, paraphrase: int = 0, seed: int = 0, arm: str = "green", t
         "ds_question": 0.30 + 0.002 * question,
         "ds_anchor": 0.2,
         "coverage": 1.0,
+        "ndcg": 1.0,
+        "reciprocal_rank": 1.0,
         "cited": f"section {question}",
         "status": 200,
         "error": None,
@@ -46,6 +48,7 @@ def row(question: int, paraphrase: int = 0, seed: int = 0, arm: str = "green", t
 def failed(of: Row) -> Row:
     """The same probe without an answer."""
     worst = {"ds_question": 1.0, "ds_anchor": 1.0, "coverage": 0.0, "cited": None, "status": 0}
+    worst |= {"ndcg": 0.0, "reciprocal_rank": 0.0}
     return {**of, **worst, "error": "timed out", **{f"ms_{s}": None for s in ("retrieve", "rerank", "reason", "total")}}
 
 

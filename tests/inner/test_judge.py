@@ -72,7 +72,7 @@ def test_ds_p95_drift(shift: float, outcome: Outcome) -> None:
 
 @pytest.mark.parametrize(("uncovered", "outcome"), [(12, Outcome.PASS), (13, Outcome.FAIL)])
 def test_coverage(uncovered: int, outcome: Outcome) -> None:
-    rows = probes(spoil=lambda r: {**r, "coverage": 0.0} if number(r) < uncovered else r)  # on both arms
+    rows = probes(spoil=on_green(lambda r: {**r, "coverage": 0.0}, lambda r: number(r) < uncovered))
     verdict = warm(rows)["coverage"]
     assert verdict.value == pytest.approx((40 - uncovered) / 40)  # 28/40 = 0.70 passes, 27/40 = 0.675 does not
     assert verdict.outcome is outcome
@@ -107,7 +107,8 @@ def test_coverage_vs_blue(questions: int, coverage: float, effect: float, outcom
 @pytest.mark.parametrize(("flips", "outcome"), [(8, Outcome.PASS), (9, Outcome.FAIL)])
 def test_flip_rate(flips: int, outcome: Outcome) -> None:
     # Paraphrase 2 of the first questions cites something else: m = 2/3, split.
-    rows = probes(spoil=lambda r: {**r, "cited": "elsewhere"} if number(r) < flips and r["paraphrase"] == 2 else r)
+    flips_so = on_green(lambda r: {**r, "cited": "elsewhere"}, lambda r: number(r) < flips and r["paraphrase"] == 2)
+    rows = probes(spoil=flips_so)
     verdict = warm(rows)["flip_rate"]
     assert verdict.value == pytest.approx(flips / 40)  # 8/40 = 0.20 passes, 9/40 = 0.225 does not
     assert verdict.outcome is outcome
@@ -155,9 +156,9 @@ def test_latency_p95(factor: float, outcome: Outcome) -> None:
 
 
 def test_a_noisy_p95_just_beyond_its_bound_is_open_not_failed() -> None:
-    # One probe in 20 takes 20 ms on Blue and 24 ms on Green: +20 %, but the p95 hangs on a handful of probes.
+    # One probe in 20 takes 40 ms on Blue and 48 ms on Green: +20 %, but the p95 hangs on a handful of probes.
     def slow(r: dict[str, object]) -> dict[str, object]:
-        tail = {"blue": 20.0, "green": 24.0}[r["arm"]]
+        tail = {"blue": 40.0, "green": 48.0}[r["arm"]]
         return {**r, "ms_total": tail if (number(r) * 3 + r["paraphrase"]) % 18 == 0 else 10.0 + number(r) / 40}
 
     verdict = warm(probes(spoil=slow))["latency_p95"]

@@ -25,7 +25,9 @@ from switchover.judge.stop import HoldSoFar
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "include" / "switchover" / "judge" / "rules"
-SETUP = Setup(questions=40, answerable=40, rounds=3, seeds=2, tick_s=15, hold_s=1200, requests_per_s=20, cache=True)
+SETUP = Setup(
+    by_ids=True, questions=40, answerable=40, rounds=3, seeds=2, tick_s=15, hold_s=1200, requests_per_s=20, cache=True
+)
 
 
 class Slow(Rule):

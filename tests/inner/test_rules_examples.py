@@ -12,7 +12,7 @@ from judge_cases import Row, by_rule, evidence, number, on_green, probes, sample
 from scipy.stats import binom
 
 from switchover.arms.probe import is_tool_loop
-from switchover.judge import measure
+from switchover.judge import measure, ranking
 from switchover.judge.canaries import Canary
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
 from switchover.judge.outcome import figure
@@ -44,7 +44,8 @@ def judged(rows: list[Row], questions: int, rules: dict[str, object] | None = No
 
 def test_ds_question() -> None:
     sets = ((0.30, 0.42, 0.50), (0.31, 0.38, 0.44), (0.40, 0.47, 0.60))  # the page names the first and the medians
-    rows = probes(ticks=1, questions=3, spoil=lambda r: {**r, "ds_question": sets[r["paraphrase"]][number(r)]})
+    spoil = on_green(lambda r: {**r, "ds_question": sets[r["paraphrase"]][number(r)]})
+    rows = probes(ticks=1, questions=3, spoil=spoil)
     verdict = judged(rows, 3)["ds_question"]
     assert (verdict.value, verdict.outcome) == (0.47, Outcome.FAIL)
     states("ds_question", "0.30, 0.42 and 0.50", "median 0.42", "0.38 and 0.47", "= 0.47: not ≤ 0.45, FAIL")
@@ -128,6 +129,36 @@ def test_answer_match() -> None:
     assert nothing.outcome is Outcome.FAIL
     assert "token F1 0, Blue 0.8; ΔS 1, Blue 0.2" in nothing.detail
     states("answer_match", "match 0.65: effect −0.15. With four questions INCONCLUSIVE", "the effect is −0.8: FAIL")
+
+
+def ranked(column: str, green: tuple[float, ...], blue: tuple[float, ...]) -> Verdict:
+    shares = {"green": green, "blue": blue}
+    rows = probes(ticks=1, questions=4, spoil=lambda r: {**r, column: shares[r["arm"]][number(r)]})
+    rule = {"coverage": "recall_at_k", "ndcg": "ndcg_at_k", "reciprocal_rank": "mrr"}[column]
+    return judged(rows, 4, {rule: {"minimum": 1}})[rule]
+
+
+def test_recall_at_k() -> None:
+    green = ranking.recall(["a", "x"], {"a": 1, "b": 1}), 1.0, 1.0, 1.0
+    verdict = ranked("coverage", green, (1.0,) * 4)
+    assert (verdict.value, verdict.outcome) == (-0.125, Outcome.INCONCLUSIVE)
+    states("recall_at_k", "recall 0.5, 1, 1, 1. Effect −0.125, not ≥ −0.02", "INCONCLUSIVE")
+
+
+def test_ndcg_at_k() -> None:
+    relevant = {"a": 2, "b": 1}
+    blue, green = (ranking.ndcg(found, relevant, k=5) for found in (["a", "b"], ["b", "x", "a"]))
+    assert (blue, round(green, 2)) == (1.0, 0.76)
+    verdict = ranked("ndcg", (green, 1.0, 1.0, 1.0), (1.0,) * 4)
+    assert verdict.value == pytest.approx(-0.06, abs=0.001) and verdict.outcome is Outcome.INCONCLUSIVE
+    states("ndcg_at_k", "nDCG 1.", "= 0.76", "the effect is −0.06: INCONCLUSIVE")
+
+
+def test_mrr() -> None:
+    second = ranking.reciprocal_rank(["x", "a"], {"a": 1})
+    verdict = ranked("reciprocal_rank", (second, 1.0, 1.0, 1.0), (1.0,) * 4)
+    assert (second, verdict.value, verdict.outcome) == (0.5, -0.125, Outcome.INCONCLUSIVE)
+    states("mrr", "second for one of them: 0.5. Effect −0.125, not ≥ −0.02: INCONCLUSIVE")
 
 
 def test_flip_rate() -> None:

@@ -138,6 +138,8 @@ def evidence_rows(
                 ds_question=float(ds_question[index]) if error is None else 1.0,
                 ds_anchor=float(ds_anchor[index]) if error is None else 1.0,
                 coverage=(float(found.coverage[index]) if error is None else 0.0) if answerable else None,
+                ndcg=_known(found.ndcg[index], error),
+                reciprocal_rank=_known(found.reciprocal_rank[index], error),
                 cited=reply.cited,
                 status=reply.status,
                 error=error,
@@ -150,6 +152,11 @@ def evidence_rows(
             )
         )
     return rows
+
+
+def _known(value: float, error: str | None) -> float | None:
+    """A figure of a ranking, the worst where the probe failed; ``None`` where nothing is judged by ids."""
+    return None if np.isnan(value) else 0.0 if error is not None else float(value)
 
 
 def is_tool_loop(calls: Sequence[Mapping[str, Any]], *, max_depth: int) -> bool:

@@ -18,6 +18,7 @@ from switchover.edge.edge import Edge
 from switchover.encoders.once import Once
 from switchover.errors import BadInput
 from switchover.gold.goldset import gold_json
+from switchover.gold.item import Grade
 from switchover.judge.gates import judge_acceptance
 from switchover.judge.outcome import Verdict, worst
 from switchover.judge.power import Setup
@@ -144,6 +145,8 @@ def _power(options: argparse.Namespace, edge: Edge) -> Result:
         tick_s=plan.hold.tick_s,
         hold_s=plan.hold.minutes * 60,
         requests_per_s=options.rate,
+        paraphrases=gold.paraphrases,
+        by_ids=gold.grade is Grade.ID,
         cache=plan.cache is not None,
     )
     found = plan.rules.sufficiency(setup)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from switchover.judge.analysis import BothWays
 from switchover.judge.canaries import Canary
@@ -57,6 +57,8 @@ def verdict_of(spec: RuleSpec, found: Measured, *, gap: str = "", missing: str =
     ``gap``: a question that was never answered. ``missing``: which probes are. ``dead``: live traffic has no
     figure now.
     """
+    if found.instead is not None:
+        spec = replace(spec, bound=found.instead)
     good = within(found.value, spec.comparison, spec.bound)
     beyond = (not good) if found.beyond is None else found.beyond
     unknown, few = math.isnan(found.value), found.n < spec.minimum

@@ -63,7 +63,7 @@ class BothWays:
     """The evidence read both ways, and what is lacking in it."""
 
     def __init__(self, analysis: Analysis, *, runs: int | None = None) -> None:
-        evidence = analysis.evidence
+        evidence = self.evidence = analysis.evidence
         self.probes = ProbeCounts.of(evidence, runs)
         self.plain = analysis.plain
         self.blue_answered = self.plain.blue.n

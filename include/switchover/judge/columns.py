@@ -28,9 +28,10 @@ class Columns:
     """Evidence rows as columns (n,). Codes point into ``questions`` and ``sections``.
 
     ``arm`` 0 Blue, 1 Green; ``cited`` -1 where a run failed or cited nothing; ``coverage`` NaN for an
-    unanswerable question; ``ms_*`` infinite for a failed probe; ``observed`` is false for a row that stands
-    in for a probe that was never made. From ``cited_right`` to ``answer_moved``: NaN where nothing is known.
-    ``unfed``: what some answers did not say; see ``EvidenceRow.lacks``.
+    unanswerable question, ``ndcg`` and ``reciprocal_rank`` also where nothing is judged by ids; ``ms_*`` infinite
+    for a failed probe; ``observed`` is false for a row that stands in for a probe that was never made. From
+    ``cited_right`` to ``answer_moved``: NaN where nothing is known. ``unfed``: what some answers did not say; see
+    ``EvidenceRow.lacks``. ``grade``: by what coverage was measured; empty: not known.
     """
 
     questions: tuple[str, ...]
@@ -43,6 +44,8 @@ class Columns:
     ds_question: Floats
     ds_anchor: Floats
     coverage: Floats
+    ndcg: Floats
+    reciprocal_rank: Floats
     cited: Ints
     ms_retrieve: Floats
     ms_rerank: Floats
@@ -58,6 +61,7 @@ class Columns:
     answer_moved: Floats
     observed: Bools
     unfed: frozenset[str] = frozenset()
+    grade: str = ""
 
     def __post_init__(self) -> None:
         lengths = {len(getattr(self, name)) for name in COLUMNS}
@@ -202,4 +206,4 @@ class Columns:
         return replace(self, **taken)
 
 
-COLUMNS = tuple(one.name for one in fields(Columns) if one.name not in ("questions", "sections", "unfed"))
+COLUMNS = tuple(one.name for one in fields(Columns) if one.name not in ("questions", "sections", "unfed", "grade"))

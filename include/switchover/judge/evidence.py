@@ -44,12 +44,12 @@ class Evidence(Columns):
     """Columns that are put right: nothing that is missing, not a number or out of range helps a verdict."""
 
     @classmethod
-    def from_rows(cls, rows: Sequence[EvidenceRow], questions: Sequence[str]) -> Evidence:
+    def from_rows(cls, rows: Sequence[EvidenceRow], questions: Sequence[str], *, grade: str = "") -> Evidence:
         """Columns from evidence rows.
 
         ``questions`` are the ids of the gold set: every one is expected on both arms with each paraphrase.
         A combination that no row has is filled with one failed probe. A row of any other question, arm
-        or paraphrase is ``BadInput``.
+        or paraphrase is ``BadInput``. ``grade``: by what coverage was measured.
         """
         ids = tuple(questions)
         where = {name: code for code, name in enumerate(ids)}
@@ -76,6 +76,8 @@ class Evidence(Columns):
             ds_question=_floats(row.ds_question for row in rows),
             ds_anchor=_floats(row.ds_anchor for row in rows),
             coverage=_floats((row.coverage for row in rows), none=-np.inf),
+            ndcg=_floats(row.ndcg for row in rows),
+            reciprocal_rank=_floats(row.reciprocal_rank for row in rows),
             cited=_ints(-1 if row.cited is None else code[str(row.cited)] for row in rows),
             ms_retrieve=_floats(row.ms_retrieve for row in rows),
             ms_rerank=_floats(row.ms_rerank for row in rows),
@@ -85,6 +87,7 @@ class Evidence(Columns):
             tool_loop=np.array([bool(row.tool_loop) for row in rows], dtype=np.bool_),
             **{name: _floats(getattr(row, name) for row in rows) for name in ANSWERS},
             observed=np.ones(len(rows), dtype=np.bool_),
+            grade=grade,
             unfed=frozenset(word for row in rows if row.lacks and not row.error for word in row.lacks.split()),
         )
         return raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)
@@ -115,6 +118,8 @@ class Evidence(Columns):
             ds_question=_but(_share(self.ds_question, worst=1.0), lost, 1.0),
             ds_anchor=_but(_share(self.ds_anchor, worst=1.0), lost, 1.0),
             coverage=_but(_but(_share(self.coverage, worst=0.0), lost, 0.0), without, np.nan),
+            ndcg=self._ranked(self.ndcg, lost),
+            reciprocal_rank=self._ranked(self.reciprocal_rank, lost),
             cited=_but(_but(self.cited, lost, -1), abstained, len(self.sections)),
             ms_retrieve=_but(_time(self.ms_retrieve), lost, np.inf),
             ms_rerank=_but(_time(self.ms_rerank), lost, np.inf),
@@ -122,6 +127,17 @@ class Evidence(Columns):
             ms_total=_but(_time(self.ms_total), lost, np.inf),
             **answers,
         )
+
+    def _ranked(self, values: Floats, lost: Ints) -> Floats:
+        """Figures of rankings; a row without one has the worst where its question has one elsewhere, else none."""
+        has = self._is_ranked(values)
+        if not has.any():
+            return values
+        return np.where(has[self.question], _but(_share(values, worst=0.0), lost, 0.0), np.nan)
+
+    def _is_ranked(self, values: Floats) -> Bools:
+        """Which questions (n_questions,) have a ranking's figure in any row."""
+        return np.bincount(self.question[~np.isnan(values)], minlength=len(self.questions)) > 0
 
     def complete(self, runs: int) -> Evidence:
         """The same rows plus a failed, unobserved one for each that is missing to ``runs`` a combination.
@@ -148,6 +164,10 @@ class Evidence(Columns):
             "paraphrase": paraphrase,
             "seed": np.zeros(count, np.int64),
             "coverage": np.where(known[question], np.nan, 0.0),
+            **{
+                name: np.where(self._is_ranked(getattr(self, name))[question], 0.0, np.nan)
+                for name in ("ndcg", "reciprocal_rank")
+            },
             "cited": np.full(count, -1),
             "status": np.zeros(count, np.int64),
             "tool_loop": np.zeros(count, np.bool_),

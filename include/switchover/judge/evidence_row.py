@@ -14,11 +14,12 @@ Probe = tuple[str, int, int, int]  # question, tick, paraphrase, seed: both arms
 class EvidenceRow:
     """What one probe showed. ``None`` means: not known; an unanswerable question has no ``coverage``.
 
-    ``ds_*`` and ``coverage`` lie in 0..1, ``ms_*`` are milliseconds, ``status`` is the HTTP status (0 without an
-    answer), ``error`` says why the reply cannot be measured. ``lacks`` names what the answer does not say, so that the
-    figures mean nothing: some of ``coverage ds tool_loop``. From ``cited_right`` to ``answer_moved``: what the answer
-    says, held against the gold set and Blue's answer; see ``switchover.arms.said``. ``hits`` are what was retrieved,
-    without its text; most reads leave them out. ``at`` is the ledger's time of asking.
+    ``ndcg`` and ``reciprocal_rank`` are there where the gold set is judged by ids, and ``coverage`` is recall then.
+    ``ds_*``, ``coverage`` and those two lie in 0..1, ``ms_*`` are milliseconds, ``status`` is the HTTP status (0
+    without an answer), ``error`` says why the reply cannot be measured. ``lacks`` names what the answer does not say,
+    so that the figures mean nothing: some of ``coverage ds tool_loop``. From ``cited_right`` to ``answer_moved``: what
+    the answer says, held against the gold set and Blue's answer; see ``switchover.arms.said``. ``hits`` are what was
+    retrieved, without its text; most reads leave them out. ``at`` is the ledger's time of asking.
     """
 
     phase: str
@@ -38,6 +39,8 @@ class EvidenceRow:
     ms_reason: float | None
     ms_total: float | None
     tool_loop: bool
+    ndcg: float | None = None
+    reciprocal_rank: float | None = None
     lacks: str | None = None
     cited_right: float | None = None
     cited_retrieved: float | None = None
@@ -82,6 +85,8 @@ class EvidenceRow:
             ms_reason=None,
             ms_total=None,
             tool_loop=False,
+            ndcg=None if self.ndcg is None else 0.0,
+            reciprocal_rank=None if self.reciprocal_rank is None else 0.0,
             lacks=None,
             **worst,
             hits=(),
@@ -98,4 +103,4 @@ ANSWERS: dict[str, tuple[float, float]] = {
     "answer_ds": (1.0, 0.0),
     "answer_moved": (1.0, 0.0),
 }
-OPTIONAL = frozenset({"error", "lacks", "hits", "at", *ANSWERS})
+OPTIONAL = frozenset({"error", "ndcg", "reciprocal_rank", "lacks", "hits", "at", *ANSWERS})

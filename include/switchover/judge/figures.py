@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from switchover.judge import measure
-from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, Bools, Evidence, Floats
+from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, SIDES, Bools, Evidence, Floats
 from switchover.judge.evidence_row import ANSWERS
 from switchover.judge.groups import NOT_ASKED, Ints
 from switchover.judge.selection import Selection
 
+RANKED = ("ndcg", "reciprocal_rank")
 States = npt.NDArray[np.int8]
 
 
@@ -53,6 +54,13 @@ class Side(Selection):
         """Mean coverage of each question (n_questions,); NaN where it is unanswerable or there is no row."""
         total, count = self.covered
         mean: Floats = np.divide(total, count, out=np.full(len(count), math.nan), where=count > 0)
+        return mean
+
+    def average(self, column: str) -> Floats:
+        """Mean of a column by question (n_questions,); NaN where there is no row, or one without a figure."""
+        total = np.bincount(self["question"], self[column], self.questions)
+        count = np.bincount(self["question"], minlength=self.questions)
+        mean: Floats = np.divide(total, count, out=np.full(self.questions, math.nan), where=count > 0)
         return mean
 
     @cached_property
@@ -114,7 +122,15 @@ class AtBest(Side):
         if column in ANSWERS or column == "ds_anchor":
             best = ANSWERS[column][1] if column in ANSWERS else 0.0
             return np.concatenate([there, np.full(self._failed.n, best)])
+        if column in RANKED:
+            return np.concatenate([there, np.where(np.isnan(self._failed[column]), math.nan, 1.0)])
         return np.concatenate([there, self._failed[column]])
+
+    @cached_property
+    def paraphrase_sets(self) -> list[Floats]:
+        """As if the failed probes had found what lies at the question itself."""
+        lost = np.bincount(self._failed["paraphrase"], minlength=PARAPHRASES)
+        return [np.concatenate([ds, np.zeros(lost[p])]) for p, ds in enumerate(self._good.paraphrase_sets)]
 
     @cached_property
     def covered(self) -> tuple[Floats, Ints]:
@@ -205,6 +221,18 @@ def means(side: Side, column: str) -> Floats:
     total = np.bincount(question[known], values[known], side.questions)
     mean: Floats = np.divide(total, count, out=np.full(side.questions, math.nan), where=count > 0)
     return mean
+
+
+def tick_losses(evidence: Evidence) -> tuple[Floats, Ints]:
+    """(coverage(Blue) - coverage(Green) of each question in each tick (n,), tick by tick; how many a tick (ticks,))."""
+    shape = (len(evidence.ticks), SIDES, len(evidence.questions))
+    cell = (evidence.at * SIDES + evidence.side) * shape[2] + evidence.question
+    total = np.bincount(cell, evidence.coverage, math.prod(shape)).reshape(shape)
+    rows = np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
+    mean = np.divide(total, rows, out=np.full(shape, math.nan), where=rows > 0)
+    lost = mean[:, BLUE] - mean[:, GREEN]
+    known = ~np.isnan(lost)
+    return lost[known], known.sum(axis=1)
 
 
 def mean_of(values: Floats) -> float:

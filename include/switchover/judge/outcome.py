@@ -109,7 +109,7 @@ class Measured:
 
     ``beyond``: whether it fails (``None``: when the value is not within the bound). ``blocked``: why it
     may not pass whatever the figure. ``open_needs`` and ``strict_needs``: what would decide it when the
-    value, or only the strict one, is not within the bound.
+    value, or only the strict one, is not within the bound. ``instead``: a bound in the place of the rule's own.
     """
 
     value: float
@@ -122,11 +122,15 @@ class Measured:
     strict_needs: str = ""
     note: str = ""
     also_fails: str = ""
+    instead: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Harm:
-    """What a stop rule sees: the recent figure both ways, and the evidence (log) that Green is not acceptable."""
+    """What a stop rule sees: the recent figure both ways, and the evidence (log) that Green is not acceptable.
+
+    ``instead``: a bound in the place of the rule's own.
+    """
 
     value: float
     strict: float
@@ -134,6 +138,7 @@ class Harm:
     n: int
     note: str = ""
     unseen: str = ""
+    instead: float | None = None
 
 
 def conclude(*, fails: bool, error: str = "", doubts: Iterable[str] = ()) -> tuple[Outcome, str]:

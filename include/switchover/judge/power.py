@@ -41,6 +41,7 @@ class Setup:
     hold_s: float
     requests_per_s: float
     paraphrases: int = 3
+    by_ids: bool = False  # whether the gold set is judged by ids
     cache: bool = False  # whether canaries are asked
 
     @property

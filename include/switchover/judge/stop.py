@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,6 +96,8 @@ def verdict_of(spec: RuleSpec, harm: Harm, *, false_stops: float, missing: str, 
     ``false_stops``: the share of holds of an acceptable Green that the rule may stop. ``missing``: which probes
     are. ``dead``: live traffic has no figure now.
     """
+    if harm.instead is not None:
+        spec = replace(spec, bound=harm.instead)
     good, sure = within(harm.value, spec.comparison, spec.bound), harm.evidence >= -math.log(false_stops)
     unknown, whole = math.isnan(harm.value), within(harm.strict, spec.comparison, spec.bound)
     lacks = " and ".join(filter(None, (missing, harm.unseen)))

@@ -19,6 +19,7 @@ from switchover.judge.evidence_row import ANSWERS, EvidenceRow, Probe
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
 from switchover.ledger.tables import evidence as table
+from switchover.ledger.tables import question as asked
 
 BATCH = 500
 WITH_HITS = [column for column in table.c if column.name not in ("id", "run")]
@@ -35,6 +36,8 @@ FIELDS = {
     "ds_question": ("float8send(ds_question)", ">f8"),
     "ds_anchor": ("float8send(ds_anchor)", ">f8"),
     "coverage": ("float8send(coalesce(coverage, '-Infinity'))", ">f8"),
+    "ndcg": ("float8send(coalesce(ndcg, 'NaN'))", ">f8"),
+    "reciprocal_rank": ("float8send(coalesce(reciprocal_rank, 'NaN'))", ">f8"),
     "cited": ("int8send(coalesce(hashtextextended(cited, 0), 0))", ">i8"),
     "status": ("int2send(status)", ">i2"),
     "ms_retrieve": ("float8send(coalesce(ms_retrieve, 'NaN'))", ">f8"),
@@ -114,10 +117,11 @@ class EvidenceStore:
             driver: Any = connection.connection.driver_connection
             raw = driver.cursor(binary=True).execute(LOAD, (run, phase)).fetchone()
             hashes = sa.text("SELECT hashtextextended(id, 0), id FROM unnest(cast(:ids AS text[])) AS id")
+            grade = connection.execute(sa.select(sa.func.min(asked.c.grade)).where(asked.c.run == run)).scalar()
             codes = {row[0]: row[1] for row in connection.execute(hashes, {"ids": list(questions)})}
         rows = np.frombuffer(raw[0] or b"", dtype=ROW)
         columns = {name: rows[name].astype(np.float64 if "f" in ROW[name].str else np.int64) for name in FIELDS}
-        return _recording(columns, tuple(questions), codes, unfed=frozenset((raw[1] or "").split()))
+        return _recording(columns, tuple(questions), codes, unfed=frozenset((raw[1] or "").split()), grade=grade or "")
 
     def questions(self, run: str) -> list[str]:
         """Every question that was asked in any phase of a run."""
@@ -148,10 +152,10 @@ class EvidenceStore:
 
     def hits(self, run: str, *, phase: str, probes: Sequence[Probe]) -> Iterator[EvidenceRow]:
         """Rows with hits, of both arms, for some probes; in no order."""
-        asked = sa.tuple_(table.c.question, table.c.tick, table.c.paraphrase, table.c.seed)
+        probed = sa.tuple_(table.c.question, table.c.tick, table.c.paraphrase, table.c.seed)
         for start in range(0, len(probes), BATCH):
             query = sa.select(*WITH_HITS).where(
-                table.c.run == run, table.c.phase == phase, asked.in_(probes[start : start + BATCH])
+                table.c.run == run, table.c.phase == phase, probed.in_(probes[start : start + BATCH])
             )
             with self._db.transaction() as connection:
                 yield from [EvidenceRow.from_row(dict(row)) for row in connection.execute(query).mappings()]
@@ -166,7 +170,12 @@ class EvidenceStore:
 
 
 def _recording(
-    columns: Mapping[str, Any], questions: tuple[str, ...], codes: Mapping[int, str], *, unfed: frozenset[str]
+    columns: Mapping[str, Any],
+    questions: tuple[str, ...],
+    codes: Mapping[int, str],
+    *,
+    unfed: frozenset[str],
+    grade: str,
 ) -> Recording:
     """The judge's columns; a hash stands for each text."""
     hashes = np.array(sorted(codes), dtype=np.int64)
@@ -185,6 +194,7 @@ def _recording(
         tool_loop=columns["tool_loop"] == 1,
         observed=np.ones(len(at), np.bool_),
         unfed=unfed,
+        grade=grade,
         **{name: columns[name] for name in plain},
     )
     evidence = raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)

@@ -52,6 +52,7 @@ class Subjects:
                 "spans": [asdict(span) for span in spans],
                 "quote": anchor[:WIDEST],
                 "tags": dict(item.tags),
+                "grade": gold.grade.value,
             }
             for position, (item, spans, anchor) in enumerate(zip(gold.items, gold.spans, gold.anchors, strict=True))
         ]

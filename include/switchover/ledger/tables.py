@@ -160,6 +160,8 @@ evidence = sa.Table(
     sa.Column("ds_question", sa.Float, nullable=False),
     sa.Column("ds_anchor", sa.Float, nullable=False),
     sa.Column("coverage", sa.Float),
+    sa.Column("ndcg", sa.Float),  # this and the next: of gold sets that are judged by ids
+    sa.Column("reciprocal_rank", sa.Float),
     sa.Column("cited", AnyText),
     sa.Column("status", sa.SmallInteger, nullable=False),
     sa.Column("error", AnyText),
@@ -261,6 +263,7 @@ question = sa.Table(
     sa.Column("spans", JSONB, nullable=False),
     sa.Column("quote", AnyText, nullable=False),
     sa.Column("tags", JSONB, nullable=False),
+    sa.Column("grade", AnyText),  # by what coverage is measured, of all questions the same
     sa.PrimaryKeyConstraint("run", "id"),
 )
 

@@ -25,7 +25,10 @@ from switchover.judge.rules.flips_vs_blue import FlipsVsBlueRule
 from switchover.judge.rules.http_5xx import Http5xxRule
 from switchover.judge.rules.latency_p95 import LatencyP95Rule
 from switchover.judge.rules.live_traffic import LiveTrafficRule
+from switchover.judge.rules.mrr import MrrRule
+from switchover.judge.rules.ndcg_at_k import NdcgAtKRule
 from switchover.judge.rules.no_citation import NoCitationRule
+from switchover.judge.rules.recall_at_k import RecallAtKRule
 from switchover.judge.rules.rollback_path import RollbackPathRule
 from switchover.judge.rules.tool_loops import ToolLoopsRule
 from switchover.judge.settings import RuleSpec, Statistics
@@ -40,6 +43,9 @@ class Rules(RuleList):
     ds_p95_drift: DsP95DriftRule = listed(DsP95DriftRule)
     coverage: CoverageRule = listed(CoverageRule)
     coverage_vs_blue: CoverageVsBlueRule = listed(CoverageVsBlueRule)
+    recall_at_k: RecallAtKRule = listed(RecallAtKRule)
+    ndcg_at_k: NdcgAtKRule = listed(NdcgAtKRule)
+    mrr: MrrRule = listed(MrrRule)
     ds_anchor: DsAnchorRule = listed(DsAnchorRule)
     cited_right: CitedRightRule = listed(CitedRightRule)
     cited_retrieved: CitedRetrievedRule = listed(CitedRetrievedRule)

@@ -16,13 +16,14 @@ from switchover.lazy import lazy
 if TYPE_CHECKING:
     import numpy as np
 
-    from switchover.judge import figures, intervals, sequential
+    from switchover.judge import figures, intervals, second_form, sequential
     from switchover.judge.accept import Acceptance
     from switchover.judge.stop import HoldSoFar
 else:
     np = lazy("numpy")
     figures = lazy("switchover.judge.figures")
     intervals = lazy("switchover.judge.intervals")
+    second_form = lazy("switchover.judge.second_form")
     sequential = lazy("switchover.judge.sequential")
 
 
@@ -44,23 +45,41 @@ class CoverageRule(Rule):
 
     accept: Share = Field(default=0.70, description="Lowest accepted suite coverage.")
     stop: Share | None = Field(default=0.60, description="Coverage below which the hold stops; null: never.")
+    margin: Share | None = Field(
+        default=0.02,
+        description="Where Blue itself is beyond `accept`: how much worse than Blue is accepted; null: never the less.",
+    )
     minimum: Questions = Field(default=20, description="Answerable questions below which the verdict is INCONCLUSIVE.")
 
     def measured(self, seen: Acceptance) -> Measured:
         """The mean over the questions."""
-        plain, strict = seen.both_ways.plain.green.coverage, seen.both_ways.strict.green.coverage
-        answerable = plain[~np.isnan(plain)]
-        left_out = len(plain) - len(answerable)
-        return Measured(
-            value=figures.mean_of(plain),
-            strict=figures.mean_of(strict),
-            n=seen.both_ways.plain.answerable,
+        plain, strict = seen.both_ways.plain, seen.both_ways.strict
+        answerable = plain.green.coverage[~np.isnan(plain.green.coverage)]
+        left_out = len(plain.questions) - len(answerable)
+        found = Measured(
+            value=figures.mean_of(plain.green.coverage),
+            strict=figures.mean_of(strict.green.coverage),
+            n=plain.answerable,
             interval=intervals.mean_interval(answerable, seen.confidence),
-            note=f"{left_out} unanswerable left out" if left_out else "",
+            note="; ".join(filter(None, (graded(seen), f"{left_out} unanswerable left out" if left_out else ""))),
+        )
+        blue = figures.mean_of(strict.blue.coverage)
+        if self.margin is None or not blue < self.accept:
+            return found
+        pairs = second_form.Pairs(
+            green=plain.green.coverage,
+            blue=plain.blue.coverage,
+            strict_green=strict.green.coverage,
+            strict_blue=strict.blue.coverage,
+        )
+        return second_form.second_form(
+            found, seen=seen, spec=self.spec("accept"), blue=blue, margin=self.margin, pairs=pairs
         )
 
     def harm(self, hold: HoldSoFar) -> Harm:
-        """Harm: the share of a question's gold tokens that is not covered."""
+        """Harm: the share of a question's gold tokens that is not covered; beyond Blue's, where Blue covers too few."""
+        if self.margin is not None and figures.mean_of(hold.blue.coverage) < self.accept:
+            return self._harm_beyond_blue(hold)
         harm, counts = 1 - hold.green["coverage"], hold.green.per_tick()
         answerable = np.flatnonzero(~np.isnan(harm))
         if len(answerable) < len(harm):
@@ -72,6 +91,21 @@ class CoverageRule(Rule):
             strict=figures.mean_of(strict.green.coverage),
             evidence=hold.log_wealth(growth),
             n=plain.answerable,
+        )
+
+    def _harm_beyond_blue(self, hold: HoldSoFar) -> Harm:
+        """Harm: what Blue covers of a question in the same tick and Green does not; the bound goes with Blue."""
+        lost, counts = figures.tick_losses(hold.evidence)
+        growth = sequential.growth_of_shares((1 + lost) / 2, counts, (1 + (self.margin or 0.0)) / 2)
+        plain, strict = hold.recent.plain, hold.recent.strict
+        blue = figures.mean_of(plain.blue.coverage)
+        return Harm(
+            value=figures.mean_of(plain.green.coverage),
+            strict=figures.mean_of(strict.green.coverage),
+            evidence=hold.log_wealth(growth),
+            n=plain.answerable,
+            note=f"Blue itself has {figure(blue)}: held against Blue",
+            instead=blue - (self.accept - (self.stop or 0.0)),
         )
 
     def power_to_accept(self, setup: Setup, statistics: Statistics) -> Sufficiency | None:
@@ -102,3 +136,9 @@ class CoverageRule(Rule):
         found = fewest_shown(1000, evidence_of, statistics=statistics, false_stops=self.false_stops(statistics))
         shares = [1 - lost / 1000 if lost else None for lost in found]
         return caught(self.name, shares, f"a coverage of {{}} on {setup.answerable} questions")
+
+
+def graded(seen: Acceptance) -> str:
+    """By what coverage was measured, in words; empty where that is not known."""
+    grade = seen.both_ways.evidence.grade
+    return f"by {grade}" if grade else ""

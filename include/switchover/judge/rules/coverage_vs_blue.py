@@ -9,6 +9,7 @@ from pydantic import Field
 from switchover.judge.outcome import Measured
 from switchover.judge.power import Setup, Sufficiency, against_blue
 from switchover.judge.rules.base import Rule
+from switchover.judge.rules.coverage import graded
 from switchover.judge.settings import Questions, Share, Statistics
 from switchover.lazy import lazy
 
@@ -60,7 +61,7 @@ class CoverageVsBlueRule(Rule):
             interval=result.interval,
             beyond=result.interval[1] < -margin,
             open_needs=result.decided_by(-margin),
-            note=result.summary,
+            note="; ".join(filter(None, (graded(seen), result.summary))),
         )
 
     def power_to_accept(self, setup: Setup, statistics: Statistics) -> Sufficiency | None:

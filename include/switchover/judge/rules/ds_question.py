@@ -14,11 +14,12 @@ from switchover.lazy import lazy
 if TYPE_CHECKING:
     import numpy as np
 
-    from switchover.judge import intervals
+    from switchover.judge import intervals, second_form
     from switchover.judge.accept import Acceptance
 else:
     np = lazy("numpy")
     intervals = lazy("switchover.judge.intervals")
+    second_form = lazy("switchover.judge.second_form")
 
 
 class DsQuestionRule(Rule):
@@ -37,19 +38,35 @@ class DsQuestionRule(Rule):
     )
 
     accept: Share = Field(default=0.45, description="Highest accepted median ΔS_question, on each paraphrase set.")
+    margin: Share | None = Field(
+        default=0.02,
+        description="Where Blue itself is beyond `accept`: how much worse than Blue is accepted; null: never the less.",
+    )
     minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
     def measured(self, seen: Acceptance) -> Measured:
         """The worst median, with the interval of its set."""
-        plain = seen.both_ways.plain
+        plain, strict = seen.both_ways.plain, seen.both_ways.strict
         medians = plain.green.medians
         worst = int(np.argmax(medians))
-        return Measured(
+        found = Measured(
             value=float(medians[worst]),
-            strict=float(seen.both_ways.strict.green.medians.max()),
+            strict=float(strict.green.medians.max()),
             n=plain.answered,
             interval=intervals.quantile_interval(
                 plain.green.paraphrase_sets[worst], 0.5, plain.answered, intervals.z_of(seen.confidence)
             ),
             note="medians " + ", ".join(figure(median) for median in medians),
+        )
+        blue = float(strict.blue.medians.max()) if plain.blue.n else 0.0
+        if self.margin is None or not blue > self.accept:
+            return found
+        pairs = second_form.Pairs(
+            green=plain.green.average("ds_question"),
+            blue=plain.blue.average("ds_question"),
+            strict_green=strict.green.average("ds_question"),
+            strict_blue=strict.blue.average("ds_question"),
+        )
+        return second_form.second_form(
+            found, seen=seen, spec=self.spec("accept"), blue=blue, margin=self.margin, pairs=pairs
         )

@@ -16,8 +16,9 @@ from switchover.lazy import lazy
 if TYPE_CHECKING:
     import numpy as np
 
-    from switchover.judge import evidence, figures, intervals, measure, sequential
+    from switchover.judge import evidence, figures, intervals, measure, second_form, sequential
     from switchover.judge.accept import Acceptance
+    from switchover.judge.figures import States
     from switchover.judge.stop import HoldSoFar
 else:
     np = lazy("numpy")
@@ -25,6 +26,7 @@ else:
     figures = lazy("switchover.judge.figures")
     intervals = lazy("switchover.judge.intervals")
     measure = lazy("switchover.judge.measure")
+    second_form = lazy("switchover.judge.second_form")
     sequential = lazy("switchover.judge.sequential")
 
 LITTLE = math.log(20)  # evidence below 20 : 1 says nothing yet
@@ -45,28 +47,42 @@ class FlipRateRule(Rule):
         "A flip rate near 0.8 with coverage gone: the reranker is broken.",
     )
 
-    accept: Share = Field(default=0.20, description="Highest accepted flip rate; with it, no question may be ×.")
+    accept: Share = Field(default=0.20, description="Highest accepted flip rate; beside it, `chaotic`.")
     stop: Share | None = Field(default=0.20, description="Flip rate above which the hold stops; null: never.")
+    chaotic: Annotated[int, Field(ge=0)] = Field(default=0, description="Questions that may be ×.")
+    margin: Share | None = Field(
+        default=0.02,
+        description="Where Blue itself is beyond `accept`: how much worse than Blue is accepted; null: never the less.",
+    )
     seeds: Annotated[int, Field(ge=1)] = Field(default=2, description="Seeds that the warm gate must have seen.")
     minimum: Questions = Field(default=20, description="Gold questions below which the verdict is INCONCLUSIVE.")
 
     def measured(self, seen: Acceptance) -> Measured:
-        """The share of questions that flip; a × question fails by itself."""
-        plain = seen.both_ways.plain
+        """The share of questions that flip; × questions beyond what is accepted fail by themselves."""
+        plain, strict = seen.both_ways.plain, seen.both_ways.strict
         states = plain.green.states
         chaotic = [plain.questions[i] for i in np.flatnonzero(states == measure.CHAOTIC)]
         seeds, inert = plain.green.seeds()
         needed = self.seeds if seen.traffic is None else 1
         flips = int(np.count_nonzero(states != measure.CONVERGENT))
-        strict = seen.both_ways.strict.green.states
-        return Measured(
+        blue, accepted = figures.mean_of(strict.flips()[1]), self.chaotic
+        if self.margin is not None and not seen.both_ways.blue_failed and not any(seen.both_ways.lacking):
+            accepted = max(accepted, _chaotic(plain.blue.states[plain.comparable]))
+        found = Measured(
             value=measure.flip_rate(states),
-            strict=math.inf if np.any(strict == measure.CHAOTIC) else measure.flip_rate(strict),
+            strict=math.inf if _chaotic(strict.green.states) > accepted else measure.flip_rate(strict.green.states),
             n=plain.answered,
             interval=intervals.wilson(flips, len(states), intervals.z_of(seen.confidence)),
             blocked=f"needs {needed} seeds; {seeds} so far" if seeds < needed else "",
             note=f"{flips} flip" + (f"; {inert} of {seeds} seeds inert" if inert else ""),
-            also_fails=f"{len(chaotic)} × ({', '.join(chaotic[:3])})" if chaotic else "",
+            also_fails=f"{len(chaotic)} × ({', '.join(chaotic[:3])})" if len(chaotic) > accepted else "",
+        )
+        if self.margin is None or not blue > self.accept:
+            return found
+        (green_flips, blue_flips), doubtful = plain.flips(), strict.flips()
+        pairs = second_form.Pairs(green=green_flips, blue=blue_flips, strict_green=doubtful[0], strict_blue=doubtful[1])
+        return second_form.second_form(
+            found, seen=seen, spec=self.spec("accept"), blue=blue, margin=self.margin, pairs=pairs
         )
 
     def harm(self, hold: HoldSoFar) -> Harm:
@@ -108,3 +124,8 @@ class FlipRateRule(Rule):
         found = fewest_shown(n, evidence_of, statistics=statistics, false_stops=self.false_stops(statistics))
         shares = [fewest / n if fewest else None for fewest in found]
         return caught(self.name, shares, f"a flip rate of {{}} of {n} questions, none of which flips on Blue")
+
+
+def _chaotic(states: States) -> int:
+    """How many questions are ×."""
+    return int(np.count_nonzero(states == measure.CHAOTIC))

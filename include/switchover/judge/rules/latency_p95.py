@@ -40,6 +40,9 @@ class LatencyP95Rule(Rule):
 
     accept: Amount = Field(default=0.15, description="Accepted rise of the p95 over Blue's, as a share: 0.15 is +15 %.")
     stop: Amount | None = Field(default=None, description="Rise above which the hold stops; null: reported only.")
+    floor_ms: Amount = Field(
+        default=5, description="A rise of up to so many milliseconds is none, whatever share of Blue's p95 it is."
+    )
     stage: Literal["retrieve", "rerank", "reason", "total"] = Field(
         default="total", description="The stage that is judged; the others are reported."
     )
@@ -51,24 +54,30 @@ class LatencyP95Rule(Rule):
         plain = seen.both_ways.plain
         sides = plain.compared, plain.blue
         g, b = (side.interval(f"ms_{self.stage}", 0.95, side.n, z) for side in sides)
+        p95_green, p95_blue = plain.p95(self.stage)
+        accept = self._accepted(p95_blue)
         value, interval = plain.rise(self.stage), (figures.rise(g[0], b[1]), figures.rise(g[1], b[0]))
-        n, off = min(side.n - side.failed for side in sides), abs(value - self.accept)
+        n, off = min(side.n - side.failed for side in sides), abs(value - accept)
         more = math.ceil(n * ((value - interval[0]) / off) ** 2) if 0 < off < math.inf else None
-        p95_green, p95_blue = (figure(ms) for ms in plain.p95(self.stage))
         others = ", ".join(f"{other} {percent(plain.rise(other))}" for other in measure.STAGES if other != self.stage)
         return Measured(
             value=value,
             strict=seen.both_ways.strict.rise(self.stage),
             n=n,
             interval=interval,
-            beyond=interval[0] > self.accept,
+            beyond=interval[0] > accept,
             open_needs=f"needs about {more} requests per arm; {n} so far" if more else "needs more requests",
-            note=f"p95 of {self.stage} {p95_green} ms, Blue {p95_blue} ms; others: {others}",
+            note=f"p95 of {self.stage} {figure(p95_green)} ms, Blue {figure(p95_blue)} ms; others: {others}",
+            instead=accept if accept > self.accept else None,
         )
+
+    def _accepted(self, blue_ms: float) -> float:
+        """The accepted rise over Blue's p95 as a share: ``accept``, or ``floor_ms`` where that is more."""
+        return max(self.accept, self.floor_ms / blue_ms) if 0 < blue_ms < math.inf else self.accept
 
     def harm(self, hold: HoldSoFar) -> Harm:
         """Harm: a request slower than Blue's p95 of the same tick plus the accepted rise."""
-        growth = hold.beyond_blue(f"ms_{self.stage}", 0.95, lambda edge: edge * (1 + self.accept))
+        growth = hold.beyond_blue(f"ms_{self.stage}", 0.95, lambda edge: edge * (1 + self._accepted(edge)))
         plain, strict = hold.recent.plain, hold.recent.strict
         return Harm(
             value=plain.rise(self.stage),
