@@ -22,6 +22,7 @@ from switchover_airflow.operators.gates import AcceptanceGateOperator, HoldGateO
 from switchover_airflow.operators.recovery import BreakGlassOperator, RehearseOperator, RetireOperator
 from switchover_airflow.operators.steps import (
     AbortOperator,
+    AttestOperator,
     EvidenceOperator,
     FlipOperator,
     FreezeOperator,
@@ -43,6 +44,7 @@ GREEN = (
 
 CHECKLIST = {
     "preflight": "Is there anything to do? Read the pointer, take its lease, open the ledger record.",
+    "attest": "Before the freeze: read Green's index whole, unless nothing was written to it since it was read.",
     "freeze": "1. Freeze the writers; prove that nothing is in flight.",
     "verify": "2. Verify the invariants: pins, index, encoder, secrets, signals, gold set, rehearsed rollback.",
     "warm": "3. Warm Green: ask the gold set of both arms at once until latency is steady.",
@@ -132,9 +134,10 @@ def build_dag(plan: Plan) -> DAG:
             green=GREEN,
             hold_minutes="{{ params.hold_minutes }}",
             dry="{{ params.dry_run }}",
-            go="freeze",
+            go="attest",
             done="outcome",
         )
+        attest = AttestOperator(**step("attest"))
         freeze = FreezeOperator(**step("freeze"))
         verify = VerifyOperator(**step("verify"))
         warm = WarmOperator(**step("warm"))
@@ -164,7 +167,7 @@ def build_dag(plan: Plan) -> DAG:
         after = plan.asks(Gate.BEFORE_UNFREEZE) or plan.asks(Gate.ON_UNACCEPTED)
         to_stay = [ApproveOperator(**step("approve_unfreeze", **asking))] if after else []
 
-        chain(preflight, freeze, verify, warm, *to_flip, acceptance_gate, flip, hold, *to_stay, gate)
+        chain(preflight, attest, freeze, verify, warm, *to_flip, acceptance_gate, flip, hold, *to_stay, gate)
         chain(gate, [unfreeze, rollback], restore)
         chain(acceptance_gate, abort, restore, [outcome, evidence])
         chain(preflight, outcome)

@@ -191,7 +191,7 @@ def world(session_world: World) -> Iterator[World]:
     session_world.sql("UPDATE switchover_alias SET target = 'docs_v1', epoch = 0, version = 1 WHERE alias = 'docs'")
     session_world.sql("UPDATE switchover_fence SET frozen = false, epoch = 0")
     session_world.sql("TRUNCATE switchover_run CASCADE")
-    session_world.sql("TRUNCATE switchover_lease, switchover_rehearsal, switchover_watchdog")
+    session_world.sql("TRUNCATE switchover_lease, switchover_rehearsal, switchover_watchdog, switchover_receipt")
     green = session_world.green_build()
     yield session_world
     httpx.post(f"{session_world.service}/sandbox/fault", json={"target": "docs_v2", "kind": "none"})

@@ -73,7 +73,11 @@ def embed_schema(*, name: str, revision: str, dimension: int, normalised: bool, 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexFacts:
-    """What INDEX_HASH is made of; ``pairs`` is the digest of all (id, content digest) pairs."""
+    """What INDEX_HASH is made of; ``pairs`` is the digest of all (id, content digest) pairs.
+
+    ``pairs`` has one of two forms: a sum that no order changes (``receipt.FORM`` and 64 hex digits), or, of builds of
+    before there was one, 64 hex digits over the pairs in order (:func:`pairs_digest`).
+    """
 
     embed_schema: str
     tok_ver: str
@@ -95,7 +99,8 @@ class Manifest:
     """One arm's manifest as it is stored beside its index.
 
     ``encoder`` is what a reader needs to build the query encoder:
-    ``{"name", "revision", "dimension", "normalised", "metric"}``.
+    ``{"name", "revision", "dimension", "normalised", "metric"}``. ``receipt``: what the build found in the store when
+    it was done (``receipt.Proof``, without the rows kept); builds of before there was one have none.
     """
 
     target: str
@@ -103,6 +108,7 @@ class Manifest:
     facts: IndexFacts
     encoder: Mapping[str, Any]
     secrets: tuple[str, ...] = field(default=())
+    receipt: Mapping[str, Any] | None = None
 
     @property
     def index_hash(self) -> str:
@@ -117,6 +123,7 @@ class Manifest:
             "facts": {**asdict(self.facts), "store": dict(self.facts.store)},
             "encoder": dict(self.encoder),
             "secrets": list(self.secrets),
+            **({"receipt": dict(self.receipt)} if self.receipt is not None else {}),
         }
 
     @classmethod
@@ -128,6 +135,7 @@ class Manifest:
             facts=IndexFacts(**data["facts"]),
             encoder=dict(data["encoder"]),
             secrets=tuple(data.get("secrets", ())),
+            receipt=data.get("receipt"),
         )
 
 

@@ -15,7 +15,7 @@ from switchover.plan import Plan
 from switchover.steps import alarm
 from switchover_airflow.connections import airflow_edge_async
 
-#: What freeze, verify and warm may take together before the hold; no plan key says more.
+#: What attest, freeze, verify and warm may take together before the hold; no plan key says more.
 PREPARATION = timedelta(minutes=30)
 
 

@@ -49,7 +49,7 @@ def dag(monkeypatch: pytest.MonkeyPatch) -> DAG:
 
 
 def test_the_checklist_in_its_order(dag: DAG) -> None:
-    line = ["preflight", "freeze", "verify", "warm", "acceptance_gate", "flip", "hold", "gate"]
+    line = ["preflight", "attest", "freeze", "verify", "warm", "acceptance_gate", "flip", "hold", "gate"]
     for before, after in pairwise(line):
         assert after in dag.get_task(before).downstream_task_ids
     assert dag.get_task("acceptance_gate").downstream_task_ids == {"flip", "abort"}
@@ -60,7 +60,8 @@ def test_the_checklist_in_its_order(dag: DAG) -> None:
 def test_a_plan_that_asks_nobody_has_the_checklist_and_nothing_else(dag: DAG) -> None:
     edges = {task.task_id: task.downstream_task_ids for task in dag.tasks}
     assert edges == {
-        "preflight": {"freeze", "outcome"},
+        "preflight": {"attest", "outcome"},
+        "attest": {"freeze"},
         "freeze": {"verify"},
         "verify": {"warm"},
         "warm": {"acceptance_gate"},
@@ -108,7 +109,7 @@ def test_a_question_stands_before_the_gate_that_decides(
 def test_gates_and_ends_run_whatever_happened_before(dag: DAG) -> None:
     for task_id in ("acceptance_gate", "gate"):
         assert dag.get_task(task_id).trigger_rule == "all_done", task_id
-    for task_id in ("freeze", "verify", "warm", "flip", "hold", "unfreeze", "rollback", "abort"):
+    for task_id in ("attest", "freeze", "verify", "warm", "flip", "hold", "unfreeze", "rollback", "abort"):
         assert dag.get_task(task_id).trigger_rule == "all_success", task_id
 
 

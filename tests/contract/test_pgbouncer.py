@@ -23,6 +23,7 @@ from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge
 from switchover.fence import Fence, fence_key
 from switchover.fence.postgres import PostgresStore
+from switchover.indexes.attest import attest
 from switchover.indexes.pgvector import PgvectorIndex
 from switchover.ledger import Ledger
 from switchover.pointers.base import Change
@@ -166,8 +167,8 @@ def test_an_index_is_built_and_proven(pooled: Pooled) -> None:
     world.write("doc-03", 2, "New text.")
     again = world.builder(hnsw={}).run()
     assert built.changed and again.changed
-    content = PgvectorIndex(engine=pooled.engine()).content("arm")
-    assert (content.index_hash, content.count) == (again.manifest.index_hash, len(world.rows("arm")))
+    found = attest(PgvectorIndex(engine=pooled.engine()), "arm", kept=None, save=lambda proof: None)
+    assert (found.index_hash, found.proof.tally.sum.count) == (again.manifest.index_hash, len(world.rows("arm")))
     assert pooled.left_behind() == []
 
 

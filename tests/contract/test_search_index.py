@@ -14,7 +14,9 @@ from pydantic import TypeAdapter
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.indexes import AnyIndex, Index, IndexSpec, search
+from switchover.indexes.attest import Attested, attest, audit
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest
+from switchover.receipt import pairs_sum
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN
 from tests.contract.worlds.opensearch import ELSEWHERE, ONE_SHARD, SEARCH_WORLDS, OpenSearchWorld
 
@@ -46,7 +48,7 @@ def manifest(target: str) -> Manifest:
         store={"shards": 1},
         corpus_revision=REVISION,
         count=COUNT,
-        pairs=pairs_digest((id, content_digest(text)) for id, text in TEXTS.items()),
+        pairs=pairs_sum((id, content_digest(text)) for id, text in TEXTS.items()),
     )
     return Manifest(target=target, pins={"INDEX_HASH": facts.index_hash()}, facts=facts, encoder={})
 
@@ -83,24 +85,44 @@ def put(world: OpenSearchWorld, id: str, **fields: Any) -> None:
     world.call("PUT", f"/{world.index(GREEN)}/_doc/{id}?refresh=true", fields)
 
 
-@pytest.mark.parametrize("page", [5, COUNT, 1_000])
-def test_the_content_is_that_of_the_build(world: OpenSearchWorld, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+def held(index: Index) -> Attested:
+    return attest(index, GREEN, kept=None, save=lambda proof: None)
+
+
+@pytest.mark.parametrize(("page", "part"), [(5, 100_000), (COUNT, 7), (1_000, 100_000)])
+def test_the_content_is_that_of_the_build(
+    world: OpenSearchWorld, monkeypatch: pytest.MonkeyPatch, page: int, part: int
+) -> None:
     monkeypatch.setattr(search, "PAGE", page)
-    found = index_of(world).content(GREEN)
-    assert found.count == COUNT
+    monkeypatch.setattr(search, "RANGE", part)
+    found = held(index_of(world))
+    assert (found.proof.tally.sum.count, found.proof.tally.later) == (COUNT, 2)
     assert found.manifest == manifest(GREEN)
     assert found.index_hash == manifest(GREEN).index_hash
+    assert audit(index_of(world), found).wrong == ()
+
+
+def test_an_older_build_is_read_in_its_own_form(world: OpenSearchWorld) -> None:
+    older = pairs_digest((id, content_digest(text)) for id, text in TEXTS.items())
+    assert index_of(world).ordered_pairs(GREEN, upto=REVISION) == older
 
 
 @pytest.mark.parametrize("wrong", ["changed", "missing", "added"])
 def test_a_document_that_differs_gives_another_hash(world: OpenSearchWorld, wrong: str) -> None:
+    index = index_of(world)
+    before, mark = held(index), index.mark(GREEN)
     if wrong == "missing":
         world.call("DELETE", f"/{world.index(GREEN)}/_doc/doc-3?refresh=true")
     else:
         put(world, "doc-3" if wrong == "changed" else "more", text="other", revision=1, embedding=[1.0, 0.0, 0.0])
-    found = index_of(world).content(GREEN)
-    assert found.count == COUNT + {"changed": 0, "missing": -1, "added": 1}[wrong]
+    assert index.mark(GREEN).change != mark.change
+    assert index.mark(GREEN).creation == mark.creation
+    found = held(index)
+    assert found.proof.tally.sum.count == COUNT + {"changed": 0, "missing": -1, "added": 1}[wrong]
     assert found.index_hash != manifest(GREEN).index_hash
+    said = {"changed": ("1 rows have another text",), "missing": ("1 rows are gone",), "added": ()}[wrong]
+    looked = audit(index, before).wrong
+    assert len(looked) == len(said) and all(map(str.startswith, looked, said))
 
 
 def test_the_sample_is_of_stored_pairs_and_always_the_same(world: OpenSearchWorld) -> None:
@@ -136,20 +158,20 @@ def test_what_is_not_there_is_refused_in_one_line(world: OpenSearchWorld) -> Non
         index.sample(GREEN, size=100)
     put(world, "bare", revision=1, embedding=[1.0, 2.0])
     with pytest.raises(TargetRefused, match="document 'bare' has no 'text'"):
-        index.content(GREEN)
+        held(index)
     put(world, "bare", text="short", revision=1, embedding=[1.0, 2.0])
     with pytest.raises(TargetRefused, match="its vectors in 'embedding' are not of one dimension"):
         index.sample(GREEN, size=100)
     set_meta(world, {"index_hash": "x"})
     with pytest.raises(TargetRefused, match="has no manifest; build it again, or write one into its _meta"):
-        index.content(GREEN)
+        held(index)
     broken = {name: value for name, value in manifest(GREEN).to_json().items() if name != "facts"}
     set_meta(world, {"manifest": broken})
     with pytest.raises(TargetRefused, match="its manifest lacks 'facts'"):
         index.sample(GREEN, size=1)
     world.spoil(GREEN, "missing")
     with pytest.raises(TargetRefused, match="has no manifest"):
-        index.content(GREEN)
+        held(index)
 
 
 def test_the_vector_may_have_another_name(world: OpenSearchWorld) -> None:
@@ -166,7 +188,7 @@ def test_part_of_the_shards_is_no_answer(world: OpenSearchWorld) -> None:
     world.create(world.index(GREEN), filled=False, up=False, **half)
     world.call("GET", f"/_cluster/health/{world.index(GREEN)}?wait_for_active_shards=1&timeout=20s")
     set_meta(world, {"index_hash": built.index_hash, "manifest": built.to_json()})
-    for look in (index_of(world).health, index_of(world).content):
+    for look in (index_of(world).health, index_of(world).mark):
         with pytest.raises(Unreachable, match="1 of 2 shards answered"):
             look(GREEN)
 
@@ -191,8 +213,8 @@ def test_the_facts_are_replaced_not_trusted(world: OpenSearchWorld) -> None:
     claimed = manifest(GREEN)
     wrong = dataclasses.replace(claimed, facts=dataclasses.replace(claimed.facts, count=COUNT + 5))
     set_meta(world, {"index_hash": claimed.index_hash, "manifest": wrong.to_json()})
-    found = index_of(world).content(GREEN)
-    assert (found.count, found.manifest.facts.count) == (COUNT, COUNT + 5)
+    found = held(index_of(world))
+    assert (found.proof.tally.sum.count, found.manifest.facts.count) == (COUNT, COUNT + 5)
     assert found.index_hash == claimed.index_hash
 
 

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from sandbox.service import build as sandbox_build
 from switchover.encoders.wordllama import WordLlamaEncoder
+from switchover.indexes.attest import Attested, attest
+from switchover.indexes.pgvector import PgvectorIndex
 from switchover.indexing.documents import SqlDocuments
 from switchover.indexing.pgvector import PgvectorTarget
 from switchover.indexing.run import Builder, Place
@@ -55,3 +57,8 @@ class World:
 
     def oid(self, target: str) -> Any:
         return self.conn.execute("SELECT to_regclass(%s)::oid", [target]).fetchone()
+
+
+def held(world: World) -> Attested:
+    """What the index ``arm`` holds, read whole."""
+    return attest(PgvectorIndex(engine=world.engine), "arm", kept=None, save=lambda proof: None)

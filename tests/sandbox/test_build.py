@@ -13,7 +13,8 @@ from sandbox.service import build, corpus, ranking
 from switchover.encoders import encoder_from
 from switchover.errors import BadInput, TargetRefused
 from switchover.indexing.pgvector import PgvectorTarget
-from switchover.pins import PIN_NAMES, Manifest, changed_pins, content_digest, pairs_digest
+from switchover.pins import PIN_NAMES, Manifest, changed_pins, content_digest
+from switchover.receipt import pairs_sum
 
 Conn = psycopg.Connection[Any]
 
@@ -37,7 +38,7 @@ def test_manifest_agrees_with_what_is_stored(built: Conn, spec: build.BuildSpec)
     rows = built.execute(f"SELECT id, text, content_digest, revision FROM {spec.target}").fetchall()
     assert manifest.index_hash == index_hash == manifest.facts.index_hash()
     assert manifest.facts.count == len(rows) > 1000
-    assert manifest.facts.pairs == pairs_digest((row[0], content_digest(row[1])) for row in rows)
+    assert manifest.facts.pairs == pairs_sum((row[0], content_digest(row[1])) for row in rows)
     assert all(row[2] == content_digest(row[1]) and row[3] == 1 for row in rows)
     assert set(manifest.pins) == set(PIN_NAMES)
     assert all(manifest.pins.values())

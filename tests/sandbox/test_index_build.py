@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-from tests.sandbox.index_world import TEXT, World
+from tests.sandbox.index_world import TEXT, World, held
 
 from sandbox.service import build as sandbox_build
 from sandbox.service import corpus
@@ -34,8 +34,8 @@ def test_a_build_holds_every_document_and_describes_itself(world: World) -> None
     built = world.builder(hnsw={}).run()
     assert built.changed and built.remaining == 0
     assert {row[0].split(":")[0] for row in world.rows("arm")} == {f"doc-{n:02d}" for n in range(12)}
-    content = PgvectorIndex(engine=world.engine).content("arm")
-    assert (content.index_hash, content.count) == (built.manifest.index_hash, len(world.rows("arm")))
+    found = held(world)
+    assert (found.index_hash, found.proof.tally.sum.count) == (built.manifest.index_hash, len(world.rows("arm")))
     assert world.conn.execute("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%USING hnsw%'").fetchone() == (1,)
     assert any(line.startswith("load: 12 of 12 documents (100%)") for line in world.said)
 
@@ -164,7 +164,7 @@ def test_what_is_written_after_catching_up_remains_and_is_said(world: World) -> 
     assert built.remaining == 2
     assert built.line.endswith("; 2 documents were written since")
     assert built.manifest.facts.corpus_revision == 1
-    assert PgvectorIndex(engine=world.engine).content("arm").index_hash == built.manifest.index_hash
+    assert held(world).index_hash == built.manifest.index_hash
 
 
 def test_catching_up_ends_though_writes_never_do(world: World) -> None:

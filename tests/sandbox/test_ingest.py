@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sandbox.service import build
 from sandbox.writers import ingest
 from switchover.errors import BadInput
-from switchover.pins import pairs_digest
+from switchover.receipt import pairs_sum
 from switchover.writers.write_gate import WriteGateSpec, WriteGateWriter
 
 Conn = psycopg.Connection[Any]
@@ -58,7 +58,7 @@ def test_live_writes_leave_the_build_as_its_manifest_says(built: Conn) -> None:
     ingest.apply_batch(built, stream="process")
     pairs = built.execute("SELECT id, content_digest FROM docs_v1 WHERE revision <= 1").fetchall()
     wanted = build.manifest(build.DOCS_V1, build.chunks(build.DOCS_V1)).facts
-    assert (len(pairs), pairs_digest(pairs)) == (wanted.count, wanted.pairs)
+    assert (len(pairs), pairs_sum(pairs)) == (wanted.count, wanted.pairs)
 
 
 def test_streams_are_apart(built: Conn) -> None:

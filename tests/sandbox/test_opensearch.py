@@ -22,7 +22,8 @@ from sandbox.writers import ingest
 from switchover.edge import clients
 from switchover.edge.connection import Connection
 from switchover.errors import TargetRefused, Unreachable
-from switchover.pins import Manifest, pairs_digest
+from switchover.pins import Manifest
+from switchover.receipt import pairs_sum
 
 NAME = f"t{uuid.uuid4().hex[:8]}"  # other tests use this server too
 BLUE, GREEN = (dataclasses.replace(spec, target=f"{NAME}_{spec.target}") for spec in (build.DOCS_V1, build.DOCS_V2))
@@ -58,7 +59,7 @@ async def test_a_build_is_what_its_manifest_says(client: Any) -> None:
         assert stored is not None and stored.manifest is not None
         manifest = Manifest.from_json(stored.manifest)
         assert stored.index_hash == manifest.index_hash == manifest.facts.index_hash()
-        assert manifest.facts.pairs == pairs_digest((row.id, row.content_digest) for row in rows)
+        assert manifest.facts.pairs == pairs_sum((row.id, row.content_digest) for row in rows)
         assert await store.count(manifest) == len(rows)
         assert sorted(await store.texts(manifest)) == sorted((row.content_digest, row.text) for row in rows)
     assert set(ARMS) <= set(await store.targets())

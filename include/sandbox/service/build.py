@@ -32,7 +32,8 @@ from switchover.indexing.pgvector import PgvectorTarget
 from switchover.indexing.rows import Chunk
 from switchover.indexing.run import Builder, Place
 from switchover.indexing.spec import Build, BuildDocuments, Hnsw, manifest_of
-from switchover.pins import Manifest, pairs_digest
+from switchover.pins import Manifest
+from switchover.receipt import pairs_sum
 from switchover.text import first_line
 
 CONSUMER_VER = "docs_ingest/1"
@@ -107,7 +108,7 @@ def manifest(spec: BuildSpec, of: Sequence[Chunk], *, store: Mapping[str, Any] |
         target=spec.target,
         revision=corpus.CORPUS_REVISION,
         count=len(of),
-        pairs=pairs_digest((row.id, row.content_digest) for row in of),
+        pairs=pairs_sum((row.id, row.content_digest) for row in of),
         pins=pins(),
         secrets=SECRETS,
         encoder=spec.encoder(),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
+from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample
 from switchover.registry import kinds, one_of
 
-__all__ = ["KINDS", "AnyIndex", "Content", "Health", "Index", "IndexSpec", "Sample"]
+__all__ = ["KINDS", "AnyIndex", "Health", "Index", "IndexSpec", "Mark", "Row", "Sample"]
 
 KINDS = kinds(
     "switchover.indexes",

@@ -13,6 +13,7 @@ from switchover.edge.edge import Edge
 from switchover.lazy import lazy
 from switchover.part import ConnectionId, Part
 from switchover.pins import Manifest
+from switchover.receipt import Choice, Tally
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,23 +32,37 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Content:
-    """A full look: what the manifest says and what the index really holds.
-
-    ``count`` and ``index_hash`` are counted and computed from the rows of the build.
-    """
-
-    manifest: Manifest
-    count: int
-    index_hash: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Some stored texts with their stored vectors, shape (len(texts), dimension)."""
+    """Some stored texts with their stored vectors, shape (len(texts), dimension); an index may be without any: 0."""
 
     texts: Sequence[str]
     vectors: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What tells, without reading the rows, that an index is another one or that it was written to.
+
+    ``creation``: the store's own id of this very index, unique beyond this store; one that was dropped and made again
+    has another. ``change``: differs once a row was written or removed; "" where the store keeps no such thing.
+    """
+
+    creation: str
+    change: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One stored row. ``vector``: its bytes as they are digested; ``values``: its numbers, those that are stored.
+
+    Both are ``None`` where the row has no vector. ``dimension``: of the vector, also of a sparse one.
+    """
+
+    id: str
+    text: str
+    vector: bytes | None
+    values: npt.NDArray[np.float64] | None
+    dimension: int
 
 
 class Index(Protocol):
@@ -57,12 +72,37 @@ class Index(Protocol):
         """Whether the target exists, holds anything, and which INDEX_HASH is stored beside it."""
         ...
 
-    def content(self, target: str) -> Content:
-        """Read everything the INDEX_HASH is made of. ``TargetRefused`` when there is no manifest."""
+    def manifest(self, target: str) -> Manifest:
+        """What stands beside the index. ``TargetRefused`` when there is none, or it cannot be read."""
+        ...
+
+    def mark(self, target: str) -> Mark:
+        """A quick look, whatever the size. ``TargetRefused`` when there is no such index."""
+        ...
+
+    def count(self, target: str) -> int:
+        """Rows that are there, later ones too; an estimate where counting a large index would take long."""
+        ...
+
+    def shards(self, target: str) -> Sequence[str]:
+        """Names of the parts in which the index can be read, the same as long as its change mark is."""
+        ...
+
+    def tally(self, target: str, shard: str, *, upto: int, choice: Choice) -> Tally:
+        """Read one part whole: the sum of its rows up to revision ``upto``. A row without a revision counts too where
+        the index keeps none. ``TargetRefused`` names a row without id, text or revision."""
+        ...
+
+    def ordered_pairs(self, target: str, *, upto: int) -> str:
+        """The digest of pairs in its older form, read in order (``pins.pairs_digest``)."""
+        ...
+
+    def rows(self, target: str, ids: Collection[str]) -> Sequence[Row]:
+        """These rows, as far as they are there."""
         ...
 
     def sample(self, target: str, *, size: int) -> Sample:
-        """Texts and vectors for the encoder check, the same ones at each call."""
+        """Texts and vectors for the encoder check, the same ones at each call while nothing is written."""
         ...
 
     def texts(self, target: str, ids: Sequence[str]) -> dict[str, str]:
@@ -95,6 +135,10 @@ class IndexSpec(Part, ABC):
         kind: str  # each says which word
 
     connection: ConnectionId = Field(description="Connection to the store of the indexes.")
+    written: bool = Field(
+        False,
+        description="Writers write to Green's index too before the flip: its content is shown, not held to its build.",
+    )
 
     def check_arms(self, arms: Collection[str]) -> None:
         """Raise ``ValueError`` unless every arm has its index in the store."""

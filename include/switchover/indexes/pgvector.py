@@ -1,24 +1,27 @@
 """Indexes that are PostgreSQL tables with a pgvector column.
 
-A target is a table (or view) with ``id`` (of any type), ``text``, ``revision`` and ``embedding`` (vector, halfvec, or
-an array of real or double precision); its manifest is a row of ``switchover_manifest``. Rows with a later revision than
-the manifest's are live writes and do not belong to the build.
+A target is a table, partitioned table or view with an id (of any type), a text, a vector and, where writers go on
+after a build, a ``revision``; its manifest is a row of ``switchover_manifest``. Rows with a later revision than the
+manifest's are live writes and do not belong to the build.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from switchover.edge import sql
 from switchover.edge.edge import Edge
 from switchover.edge.names import table_name
 from switchover.errors import TargetRefused
-from switchover.indexes.base import Content, Health, Index, IndexSpec, Sample
+from switchover.indexes import pgvector_sums as sums
+from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample
 from switchover.lazy import lazy
 from switchover.pins import Manifest, pairs_digest
+from switchover.receipt import Choice, Tally
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,9 +31,9 @@ else:
     sa = lazy("sqlalchemy")
 
 # `id::text` is the column itself where it is text, so that its index still gives the order.
-PAIRS = """SELECT id::text AS id, encode(sha256(convert_to(text, 'UTF8')), 'hex') AS digest,
-                  revision IS NULL AS undated
-           FROM {table} WHERE revision <= :revision OR revision IS NULL ORDER BY id::text COLLATE "C" """
+PAIRS = """SELECT {id}::text AS id, encode(sha256(convert_to({text}::text, 'UTF8')), 'hex') AS digest,
+                  {undated} AS undated
+           FROM {table} WHERE {of} ORDER BY {id}::text COLLATE "C" """
 HINT = "an index has id, text, revision (a whole number) and embedding; its manifest is in switchover_manifest"
 WHOLE_INDEX_S = 600.0  # a large index is sorted before its first row comes
 SHARED = """WITH RECURSIVE whole AS (
@@ -38,12 +41,8 @@ SHARED = """WITH RECURSIVE whole AS (
            UNION SELECT part.inhrelid FROM pg_inherits AS part JOIN whole ON part.inhparent = whole.oid)
        SELECT name FROM unnest(CAST(:others AS text[])) AS name
        WHERE to_regclass(name)::oid IN (SELECT oid FROM whole)"""
-SAMPLE = """SELECT text, embedding::text AS vector FROM {table} WHERE revision <= :revision
-            ORDER BY md5(id::text) LIMIT :size"""
-BARE = "SELECT count(*) AS rows, min(id::text) AS first FROM {table} WHERE revision <= :revision AND embedding IS NULL"
-KIND = """SELECT format_type(atttypid, NULL) FROM pg_attribute
-       WHERE attrelid = to_regclass(:table) AND attname = 'embedding' AND NOT attisdropped"""
-KINDS = ("vector", "halfvec", "real[]", "double precision[]")
+KINDS = ("vector", "halfvec", "sparsevec", "real[]", "double precision[]")
+COUNTED_BLOCKS = 8_192  # up to 64 MB a table's rows are counted, not estimated
 
 
 class PgvectorIndexSpec(IndexSpec):
@@ -52,6 +51,12 @@ class PgvectorIndexSpec(IndexSpec):
     buildable: ClassVar[bool] = True
 
     kind: Literal["pgvector"]
+    id: str = Field("id", min_length=1, description="Column with the id, of any type.")
+    text: str = Field("text", min_length=1, description="Column with the text that was embedded.")
+    vector: str | None = Field("embedding", min_length=1, description="Column with the vector; null: there is none.")
+    revision: str | None = Field(
+        "revision", min_length=1, description="Column with the revision of a row's last write; null: there is none."
+    )
 
     def check_arms(self, arms: Collection[str]) -> None:
         """See :class:`IndexSpec`."""
@@ -60,15 +65,20 @@ class PgvectorIndexSpec(IndexSpec):
 
     def build(self, edge: Edge) -> Index:
         """See :class:`IndexSpec`."""
-        return PgvectorIndex(engine=edge.sql(self.connection))
+        names = sums.Names(id=self.id, text=self.text, vector=self.vector, revision=self.revision)
+        return PgvectorIndex(engine=edge.sql(self.connection), names=names)
 
 
 class PgvectorIndex:
     """The index tables of one database."""
 
-    def __init__(self, *, engine: sa.Engine) -> None:
+    def __init__(self, *, engine: sa.Engine, names: sums.Names | None = None) -> None:
         self._engine = engine
         self._place = sql.place(engine)
+        self._names = names or sums.Names()
+        self._id, self._text = sums.quoted_name(self._names.id), sums.quoted_name(self._names.text)
+        self._vector = sums.quoted_name(self._names.vector) if self._names.vector else "NULL"
+        self._revision = sums.quoted_name(self._names.revision) if self._names.revision else None
 
     def health(self, target: str) -> Health:
         """See :class:`Index`."""
@@ -84,40 +94,116 @@ class PgvectorIndex:
             filled = connection.execute(sa.text(f"SELECT EXISTS (SELECT 1 FROM {table})")).scalar_one()
         return Health(exists=True, empty=not filled, stored_hash=row.stored_hash)
 
-    def content(self, target: str) -> Content:
-        """See :class:`Index`. Streams the rows: memory does not grow with the index."""
-        manifest = self.manifest(target)
-        statement = sa.text(PAIRS.format(table=quoted(target)))
-        count = 0
+    def manifest(self, target: str) -> Manifest:
+        """See :class:`Index`."""
+        query = sa.text("SELECT manifest FROM switchover_manifest WHERE target = :target")
         with self._transaction(target) as connection:
+            found = connection.execute(query, {"target": target}).scalar_one_or_none()
+        if found is None:
+            raise TargetRefused(f"index {target!r} in {self._place}: has no manifest; build it again, or write one")
+        try:
+            return Manifest.from_json(found)
+        except (KeyError, TypeError) as error:
+            raise TargetRefused(f"index {target!r} in {self._place}: its manifest lacks {error}") from error
+
+    def mark(self, target: str) -> Mark:
+        """See :class:`Index`. The server publishes its counts of a session's writes some seconds after they are done.
+
+        A crash of the server sets them to zero: then a reading is made again, though nothing was written.
+        """
+        with self._transaction(target) as connection:
+            found = connection.execute(sa.text(sums.MARK), {"table": quoted(target)}).one()
+        if found.oid is None:
+            raise self._refused(target, "is not there")
+        counts = (int(found.inserted), int(found.updated), int(found.deleted))
+        return Mark(
+            creation=f"postgresql {found.system}/{found.db}/{found.oid}",
+            change=f"{found.files} {'/'.join(map(str, counts))}",
+        )
+
+    def count(self, target: str) -> int:
+        """See :class:`Index`. Up to 64 MB a table is counted; else the planner's estimate."""
+        table = quoted(target)
+        with self._transaction(target) as connection:
+            blocks = sum(row.blocks for row in connection.execute(sa.text(sums.PARTS), {"table": table}))
+            if blocks <= COUNTED_BLOCKS:
+                return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
+            plan = connection.execute(sa.text(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {table}")).scalar_one()
+        return int(plan[0]["Plan"]["Plan Rows"])
+
+    def shards(self, target: str) -> Sequence[str]:
+        """See :class:`Index`."""
+        with self._transaction(target) as connection:
+            return sums.shards(connection, quoted(target))
+
+    def tally(self, target: str, shard: str, *, upto: int, choice: Choice) -> Tally:
+        """See :class:`Index`. Added up inside the server."""
+        with self._transaction(target) as connection:
+            found = sums.tally(connection, quoted(target), shard, names=self._names, upto=upto, choice=choice)
+        if found is None:
+            self.ordered_pairs(target, upto=upto)  # names the row
+            raise self._refused(target, "a row has no id, text or revision (NULL)")
+        return found
+
+    def ordered_pairs(self, target: str, *, upto: int) -> str:
+        """See :class:`Index`. Streams the rows: memory does not grow with the index."""
+        with self._transaction(target) as connection:
+            of = f"{self._revision} <= :upto OR {self._revision} IS NULL" if self._revision else "true"
+            undated = f"{self._revision} IS NULL" if self._revision else "false"
+            statement = PAIRS.format(table=quoted(target), id=self._id, text=self._text, of=of, undated=undated)
             streaming = connection.execution_options(yield_per=5_000)
-            rows = streaming.execute(statement, {"revision": manifest.facts.corpus_revision})
+            rows = streaming.execute(sa.text(statement), {"upto": upto} if self._revision else {})
 
             def pairs() -> Iterator[tuple[str, str]]:
-                nonlocal count
                 before = None
-                for count, row in enumerate(rows, start=1):  # noqa: B007 - the count outlives the loop
+                for row in rows:
                     self._check(target, row, before)
                     before = row.id
                     yield row.id, row.digest
 
-            digest = pairs_digest(pairs(), in_order=True)
-        facts = dataclasses.replace(manifest.facts, count=count, pairs=digest)
-        return Content(manifest=manifest, count=count, index_hash=facts.index_hash())
+            return pairs_digest(pairs(), in_order=True)
 
-    def sample(self, target: str, *, size: int) -> Sample:
+    def rows(self, target: str, ids: Collection[str]) -> list[Row]:
         """See :class:`Index`."""
         table = quoted(target)
-        given = {"revision": self.manifest(target).facts.corpus_revision}
         with self._transaction(target) as connection:
-            kind = connection.execute(sa.text(KIND), {"table": table}).scalar_one_or_none()
-            if kind is not None and kind.rpartition(".")[2] not in KINDS:
-                raise self._refused(target, f"its column embedding is of type {kind}; allowed: {', '.join(KINDS)}")
-            bare = connection.execute(sa.text(BARE.format(table=table)), given).one()
-            rows = connection.execute(sa.text(SAMPLE.format(table=table)), {**given, "size": size}).all()
-        if bare.rows:
-            raise self._refused(target, f"{bare.rows:,} rows have no embedding (NULL), id {bare.first!r} among them")
-        vectors = [[float(value) for value in row.vector.strip("[]{}").split(",")] for row in rows]
+            there = sums.columns(connection, table)
+            sent, id_type = sums.vector_bytes(there, self._names.vector), there[self._names.id].whole
+            query = f"""SELECT {self._id}::text AS id, {self._text}::text AS text, {sent} AS sent,
+                {self._vector}::text AS numbers FROM {table} WHERE {self._id} = ANY(CAST(:ids AS {id_type}[]))"""
+            found = connection.execute(sa.text(query), {"ids": list(ids)}).all()
+        rows = []
+        for row in found:
+            dimension, values = sums.numbers(row.numbers) if row.numbers is not None else (0, None)
+            vector = bytes(row.sent) if row.sent is not None else None
+            rows.append(Row(id=row.id, text=row.text or "", vector=vector, values=values, dimension=dimension))
+        return rows
+
+    def sample(self, target: str, *, size: int) -> Sample:
+        """See :class:`Index`. Of a large table from some of its blocks, the same ones each time."""
+        table, upto = quoted(target), self.manifest(target).facts.corpus_revision
+        with self._transaction(target) as connection:
+            there = sums.columns(connection, table)
+            column = there.get(self._names.vector or "")
+            if column is not None and column.type.rpartition(".")[2] not in KINDS:
+                raise self._refused(
+                    target, f"its column {self._names.vector} is of type {column.type}; allowed: {', '.join(KINDS)}"
+                )
+            of, given = (f"{self._revision} <= :upto", {"upto": upto}) if self._revision else ("true", {})
+            parts = connection.execute(sa.text(sums.PARTS), {"table": table}).all()
+            blocks = sum(part.blocks for part in parts)
+            some = f"TABLESAMPLE SYSTEM ({300 * size / blocks:.9f}) REPEATABLE (1)" if blocks > 3 * size else ""
+            if sums.is_view(connection, table):
+                some = ""
+            query = f"""SELECT {self._id}::text AS id, {self._text}::text AS text, {self._vector}::text AS vector
+                FROM {table} {some} WHERE {of} ORDER BY {self._vector} IS NOT NULL, md5({self._id}::text) LIMIT :size"""
+            rows = connection.execute(sa.text(query), {**given, "size": size}).all()
+        if self._names.vector is None:
+            return Sample(texts=[row.text for row in rows], vectors=np.empty((len(rows), 0)))
+        bare = [row.id for row in rows if row.vector is None]
+        if bare:
+            raise self._refused(target, f"rows have no {self._names.vector} (NULL), id {min(bare)!r} among them")
+        vectors = [sums.dense(row.vector) for row in rows]
         sizes = sorted({len(vector) for vector in vectors})
         if len(sizes) > 1:
             raise self._refused(target, f"its embeddings have {' and '.join(map(str, sizes))} dimensions; allowed: one")
@@ -125,7 +211,8 @@ class PgvectorIndex:
 
     def texts(self, target: str, ids: Sequence[str]) -> dict[str, str]:
         """See :class:`Index`."""
-        query = f"SELECT id::text AS id, text FROM {quoted(target)} WHERE id::text = ANY(:ids) AND text IS NOT NULL"
+        query = f"""SELECT {self._id}::text AS id, {self._text}::text AS text FROM {quoted(target)}
+            WHERE {self._id}::text = ANY(:ids) AND {self._text} IS NOT NULL"""
         with self._transaction(target) as connection:
             return {row.id: row.text for row in connection.execute(sa.text(query), {"ids": list(ids)})}
 
@@ -140,18 +227,6 @@ class PgvectorIndex:
         with self._transaction(target) as connection:
             connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
             connection.execute(sa.text("DELETE FROM switchover_manifest WHERE target = :target"), {"target": target})
-
-    def manifest(self, target: str) -> Manifest:
-        """The manifest of a target. ``TargetRefused`` when there is none, or it cannot be read."""
-        query = sa.text("SELECT manifest FROM switchover_manifest WHERE target = :target")
-        with self._transaction(target) as connection:
-            found = connection.execute(query, {"target": target}).scalar_one_or_none()
-        if found is None:
-            raise TargetRefused(f"index {target!r} in {self._place}: has no manifest; build it again, or write one")
-        try:
-            return Manifest.from_json(found)
-        except (KeyError, TypeError) as error:
-            raise TargetRefused(f"index {target!r} in {self._place}: its manifest lacks {error}") from error
 
     def _check(self, target: str, row: sa.Row[Any], before: str | None) -> None:
         """A row that cannot be told from another one, or has nothing to be told by, makes no INDEX_HASH."""

@@ -19,13 +19,16 @@ from switchover.edge import sql
 from switchover.edge.connection import ANSWER_S
 from switchover.edge.names import BUILDING, built_table_name
 from switchover.errors import BadInput, StateConflict, Unreachable
-from switchover.indexes.pgvector import quoted, shared_tables
+from switchover.indexes.base import Mark
+from switchover.indexes.pgvector import PgvectorIndex, quoted, shared_tables
+from switchover.indexes.pgvector_sums import Names, shards, tally
 from switchover.indexing.copying import COLUMNS, COPY_TYPES, copy_rows
 from switchover.indexing.documents import Position
 from switchover.indexing.merge import marks
 from switchover.indexing.rights import check_not_described, check_replaceable, grant_as
 from switchover.indexing.rows import Batch, chunk_ids
-from switchover.pins import Manifest, canonical_json, pairs_digest
+from switchover.pins import Manifest, canonical_json
+from switchover.receipt import Choice, Tally
 from switchover.text import first_line
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
@@ -34,6 +37,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (
     began_at timestamptz NOT NULL DEFAULT now(), at timestamptz NOT NULL DEFAULT now())"""
 
 ROWS_S, WHOLE_S, LOCK_S = 60.0, 86_400.0, "10s"
+SINCE_COUNTS_ARE_PUSHED = 150_000
 WHOLE_TABLE = ("seqscan", "hashjoin", "mergejoin")
 _HINT = "a build creates its tables itself: it needs CREATE in the schema, USAGE of the type vector"
 
@@ -173,25 +177,25 @@ class PgvectorTarget:
             )
             return True
 
-    def pairs(self) -> tuple[int, str]:
-        """Count of the rows that are being built and digest of their pairs: what INDEX_HASH is made of.
-
-        By the stored content digests; the switchover's verify makes them again from the texts.
-        """
-        count = 0
-        query = f'SELECT id, content_digest FROM "{self.staging}" ORDER BY id'
+    def held(self, *, upto: int, key: int) -> Tally:
+        """What the table that is being built holds, read from its texts and vectors by the server itself."""
+        table, found = quoted(self.staging), Tally()
+        checkpoint = self.checkpoint()
+        choice = Choice.among(checkpoint.chunks if checkpoint else 0, key)
         with self._transaction(WHOLE_S) as connection:
-            # In one sweep and sorted: by its index a large table is read in no order.
-            connection.execute(sa.text("SET LOCAL enable_indexscan = off"))
-            connection.execute(sa.text("SET LOCAL work_mem = '64MB'"))
+            for shard in shards(connection, table):
+                part = tally(connection, table, shard, names=Names(), upto=upto, choice=choice)
+                assert part is not None, "no column that a digest is made of may be NULL here"
+                found += part
+        return found
 
-            def counted() -> Iterator[tuple[str, str]]:
-                nonlocal count
-                for count, (id, digest) in enumerate(_streamed(connection, query), start=1):  # noqa: B007 - used below
-                    yield id, digest
-
-            digest = pairs_digest(counted(), in_order=True)
-        return count, digest
+    def mark(self) -> Mark:
+        """What tells the published table from others, and whether it is written to from now on."""
+        with self._transaction() as connection:
+            version = connection.connection.driver_connection.info.server_version  # type: ignore[union-attr]
+            if version >= SINCE_COUNTS_ARE_PUSHED:
+                connection.execute(sa.text("SELECT pg_stat_force_next_flush()"))
+        return PgvectorIndex(engine=self._engine).mark(self.target)
 
     def stored(self) -> Manifest | None:
         """The target's manifest, when its table holds as many rows as it says."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from secrets import randbits
 from typing import Any
 
 from switchover.encoders.base import Encoder
@@ -22,6 +23,7 @@ from switchover.indexing.progress import Progress, Say
 from switchover.indexing.rows import Batch, batches
 from switchover.indexing.spec import TAKEN_OVER, Build, manifest_of
 from switchover.pins import Manifest
+from switchover.receipt import Proof, Tally
 
 ROUNDS = 20
 
@@ -67,13 +69,15 @@ class Place:
     """What a build must know of the switchover around it.
 
     ``live``: the arm that is live now. ``pins``: the live arm's. ``alone``: held while the target's table is
-    replaced, so that no switchover is under way. ``others``: the service's other arms.
+    replaced, so that no switchover is under way. ``others``: the service's other arms. ``keep``: what the build has
+    read of what it stored.
     """
 
     live: Callable[[], str | None]
     pins: Callable[[], Mapping[str, str]]
     alone: Callable[[], AbstractContextManager[Any]]
     others: tuple[str, ...] = ()
+    keep: Callable[[Proof], None] = lambda proof: None
 
 
 class Builder:
@@ -158,16 +162,36 @@ class Builder:
         if found is None:
             return self._published()
         revision = found.position.revision
-        count, pairs = self._target.pairs()
-        if not count:
+        key = randbits(32)
+        held = self._target.held(upto=revision, key=key)
+        if not held.sum.count:
             raise BadInput("build: the source has no document with a chunk; nothing was published")
-        manifest = self._manifest(revision=revision, count=count, pairs=pairs)
+        manifest = self._manifest(revision=revision, count=held.sum.count, pairs=held.sum.pairs)
         with self._place.alone():
             self._refuse_live()
             self._target.check_replaceable()
             rights = self._target.publish(manifest, at=found.position, like=self._place.live())
         self._say(f"{self._target.target}: who may use it: {rights}")
+        manifest = self._write_receipt(manifest, held, key)
         return Built(manifest=manifest, remaining=self._documents.count_after(found.position), changed=True)
+
+    def _write_receipt(self, manifest: Manifest, held: Tally, key: int) -> Manifest:
+        """What was read before the table was put in place, with what tells the table and whether it is written to."""
+        mark = self._target.mark()
+        proof = Proof(
+            target=manifest.target,
+            creation=mark.creation,
+            change=mark.change,
+            index_hash=manifest.index_hash,
+            key=key,
+            tally=held,
+            pairs=held.sum.pairs,
+            first_vectors=f"{held.sum.vectors:064x}",
+        )
+        manifest = replace(manifest, receipt=proof.receipt())
+        self._target.describe(manifest)
+        self._place.keep(proof)
+        return manifest
 
     def _published(self) -> Built:
         there = self._there()
@@ -175,6 +199,7 @@ class Builder:
             raise StateConflict(f"build: no build of {self._target.target!r} is under way; start it again")
         facts = there.facts
         manifest = self._manifest(revision=facts.corpus_revision, count=facts.count, pairs=facts.pairs)
+        manifest = replace(manifest, receipt=there.receipt)
         self._target.describe(manifest)
         return Built(manifest=manifest, remaining=0, changed=False)
 

@@ -14,6 +14,7 @@ from switchover.ledger.fingerprints import Fingerprints
 from switchover.ledger.journal import Journal
 from switchover.ledger.leases import Held, Lease, Leases
 from switchover.ledger.listing import Listing
+from switchover.ledger.receipts import Receipts
 from switchover.ledger.rehearsals import Rehearsal, Rehearsals
 from switchover.ledger.run_row import RunRow
 from switchover.ledger.runs import Runs
@@ -38,6 +39,7 @@ class Ledger:
         self.listing = Listing(database=self.database)
         self.trends = Trends(database=self.database)
         self.approvals = Approvals(database=self.database)
+        self.receipts = Receipts(database=self.database)
         self.watchdogs = Watchdogs(database=self.database)
         self.fingerprints = Fingerprints(database=self.database)
 

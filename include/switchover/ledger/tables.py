@@ -298,6 +298,19 @@ sa.Index("switchover_run_opened", run.c.opened_at.desc(), run.c.id)
 sa.Index("switchover_run_service_opened", run.c.service, run.c.opened_at.desc())
 sa.Index("switchover_rehearsal_pointer", rehearsal.c.pointer, rehearsal.c.at)
 
+# No foreign key: an index outlives the runs that read it.
+receipt = sa.Table(
+    "switchover_receipt",
+    metadata,
+    sa.Column("creation", AnyText, primary_key=True),
+    sa.Column("target", AnyText, nullable=False),
+    sa.Column("index_hash", AnyText, nullable=False),
+    sa.Column("whole", sa.Boolean, nullable=False),
+    sa.Column("body", JSONB, nullable=False),
+    sa.Column("actor", AnyText, nullable=False),
+    _at("at", required=True),
+)
+
 watchdog = sa.Table(
     "switchover_watchdog",
     metadata,

@@ -24,7 +24,7 @@ def builder_of(plan: Plan, edge: Edge, *, actor: str, arm: str, say: Say) -> Bui
     if plan.build is None:
         raise BadInput(f"plan {plan.service!r}: has no `build` part; add one (docs/build.md)")
     plan.require_arm(arm)
-    pointer = plan.pointer.build(edge)
+    pointer, ledger = plan.pointer.build(edge), Ledger(engine=edge.sql(plan.ledger))
     engine = edge.sql(plan.index.connection)
 
     def live() -> str | None:
@@ -35,14 +35,20 @@ def builder_of(plan: Plan, edge: Edge, *, actor: str, arm: str, say: Say) -> Bui
         return PgvectorIndex(engine=engine).manifest(found).pins if found else {}
 
     def alone() -> AbstractContextManager[int]:
-        return leased(Ledger(engine=edge.sql(plan.ledger)), pointer, actor=actor, seconds=PUBLISH_S)
+        return leased(ledger, pointer, actor=actor, seconds=PUBLISH_S)
 
     return Builder(
         build=plan.build,
         documents=SqlDocuments(engine=edge.sql(plan.build.documents.connection), table=plan.build.documents.table),
         target=PgvectorTarget(engine=engine, target=arm),
         encoder=plan.build.encoder.build(edge),
-        place=Place(live=live, pins=pins, alone=alone, others=tuple(name for name in plan.arms if name != arm)),
+        place=Place(
+            live=live,
+            pins=pins,
+            alone=alone,
+            others=tuple(name for name in plan.arms if name != arm),
+            keep=lambda proof: ledger.receipts.keep(proof, actor=actor),
+        ),
         secrets=tuple(plan.secrets),
         say=say,
     )

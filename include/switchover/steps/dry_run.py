@@ -14,12 +14,14 @@ from switchover.errors import InvariantBroken, LeaseLost, SwitchoverError
 from switchover.planfile.departures import departed, departures
 from switchover.pointers import Change
 from switchover.steps.asked import ask_again
+from switchover.steps.attest import attested, content_checks
 from switchover.steps.caches import questions_to_prime
+from switchover.steps.checks import Check
 from switchover.steps.controls import CANNOT, controls
 from switchover.steps.flip import require_watchdog
 from switchover.steps.resume import pins_differ
 from switchover.steps.switch import Switch
-from switchover.steps.verify import Check, about_arms, gold_valid, index_there, read_facts, signals_answer
+from switchover.steps.verify import gold_valid, look_at_arms, look_there, signals_answer
 from switchover.steps.world import Arms
 from switchover.writers import Writer, WriterSpec
 
@@ -93,13 +95,13 @@ def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
     for what, read in controls(switch, blue=arms.blue, green=arms.green, seconds=0, canaries=False).items():
         yield _answers(what, read)
     yield _answers(f"change of {key}", partial(_change, switch, arms))
-    for role, target in (("Blue", arms.blue), ("Green", arms.green)):
-        yield _checked(f"{role} index {target}", partial(index_there, switch, role, target))
+    yield from look_there(switch, arms)
     yield _answers(f"build of {arms.green}", partial(_build, switch, arms.green, word))
+    yield from look_at_arms(switch, arms)[1]
     try:
-        yield from about_arms(switch, read_facts(switch, arms), arms)
+        yield from content_checks(switch, attested(switch, arms.green, keep=False))
     except SwitchoverError as error:
-        yield Check(name="both arms", ok=False, found=str(error), expected="each says what it is")
+        yield Check(name="Green content", ok=False, found=str(error), expected=ANSWER)
     gold = _checked("gold set", partial(gold_valid, switch))
     yield gold
     if gold.ok:

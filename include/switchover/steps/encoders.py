@@ -9,7 +9,7 @@ from switchover.edge.answers import Report
 from switchover.encoders import Encoder, Unchecked, encoder_from
 from switchover.encoders.check import cosines, fingerprint, floor_of, match
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError
-from switchover.indexes import Content
+from switchover.pins import Manifest
 from switchover.steps.world import World
 
 SAMPLE = 64
@@ -35,12 +35,12 @@ def arm_encoder(world: World, target: str, *, reported: Mapping[str, Any], store
     return spec.build(world.edge)
 
 
-def held_against_index(world: World, target: str, content: Content, report: Report) -> tuple[bool, str, str]:
+def held_against_index(world: World, target: str, manifest: Manifest, report: Report) -> tuple[bool, str, str]:
     """Stored texts, encoded again with the encoder that the arm queries with, must give the stored vectors.
 
     Whether they do, what was found, and what was expected. An arm without vectors has no encoder to check.
     """
-    stored, reported = content.manifest.encoder, report.encoder
+    stored, reported = manifest.encoder, report.encoder
     spec = world.plan.arms[target].encoder
     expected = f"the stored vectors of {SAMPLE} texts"
     if isinstance(spec, Unchecked):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from switchover.cache import CacheNamespace
 from switchover.edge.answers import Report
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError
 from switchover.gold.goldset import gold_json
-from switchover.indexes import Content
 from switchover.ledger import RunRow
-from switchover.pins import REQUIRED, ArmPins, changed_pins
+from switchover.pins import REQUIRED, ArmPins, Manifest, changed_pins
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.asked import SHORTEST, took_back
+from switchover.steps.attest import attested, content_checks
+from switchover.steps.blue import blue_checks
+from switchover.steps.checks import Check
 from switchover.steps.encoders import held_against_index, known_again
 from switchover.steps.rehearse import rehearse
 from switchover.steps.switch import Switch
@@ -25,20 +28,10 @@ from switchover.writers.proving import EXPECTED, prove
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """One invariant: what was found, and what was expected."""
-
-    name: str
-    ok: bool
-    found: str
-    expected: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What both arms' indexes hold and what both arms report, by role."""
+    """What stands beside both arms' indexes and what both arms report, by role."""
 
-    contents: dict[str, Content]
+    manifests: dict[str, Manifest]
     reports: dict[str, Report]
     pins: dict[str, ArmPins]
 
@@ -48,20 +41,20 @@ def verify(switch: Switch) -> list[Check]:
     with switch.step("verify") as note:
         proceed(switch)
         row = switch.read()
-        checks = [index_there(switch, "Blue", row.blue), index_there(switch, "Green", row.green)]
+        checks = [*look_there(switch, row)]
         facts: Facts | None = None
         if all(check.ok for check in checks):
-            facts = read_facts(switch, row)
+            facts, more = look_at_arms(switch, row)
+            checks += more
+            checks += _all_guarded("Green content", lambda: content_checks(switch, attested(switch, row.green)))
+        if facts is not None:
             _remember_arms(switch, facts, row)
-            checks += about_arms(switch, facts, row)
-            checks.append(_not_taken_back(switch, facts.contents["green"].index_hash, row))
+            checks.append(_not_taken_back(switch, facts.manifests["green"].index_hash, row))
         checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
         checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
         if facts is not None and all(check.ok for check in checks):
-            approved = facts.contents["green"].index_hash
-            switch.ledger.runs.stamp(
-                switch.id, approved_hash=approved, blue_hash=facts.contents["blue"].manifest.index_hash
-            )
+            hashes = {role: manifest.index_hash for role, manifest in facts.manifests.items()}
+            switch.ledger.runs.stamp(switch.id, approved_hash=hashes["green"], blue_hash=hashes["blue"])
             checks.append(_guarded("rollback path", _rollback_path, switch))
         switch.ledger.journal.checked(switch.id, [asdict(check) for check in checks])
         failed = [check for check in checks if not check.ok]
@@ -83,6 +76,31 @@ def _guarded(name: str, check: Callable[[Switch], Check], switch: Switch) -> Che
         return Check(name=name, ok=False, found=str(error), expected="an answer")
 
 
+def _all_guarded(name: str, checks: Callable[[], list[Check]]) -> list[Check]:
+    try:
+        return checks()
+    except SwitchoverError as error:
+        return [Check(name=name, ok=False, found=str(error), expected="an answer")]
+
+
+def look_there(switch: Switch, arms: Arms) -> list[Check]:
+    """Whether both indexes are there; a store that does not answer is a check that has failed."""
+    both = (("Blue", arms.blue), ("Green", arms.green))
+    return [
+        _guarded(f"{role} index {target}", partial(index_there, role=role, target=target), switch)
+        for role, target in both
+    ]
+
+
+def look_at_arms(switch: Switch, arms: Arms) -> tuple[Facts | None, list[Check]]:
+    """What both arms are, and every check of it; no facts where one of them does not answer."""
+    try:
+        facts = read_facts(switch, arms)
+        return facts, [*about_arms(switch, facts, arms), *blue_checks(switch, arms.blue, facts.manifests["blue"])]
+    except SwitchoverError as error:
+        return None, [Check(name="both arms", ok=False, found=str(error), expected="each says what it is")]
+
+
 def index_there(switch: Switch, role: str, target: str) -> Check:
     """The index exists, holds something and has its manifest."""
     health = switch.index.health(target)
@@ -93,18 +111,18 @@ def index_there(switch: Switch, role: str, target: str) -> Check:
 
 
 def read_facts(switch: Switch, arms: Arms) -> Facts:
-    """Read both indexes whole, and ask both arms what they are."""
-    contents = {"blue": switch.index.content(arms.blue), "green": switch.index.content(arms.green)}
+    """Read what stands beside both indexes, and ask both arms what they are."""
+    manifests = {"blue": switch.index.manifest(arms.blue), "green": switch.index.manifest(arms.green)}
     reports = asyncio.run(_reports(switch, arms))
     pins = {
         role: ArmPins(
-            manifest=contents[role].manifest.pins,
+            manifest=manifests[role].pins,
             reported=reports[role].pins,
             promised=switch.plan.arms[target].promised,
         )
         for role, target in (("blue", arms.blue), ("green", arms.green))
     }
-    return Facts(contents=contents, reports=reports, pins=pins)
+    return Facts(manifests=manifests, reports=reports, pins=pins)
 
 
 async def _reports(switch: Switch, arms: Arms) -> dict[str, Report]:
@@ -114,15 +132,15 @@ async def _reports(switch: Switch, arms: Arms) -> dict[str, Report]:
 
 def _remember_arms(switch: Switch, facts: Facts, arms: Arms) -> None:
     for role, target in (("blue", arms.blue), ("green", arms.green)):
-        pins, reported = facts.contents[role].manifest.pins, facts.reports[role].pins
+        pins, reported = facts.manifests[role].pins, facts.reports[role].pins
         switch.ledger.subjects.found_arm(switch.id, role, target=target, pins=pins, reported=reported)
 
 
 def about_arms(switch: Switch, facts: Facts, arms: Arms) -> list[Check]:
-    """What both arms are: their counts, pins, secrets, encoders, and what differs between them."""
+    """What both arms are: their pins, secrets, encoders, and what differs between them."""
     checks = []
     for role in ("blue", "green"):
-        checks += _one_arm(switch, role, facts.contents[role], facts.reports[role], facts.pins[role])
+        checks += _one_arm(switch, role, facts.manifests[role], facts.reports[role], facts.pins[role])
     changed = changed_pins(*(facts.pins[role].values for role in ("blue", "green")))
     undeclared = [name for name in changed if name not in (*switch.plan.changes, "INDEX_HASH", "BUILD_ID")]
     checks.append(
@@ -148,7 +166,7 @@ def _cache_namespaces(facts: Facts) -> Check:
     """What each arm reports of its cache, if it does, must be what its pins give."""
     name, expected = "cache namespaces", "as the pins give"
     try:
-        given = {role: CacheNamespace.of(content.manifest.pins).id for role, content in facts.contents.items()}
+        given = {role: CacheNamespace.of(manifest.pins).id for role, manifest in facts.manifests.items()}
     except BadInput as error:
         return Check(name=name, ok=False, found=str(error), expected=expected)
     reported = {role: facts.reports[role].cache_namespace or given[role] for role in given}
@@ -159,26 +177,13 @@ def _cache_namespaces(facts: Facts) -> Check:
     return Check(name=name, ok=reported == given, found=found, expected=expected)
 
 
-def _one_arm(switch: Switch, role: str, content: Content, report: Report, pins: ArmPins) -> list[Check]:
-    manifest, label = content.manifest, role.capitalize()
-    checks = [
-        Check(
-            name=f"{label} count",
-            ok=content.count == manifest.facts.count,
-            found=str(content.count),
-            expected=str(manifest.facts.count),
-        ),
-        Check(
-            name=f"{label} INDEX_HASH",
-            ok=content.index_hash == manifest.index_hash,
-            found=content.index_hash[:16],
-            expected=manifest.index_hash[:16],
-        ),
+def _one_arm(switch: Switch, role: str, manifest: Manifest, report: Report, pins: ArmPins) -> list[Check]:
+    label = role.capitalize()
+    return [
         _pins_known(switch, label, pins),
         _secrets_present(switch, label, report),
-        _encoder(switch, role, content, report),
+        _encoder(switch, role, manifest, report),
     ]
-    return checks
 
 
 def _pins_known(switch: Switch, label: str, pins: ArmPins) -> Check:
@@ -194,9 +199,9 @@ def _secrets_present(switch: Switch, label: str, report: Report) -> Check:
     return Check(name=f"{label} secrets", ok=not absent, found=found, expected="all present")
 
 
-def _encoder(switch: Switch, role: str, content: Content, report: Report) -> Check:
-    target = content.manifest.target
-    ok, found, expected = held_against_index(switch, target, content, report)
+def _encoder(switch: Switch, role: str, manifest: Manifest, report: Report) -> Check:
+    target = manifest.target
+    ok, found, expected = held_against_index(switch, target, manifest, report)
     return Check(name=f"{role.capitalize()} encoder", ok=ok, found=found, expected=expected)
 
 

@@ -18,6 +18,7 @@ from switchover.page.bundle import write_evidence
 from switchover.protocol import State
 from switchover.report.summary import status_line
 from switchover.steps import finish
+from switchover.steps.attest import attest_green
 from switchover.steps.flip import flip
 from switchover.steps.freeze import freeze
 from switchover.steps.frozen import held_lines, unresumed
@@ -33,6 +34,15 @@ MEND = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHTS),
 }
+
+
+class AttestOperator(StepOperator):
+    """Read Green's index whole before anything is frozen; what it shows is judged by verify."""
+
+    def execute(self, context: Context) -> str:
+        """Returns one line."""
+        with open_switch(self) as switch:
+            return attest_green(switch)
 
 
 class FreezeOperator(StepOperator):
