@@ -9,7 +9,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-mapping bench-build bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-approvals test-schedules
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-mapping bench-build bench-verify bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-approvals test-schedules
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ bench-review: $(READY) ## one JSON line: the review page with 10,000 runs and wi
 
 bench-mapping: $(READY) ## one JSON line a recorded shape: milliseconds from an answer's JSON to the typed reply, beside json.loads
 	@$(BIN)/python bench/bench_mapping.py
+
+bench-verify: $(READY) ## one JSON line a store and size: what verify asks under the freeze, the whole proof before it, its memory
+	@$(BIN)/python bench/bench_verify.py
 
 bench-build: $(READY) ## one JSON line: an index build, killed and resumed, beside one bare COPY; does its memory grow
 	@$(BIN)/python bench/bench_build.py

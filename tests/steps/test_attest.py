@@ -46,7 +46,7 @@ def test_blue_lives_and_verify_passes(lived: World) -> None:
     switch = lived.open()
     freeze(switch)
     verify(switch)
-    assert switch.row.state is State.VERIFIED
+    assert switch.read().state is State.VERIFIED
     count = lived.sql("SELECT count(*) FROM docs_v1")[0][0]
     assert checks(lived, switch)["Blue since its build"] == (True, f"{count:,} rows, as built")
     lived.sql("DELETE FROM docs_v1 WHERE id = 'more'")

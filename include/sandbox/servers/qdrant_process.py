@@ -41,7 +41,12 @@ class Routes:
             ("GET", re.compile(r"/collections/([^/]+)"), self._info),
             ("PUT", re.compile(r"/collections/([^/]+)"), self._create),
             ("DELETE", re.compile(r"/collections/([^/]+)"), lambda _, name: client.delete_collection(name)),
+            ("PATCH", re.compile(r"/collections/([^/]+)"), self._update),
             ("PUT", re.compile(r"/collections/([^/]+)/points"), self._upsert),
+            ("POST", re.compile(r"/collections/([^/]+)/points"), self._retrieve),
+            ("POST", re.compile(r"/collections/([^/]+)/points/count"), self._count),
+            ("POST", re.compile(r"/collections/([^/]+)/points/scroll"), self._scroll),
+            ("POST", re.compile(r"/collections/([^/]+)/points/delete"), self._delete),
             ("POST", re.compile(r"/collections/([^/]+)/points/query"), self._query),
         ]
 
@@ -83,6 +88,34 @@ class Routes:
         points = TypeAdapter(list[models.PointStruct]).validate_python(body["points"])
         return self._client.upsert(self._found(name), points=points)
 
+    def _update(self, body: Any, name: str) -> Any:
+        """The server merges metadata, the client's local mode replaces them."""
+        there = self._client.get_collection(self._found(name)).config.metadata or {}
+        return self._client.update_collection(name, metadata={**there, **body["metadata"]})
+
+    def _retrieve(self, body: Any, name: str) -> Any:
+        asked = models.PointRequest.model_validate(body)
+        payload = asked.with_payload if asked.with_payload is not None else True
+        vectors = asked.with_vector or False
+        return self._client.retrieve(self._found(name), asked.ids, with_payload=payload, with_vectors=vectors)
+
+    def _count(self, body: Any, name: str) -> Any:
+        return self._client.count(self._found(name), exact=True)
+
+    def _scroll(self, body: Any, name: str) -> Any:
+        asked = models.ScrollRequest.model_validate(body)
+        points, after = self._client.scroll(
+            self._found(name),
+            limit=asked.limit or 10,
+            offset=asked.offset,
+            with_payload=asked.with_payload if asked.with_payload is not None else True,
+            with_vectors=asked.with_vector or False,
+        )
+        return {"points": points, "next_page_offset": after}
+
+    def _delete(self, body: Any, name: str) -> Any:
+        return self._client.delete(self._found(name), points_selector=body["points"])
+
     def _query(self, body: Any, name: str) -> Any:
         asked = models.QueryRequest.model_validate(body)
         return self._client.query_points(self._found(name), query=asked.query, limit=asked.limit or 10)
@@ -111,7 +144,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_PUT = do_POST = do_DELETE = _serve
+    do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = _serve
 
     def log_message(self, format: str, *args: object) -> None:
         """Only failures are worth a line."""
@@ -129,6 +162,10 @@ class QuietServer(ThreadingHTTPServer):
 
 
 def _plain(found: Any) -> Any:
+    if isinstance(found, list):
+        return [_plain(each) for each in found]
+    if isinstance(found, dict):
+        return {name: _plain(each) for name, each in found.items()}
     return found.model_dump(mode="json") if hasattr(found, "model_dump") else found
 
 

@@ -21,6 +21,7 @@ _TABLE_PART = re.compile(r"[\w$-]+")
 _SEARCH_NEVER = re.compile(r"[\s\x00-\x1f,*?\"<>|\\/#:]")
 _QDRANT_NEVER = re.compile(r"[<>:\"/\\|?*\x00-\x1f]")
 _MILVUS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CHROMA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,510}[A-Za-z0-9]")
 _WEAVIATE = re.compile(r"[A-Z][A-Za-z0-9_]*")
 
 
@@ -75,6 +76,16 @@ def weaviate_name(name: str, what: str, error: type[Exception] = BadInput) -> st
         raise error(
             f"{what}: found {name!r}; allowed: up to {COLLECTION_LETTERS} letters a-z, digits and _,"
             " begun with a capital letter"
+        )
+    return name
+
+
+def chroma_name(name: str, what: str, error: type[Exception] = BadInput) -> str:
+    """A collection of Chroma."""
+    if not _CHROMA.fullmatch(name):
+        raise error(
+            f"{what}: found {name!r}; allowed: 3 to 512 letters a-z, digits and . _ -, begun and ended with a letter or"
+            " digit"
         )
     return name
 

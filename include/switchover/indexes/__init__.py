@@ -15,6 +15,9 @@ KINDS = kinds(
         "switchover.indexes.pgvector:PgvectorIndexSpec",
         "switchover.indexes.search:OpenSearchIndexSpec",
         "switchover.indexes.search:ElasticsearchIndexSpec",
+        "switchover.indexes.qdrant:QdrantIndexSpec",
+        "switchover.indexes.milvus:MilvusIndexSpec",
+        "switchover.indexes.chroma:ChromaIndexSpec",
     ),
 )
 

@@ -76,6 +76,14 @@ class Index(Protocol):
         """What stands beside the index. ``TargetRefused`` when there is none, or it cannot be read."""
         ...
 
+    def describe(self, target: str, manifest: Manifest) -> None:
+        """Write the manifest beside an index that is there; nothing else is changed."""
+        ...
+
+    def newest(self, target: str) -> int:
+        """The highest revision of a row; 0 where the index keeps none."""
+        ...
+
     def mark(self, target: str) -> Mark:
         """A quick look, whatever the size. ``TargetRefused`` when there is no such index."""
         ...

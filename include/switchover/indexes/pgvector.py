@@ -7,7 +7,8 @@ manifest's are live writes and do not belong to the build.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -105,6 +106,20 @@ class PgvectorIndex:
             return Manifest.from_json(found)
         except (KeyError, TypeError) as error:
             raise TargetRefused(f"index {target!r} in {self._place}: its manifest lacks {error}") from error
+
+    def describe(self, target: str, manifest: Manifest) -> None:
+        """See :class:`Index`."""
+        values = {"target": target, "hash": manifest.index_hash, "manifest": json.dumps(manifest.to_json())}
+        with self._transaction(target) as connection:
+            describe(connection, values)
+
+    def newest(self, target: str) -> int:
+        """See :class:`Index`."""
+        if self._revision is None:
+            return 0
+        with self._transaction(target) as connection:
+            query = f"SELECT coalesce(max({self._revision}), 0) FROM {quoted(target)}"
+            return int(connection.execute(sa.text(query)).scalar_one())
 
     def mark(self, target: str) -> Mark:
         """See :class:`Index`. The server publishes its counts of a session's writes some seconds after they are done.
@@ -244,6 +259,19 @@ class PgvectorIndex:
     def _transaction(self, target: str) -> AbstractContextManager[sa.Connection]:
         what = f"index {target!r} in {self._place}"
         return sql.transaction(self._engine, what, hint=HINT, answer_s=WHOLE_INDEX_S)
+
+
+def describe(connection: sa.Connection, values: Mapping[str, Any]) -> None:
+    """Write a manifest's row (``target, hash, manifest``); one that is there and the same stays untouched."""
+    connection.execute(
+        sa.text(
+            "INSERT INTO switchover_manifest (target, index_hash, manifest) VALUES (:target, :hash, :manifest)"
+            " ON CONFLICT (target) DO UPDATE SET index_hash = excluded.index_hash, manifest = excluded.manifest,"
+            " built_at = now() WHERE (switchover_manifest.manifest, switchover_manifest.index_hash)"
+            " IS DISTINCT FROM (excluded.manifest, excluded.index_hash)"
+        ),
+        dict(values),
+    )
 
 
 def shared_tables(connection: sa.Connection, target: str, others: Collection[str]) -> list[str]:

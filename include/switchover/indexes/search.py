@@ -113,6 +113,22 @@ class SearchIndex:
         except (KeyError, TypeError) as error:
             raise TargetRefused(f"{self._what(target)}: its manifest lacks {error}") from error
 
+    def describe(self, target: str, manifest: Manifest) -> None:
+        """See :class:`Index`. ``_meta`` is replaced whole, so what else stands there goes along."""
+        there = dict(self._meta(target) or {})
+        told = {**there, "manifest": manifest.to_json(), "index_hash": manifest.index_hash}
+        answer = self._api.change("PUT", f"/{self._path(target)}/_mapping", {"_meta": told})
+        if not answer.ok:
+            raise TargetRefused(f"{self._what(target)}: {answer.error[1]}")
+
+    def newest(self, target: str) -> int:
+        """See :class:`Index`."""
+        if self._revision is None:
+            return 0
+        body = {"size": 0, "aggs": {"newest": {"max": {"field": self._revision}}}}
+        found = self._ask(target, "POST", f"/{self._path(target)}/_search", body)
+        return int(found["aggregations"]["newest"]["value"] or 0)
+
     def mark(self, target: str) -> Mark:
         """See :class:`Index`. Each write of a shard has a sequence number: the last ones tell whether there was one."""
         uuid = self._settings(target)["uuid"]

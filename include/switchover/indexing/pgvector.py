@@ -20,7 +20,7 @@ from switchover.edge.connection import ANSWER_S
 from switchover.edge.names import BUILDING, built_table_name
 from switchover.errors import BadInput, StateConflict, Unreachable
 from switchover.indexes.base import Mark
-from switchover.indexes.pgvector import PgvectorIndex, quoted, shared_tables
+from switchover.indexes.pgvector import PgvectorIndex, describe, quoted, shared_tables
 from switchover.indexes.pgvector_sums import Names, shards, tally
 from switchover.indexing.copying import COLUMNS, COPY_TYPES, copy_rows
 from switchover.indexing.documents import Position
@@ -233,15 +233,8 @@ class PgvectorTarget:
             self._describe(connection, manifest)
 
     def _describe(self, connection: sa.Connection, manifest: Manifest) -> None:
-        connection.execute(
-            sa.text(
-                "INSERT INTO switchover_manifest (target, index_hash, manifest) VALUES (:target, :hash, :manifest)"
-                " ON CONFLICT (target) DO UPDATE SET index_hash = excluded.index_hash, manifest = excluded.manifest,"
-                " built_at = now() WHERE (switchover_manifest.manifest, switchover_manifest.index_hash)"
-                " IS DISTINCT FROM (excluded.manifest, excluded.index_hash)"
-            ),
-            {"target": self.target, "hash": manifest.index_hash, "manifest": json.dumps(manifest.to_json())},
-        )
+        told = {"target": self.target, "hash": manifest.index_hash, "manifest": json.dumps(manifest.to_json())}
+        describe(connection, told)
 
     @contextlib.contextmanager
     def _moving(self, *, after: Position, to: Position, batch: Batch | None = None) -> Iterator[sa.Connection]:

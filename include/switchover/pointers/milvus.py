@@ -44,11 +44,17 @@ class MilvusSpec(AliasSpec):
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
-        connection = edge.connection(self.connection, kind="milvus")
-        host = connection.host.split("://")[-1].rstrip("/") or "localhost"
-        place = f"{host}:{connection.port or PORT}/{connection.schema or DATABASE}"
-        store = MilvusStore(connect=lambda: edge.client("milvus", self.connection), place=place)
+        store = MilvusStore(
+            connect=lambda: edge.client("milvus", self.connection), place=milvus_place(edge, self.connection)
+        )
         return SteppedAliasPointer(kind=self.kind, store=store, alias=self.alias, targets=self.targets)
+
+
+def milvus_place(edge: Edge, conn_id: str) -> str:
+    """Where the database of a connection is, for messages."""
+    connection = edge.connection(conn_id, kind="milvus")
+    host = connection.host.split("://")[-1].rstrip("/") or "localhost"
+    return f"{host}:{connection.port or PORT}/{connection.schema or DATABASE}"
 
 
 class Declined(Exception):
@@ -69,18 +75,18 @@ class MilvusStore:
     def look(self, alias: str) -> Look:
         """See :class:`AliasStore`. Listed first: to ask for an alias that is not there is an error in every log."""
         what = f"alias {alias}"
-        names = self._call(what, lambda client: client.list_aliases(timeout=TIMEOUT_S))["aliases"]
+        names = self.ask(what, lambda client: client.list_aliases(timeout=TIMEOUT_S))["aliases"]
         collection = None
         if alias in names:
             collection = self.where(alias)
-        elif self._call(what, lambda client: client.has_collection(alias, timeout=TIMEOUT_S)):
+        elif self.ask(what, lambda client: client.has_collection(alias, timeout=TIMEOUT_S)):
             raise is_collection("milvus", self.place, alias)
         return Look(collection=collection, tokens=tokens_of(alias, names))
 
     def where(self, alias: str) -> str | None:
         """See :class:`MovingStore`."""
         with contextlib.suppress(Declined):
-            asked = self._call(
+            asked = self.ask(
                 f"alias {alias}", lambda client: client.describe_alias(alias, timeout=TIMEOUT_S), expect=MISSING
             )
             return str(asked["collection_name"])
@@ -111,19 +117,19 @@ class MilvusStore:
         """
         what = f"collection {collection}"
         try:
-            rows = self._call(
+            rows = self.ask(
                 what, lambda client: client.query(collection, limit=1, timeout=TIMEOUT_S), expect=MISSING | NOT_LOADED
             )
         except Declined as answer:
             return "does not exist" if answer.code in MISSING else "is unhealthy: not loaded (load_collection loads it)"
         if not rows:
             return "is empty"
-        if unloaded := self._call(what, lambda client: _unloaded(client, collection), expect=MISSING | NOT_LOADED):
+        if unloaded := self.ask(what, lambda client: _unloaded(client, collection), expect=MISSING | NOT_LOADED):
             shown = f"{', '.join(unloaded[:3])}{', …' if len(unloaded) > 3 else ''}"
             return f"is unhealthy: {len(unloaded)} partitions are not loaded ({shown}; load_collection loads all)"
         if approved_hash is None:
             return None
-        asked = self._call(what, lambda client: client.describe_collection(collection, timeout=TIMEOUT_S))
+        asked = self.ask(what, lambda client: client.describe_collection(collection, timeout=TIMEOUT_S))
         return hash_problem(f"property {INDEX_HASH!r}", asked["properties"].get(INDEX_HASH), approved_hash)
 
     def _write(self, alias: str, call: str, *names: str) -> None:
@@ -133,9 +139,9 @@ class MilvusStore:
             context = client._generate_call_context()
             getattr(client._get_connection(), call)(*names, TIMEOUT_S, context, retry_times=0)
 
-        self._call(f"alias {alias}", once, expect=MISSING | EXISTS)
+        self.ask(f"alias {alias}", once, expect=MISSING | EXISTS)
 
-    def _call(self, what: str, do: Callable[[Any], Any], *, expect: Collection[int] = ()) -> Any:
+    def ask(self, what: str, do: Callable[[Any], Any], *, expect: Collection[int] = ()) -> Any:
         """Do one call; ``Declined`` when the server answers with a code in ``expect``."""
         import grpc  # type: ignore[import-untyped]
         from pymilvus.exceptions import MilvusException

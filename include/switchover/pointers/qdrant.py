@@ -41,11 +41,15 @@ class QdrantSpec(AliasSpec):
 
     def build(self, edge: Edge) -> Pointer:
         """See :class:`PointerSpec`."""
-        connection = edge.connection(self.connection, kind="qdrant")
-        host = connection.host.split("://")[-1].rstrip("/") or "localhost"
-        place = connection.extra.get("path") or f"{host}:{connection.port or PORT}"
-        store = QdrantStore(client=edge.client("qdrant", self.connection), place=place)
+        store = QdrantStore(client=edge.client("qdrant", self.connection), place=qdrant_place(edge, self.connection))
         return QdrantPointer(kind=self.kind, store=store, alias=self.alias, targets=self.targets)
+
+
+def qdrant_place(edge: Edge, conn_id: str) -> str:
+    """Where the server of a connection is, for messages."""
+    connection = edge.connection(conn_id, kind="qdrant")
+    host = connection.host.split("://")[-1].rstrip("/") or "localhost"
+    return str(connection.extra.get("path") or f"{host}:{connection.port or PORT}")
 
 
 class Missing(Exception):
@@ -101,6 +105,10 @@ class QdrantStore:
             return f"is unhealthy: status red ({info.optimizer_status})"
         found = (info.config.metadata or {}).get(INDEX_HASH)
         return hash_problem(f"metadata {INDEX_HASH!r}", found, approved_hash)
+
+    def ask(self, what: str, do: Callable[[Any], Any], *, missing: bool = False) -> Any:
+        """Do one call of the client; its errors become ours. ``missing``: see :class:`Missing`."""
+        return self._call(what, lambda: do(self._client), missing=missing)
 
     def _call(self, what: str, do: Callable[[], Any], *, missing: bool = False) -> Any:
         """Do one call. ``missing``: that an alias or a collection is not there raises ``Missing``."""
