@@ -37,10 +37,10 @@ from switchover.edge.edge import Edge  # noqa: E402
 from switchover.indexes import Index  # noqa: E402
 from switchover.indexes.attest import attest, audit  # noqa: E402
 from switchover.indexes.pgvector import PgvectorIndex  # noqa: E402
+from switchover.indexes.receipt import Proof  # noqa: E402
 from switchover.indexes.search import OpenSearchIndexSpec  # noqa: E402
 from switchover.pins import IndexFacts, Manifest  # noqa: E402
 from switchover.pointers.pgvector import create_tables  # noqa: E402
-from switchover.receipt import Proof  # noqa: E402
 
 ORDERED_AT_MOST = 1_000_000  # rows; the ordered read of more takes minutes and has the same rate
 BULK = 2_000

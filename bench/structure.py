@@ -19,7 +19,7 @@ PRODUCT = "switchover"
 #: The contract: a floor may import itself and what stands before it, nothing behind it.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "lazy", "protocol", "approval", "text"),
-    ("pins", "part", "receipt"),
+    ("pins", "part"),
     ("registry",),
     ("edge",),
     ("judge",),  # pure; its rules are a part of the plan, so it stands low

@@ -100,7 +100,7 @@ class Manifest:
 
     ``encoder`` is what a reader needs to build the query encoder:
     ``{"name", "revision", "dimension", "normalised", "metric"}``. ``receipt``: what the build found in the store when
-    it was done (``receipt.Proof``, without the rows kept); builds of before there was one have none.
+    it was done (``indexes.receipt.Proof``, without the rows kept); builds of before there was one have none.
     """
 
     target: str

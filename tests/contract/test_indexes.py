@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from switchover.errors import TargetRefused
 from switchover.indexes import AnyIndex, Index, IndexSpec
 from switchover.indexes.attest import Attested, attest, audit
+from switchover.indexes.receipt import Adder, Choice, Proof, Sum, pairs_sum
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest
-from switchover.receipt import Adder, Choice, Proof, Sum, pairs_sum
 from tests.contract.worlds.base import NotApplicable
 from tests.contract.worlds.indexes import INDEX_WORLDS, IndexWorld
 

@@ -15,8 +15,8 @@ from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused, Unreachable
 from switchover.indexes import AnyIndex, Index, IndexSpec, search
 from switchover.indexes.attest import Attested, attest, audit
+from switchover.indexes.receipt import pairs_sum
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest
-from switchover.receipt import pairs_sum
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN
 from tests.contract.worlds.opensearch import ELSEWHERE, ONE_SHARD, SEARCH_WORLDS, OpenSearchWorld
 

@@ -18,9 +18,9 @@ from switchover.indexes import attest as attesting
 from switchover.indexes import pgvector_sums
 from switchover.indexes.attest import Attested, attest, audit
 from switchover.indexes.pgvector import PgvectorIndex
+from switchover.indexes.receipt import Adder, Choice, Proof, Sum, found_by_audit
 from switchover.pins import IndexFacts, Manifest
 from switchover.pointers.pgvector import create_tables
-from switchover.receipt import Adder, Choice, Proof, Sum, found_by_audit
 
 ROWS = 4_000
 
@@ -236,7 +236,7 @@ def test_an_audit_finds_one_row_as_often_as_it_prints(table: Table, monkeypatch:
     """Measured: 60 readings, each with 40 rows altered one at a time; the change mark is not asked."""
     numbers = random.Random(5)
     monkeypatch.setattr(attesting, "AUDITED", 0)
-    monkeypatch.setattr("switchover.receipt._KEPT", 400)
+    monkeypatch.setattr("switchover.indexes.receipt._KEPT", 400)
     seen = tried = 0
     expected = 0.0
     for _ in range(60):

@@ -14,10 +14,10 @@ from switchover.errors import BadInput, TargetRefused
 from switchover.gold.corpus.table import TableDocuments
 from switchover.indexes.attest import attest, audit
 from switchover.indexes.pgvector import PgvectorIndex
+from switchover.indexes.receipt import pairs_sum
 from switchover.indexing.documents import Position, SqlDocuments
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest
 from switchover.pointers.pgvector import create_tables
-from switchover.receipt import pairs_sum
 
 UUID = "00000000-0000-0000-0000-00000000000{}"
 

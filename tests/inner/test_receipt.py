@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchover.pins import content_digest
-from switchover.receipt import (
+from switchover.indexes.receipt import (
     MODULUS,
     Adder,
     Choice,
@@ -23,6 +22,7 @@ from switchover.receipt import (
     row_digest,
     vector_digest,
 )
+from switchover.pins import content_digest
 
 Rows = list[tuple[str, str, bytes | None]]
 ROWS = st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8), st.none() | st.binary(max_size=8)), max_size=30)

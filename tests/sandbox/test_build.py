@@ -12,9 +12,9 @@ import pytest
 from sandbox.service import build, corpus, ranking
 from switchover.encoders import encoder_from
 from switchover.errors import BadInput, TargetRefused
+from switchover.indexes.receipt import pairs_sum
 from switchover.indexing.pgvector import PgvectorTarget
 from switchover.pins import PIN_NAMES, Manifest, changed_pins, content_digest
-from switchover.receipt import pairs_sum
 
 Conn = psycopg.Connection[Any]
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sandbox.service import build
 from sandbox.writers import ingest
 from switchover.errors import BadInput
-from switchover.receipt import pairs_sum
+from switchover.indexes.receipt import pairs_sum
 from switchover.writers.write_gate import WriteGateSpec, WriteGateWriter
 
 Conn = psycopg.Connection[Any]

@@ -22,8 +22,8 @@ from sandbox.writers import ingest
 from switchover.edge import clients
 from switchover.edge.connection import Connection
 from switchover.errors import TargetRefused, Unreachable
+from switchover.indexes.receipt import pairs_sum
 from switchover.pins import Manifest
-from switchover.receipt import pairs_sum
 
 NAME = f"t{uuid.uuid4().hex[:8]}"  # other tests use this server too
 BLUE, GREEN = (dataclasses.replace(spec, target=f"{NAME}_{spec.target}") for spec in (build.DOCS_V1, build.DOCS_V2))

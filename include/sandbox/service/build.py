@@ -26,6 +26,7 @@ from sandbox.service import analyzer, corpus, ranking, tables
 from switchover.encoders.base import Vectors
 from switchover.encoders.wordllama import WordLlamaEncoder, WordLlamaSpec
 from switchover.errors import BadInput, SwitchoverError
+from switchover.indexes.receipt import pairs_sum
 from switchover.indexing import rows
 from switchover.indexing.documents import Document, SqlDocuments
 from switchover.indexing.pgvector import PgvectorTarget
@@ -33,7 +34,6 @@ from switchover.indexing.rows import Chunk
 from switchover.indexing.run import Builder, Place
 from switchover.indexing.spec import Build, BuildDocuments, Hnsw, manifest_of
 from switchover.pins import Manifest
-from switchover.receipt import pairs_sum
 from switchover.text import first_line
 
 CONSUMER_VER = "docs_ingest/1"

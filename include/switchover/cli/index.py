@@ -10,7 +10,6 @@ from pathlib import Path
 
 from switchover.cli.options import Result, verbs_of
 from switchover.edge.edge import Edge
-from switchover.errors import BadInput
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.planfile.load import load_plan
@@ -52,8 +51,7 @@ def _attest(options: argparse.Namespace, edge: Edge) -> Result:
 
 def _named(plan: Plan, arm: str) -> str:
     arm = plan.green if arm == "green" else arm
-    if arm not in plan.arms:
-        raise BadInput(f"{arm!r} is not an arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")
+    plan.require_arm(arm)
     return arm
 
 

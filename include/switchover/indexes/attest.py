@@ -11,14 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from switchover.errors import TargetRefused
 from switchover.indexes.base import Index, Mark, Row
+from switchover.indexes.receipt import AUDITED, FORM, Choice, Proof, Tally, found_by_audit, row_digest, vector_digest
 from switchover.lazy import lazy
 from switchover.pins import Manifest
-from switchover.receipt import AUDITED, FORM, Choice, Proof, Tally, found_by_audit, row_digest, vector_digest
 
-np = lazy("numpy")
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy("numpy")
 
 Say = Callable[[str], None]
 Save = Callable[[Proof], None]

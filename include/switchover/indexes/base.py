@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import Field
 
 from switchover.edge.edge import Edge
+from switchover.indexes.receipt import Choice, Tally
 from switchover.lazy import lazy
 from switchover.part import ConnectionId, Part
 from switchover.pins import Manifest
-from switchover.receipt import Choice, Tally
 
 if TYPE_CHECKING:
     import numpy as np

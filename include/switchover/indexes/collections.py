@@ -18,9 +18,9 @@ from pydantic import Field
 from switchover.edge.names import Namer
 from switchover.errors import TargetRefused
 from switchover.indexes.base import Health, IndexSpec, Mark, Row, Sample
+from switchover.indexes.receipt import Adder, Choice, Tally
 from switchover.lazy import lazy
 from switchover.pins import Manifest, content_digest, pairs_digest
-from switchover.receipt import Adder, Choice, Tally
 
 if TYPE_CHECKING:
     import numpy as np

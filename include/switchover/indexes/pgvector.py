@@ -20,9 +20,9 @@ from switchover.edge.names import table_name
 from switchover.errors import TargetRefused
 from switchover.indexes import pgvector_sums as sums
 from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample
+from switchover.indexes.receipt import Choice, Tally
 from switchover.lazy import lazy
 from switchover.pins import Manifest, pairs_digest
-from switchover.receipt import Choice, Tally
 
 if TYPE_CHECKING:
     import numpy as np

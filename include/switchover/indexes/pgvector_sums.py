@@ -1,4 +1,4 @@
-"""The sum over an index (``switchover.receipt``) made inside PostgreSQL, and what tells that a table was written to."""
+"""The sum over an index (see ``receipt``) made inside PostgreSQL, and what tells that a table was written to."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from switchover.indexes.receipt import MODULUS, Choice, Sum, Tally
 from switchover.lazy import lazy
-from switchover.receipt import MODULUS, Choice, Sum, Tally
 
 if TYPE_CHECKING:
     import numpy as np

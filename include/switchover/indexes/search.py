@@ -18,9 +18,9 @@ from switchover.edge.names import search_name
 from switchover.edge.search_api import SearchApi, quoted, search_api
 from switchover.errors import TargetRefused, Unreachable
 from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample
+from switchover.indexes.receipt import Adder, Choice, Tally
 from switchover.lazy import lazy
 from switchover.pins import Manifest, content_digest, pairs_digest
-from switchover.receipt import Adder, Choice, Tally
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,13 +22,13 @@ from switchover.errors import BadInput, StateConflict, Unreachable
 from switchover.indexes.base import Mark
 from switchover.indexes.pgvector import PgvectorIndex, describe, quoted, shared_tables
 from switchover.indexes.pgvector_sums import Names, shards, tally
+from switchover.indexes.receipt import Choice, Tally
 from switchover.indexing.copying import COLUMNS, COPY_TYPES, copy_rows
 from switchover.indexing.documents import Position
 from switchover.indexing.merge import marks
 from switchover.indexing.rights import check_not_described, check_replaceable, grant_as
 from switchover.indexing.rows import Batch, chunk_ids
 from switchover.pins import Manifest, canonical_json
-from switchover.receipt import Choice, Tally
 from switchover.text import first_line
 
 TABLE = """CREATE TABLE IF NOT EXISTS switchover_build (

@@ -15,6 +15,7 @@ from typing import Any
 
 from switchover.encoders.base import Encoder
 from switchover.errors import BadInput, StateConflict, TargetRefused
+from switchover.indexes.receipt import Proof, Tally
 from switchover.indexing.ahead import ahead
 from switchover.indexing.documents import Document, Position, SqlDocuments
 from switchover.indexing.merge import Difference, differences, marks
@@ -23,7 +24,6 @@ from switchover.indexing.progress import Progress, Say
 from switchover.indexing.rows import Batch, batches
 from switchover.indexing.spec import TAKEN_OVER, Build, manifest_of
 from switchover.pins import Manifest
-from switchover.receipt import Proof, Tally
 
 ROUNDS = 20
 

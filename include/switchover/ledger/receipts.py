@@ -7,10 +7,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from switchover.indexes.receipt import Proof
 from switchover.ledger.database import Database
 from switchover.ledger.tables import NOW
 from switchover.ledger.tables import receipt as table
-from switchover.receipt import Proof
 
 ADOPTS = "adopted by "  # begins the actor of a reading that a person made to take an index over
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from switchover.indexes import Index
 from switchover.indexes.attest import Attested, Say, attest, audit
+from switchover.indexes.receipt import Proof
 from switchover.ledger import Ledger
-from switchover.receipt import Proof
 from switchover.steps.act import proceed
 from switchover.steps.checks import Check
 from switchover.steps.switch import Switch
