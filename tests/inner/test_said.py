@@ -77,11 +77,11 @@ def test_an_answer_is_held_against_the_nearest_reference(encoder: Encoder) -> No
     known = replace(whole, items=items, spans=[[] if at == 3 else each for at, each in enumerate(whole.spans)])
     same, other, silent = (
         Asked(arm="green", question=3, paraphrase=0, seed=0, reply=reply("three", text=text), at=AT)
-        for text in ("BREAKS end the nearest loop", "Snow falls in winter.", None)
+        for text in ("Breaks end the NEAREST loop", "Snow falls in winter.", None)
     )
     found = said([same, other, silent], gold=known, encoder=encoder)
     assert (found[0].answer_f1, found[0].cited_right) == (1.0, None), "no place is known, so no citation is right"
-    assert found[0].answer_ds == pytest.approx(0, abs=0.05)
+    assert (found[0].answer_ds or 1) < 0.3
     assert found[1].answer_f1 == 0.0 and (found[1].answer_ds or 0) > 0.5
     assert (found[2].answer_f1, found[2].answer_ds) == (None, None)
 
