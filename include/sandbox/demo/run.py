@@ -251,7 +251,8 @@ def main() -> int:
 
 
 def _run(scenario: Scenario, plane: type[DataPlane], options: argparse.Namespace) -> int:
-    path = (options.plan or PLANS / plane.file).resolve()
+    own = ROOT / scenario.plan if scenario.plan is not None else PLANS / plane.file
+    path = (options.plan or own).resolve()
     plan = load_plan(path)
     stack = Stack(
         state=options.state,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BLUE, GREEN = "docs_v1", "docs_v2"
+PROMPTS = "docs/examples/docs_prompt.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,8 +13,8 @@ class Scenario:
     """One story.
 
     ``variant`` is how Green's build job goes (``sandbox.service.build``); ``live`` is where the pointer starts;
-    ``fault`` is what is done to Green once it is live. ``outcome`` is the ledger's state at the end, or
-    ``nothing_to_do``; ``because`` must stand in the reason.
+    ``fault`` is what is done to Green once it is live; ``plan`` another one than the data plane's. ``outcome`` is the
+    ledger's state at the end, or ``nothing_to_do``; ``because`` must stand in the reason.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Scenario:
     variant: str = "good"
     live: str = BLUE
     fault: str | None = None
+    plan: str | None = None
     because: str = ""
 
     @property
@@ -58,6 +60,32 @@ SCENARIOS = {
             outcome="aborted",
             after=BLUE,
             because="verify: ",
+        ),
+        Scenario(
+            name="good-prompt",
+            told="Green has another prompt over the same content",
+            variant="better-prompt",
+            plan=PROMPTS,
+            outcome="promoted",
+            after=GREEN,
+        ),
+        Scenario(
+            name="bad-prompt",
+            told="Green's prompt makes every answer cite the prompt's own example",
+            variant="bad-prompt",
+            plan=PROMPTS,
+            outcome="aborted",
+            after=BLUE,
+            because="acceptance gate: cited_right FAIL",
+        ),
+        Scenario(
+            name="late-prompt",
+            told="Green's answers cite the prompt's own example some seconds after the flip",
+            variant="better-prompt",
+            plan=PROMPTS,
+            fault="copied-example",
+            outcome="rolled_back",
+            after=BLUE,
         ),
         Scenario(name="already-live", told="Green is live already", live=GREEN, outcome="nothing_to_do", after=GREEN),
     )

@@ -3,7 +3,8 @@
 ``docs_v1`` and ``docs_v2`` are two honestly different builds (dimensions and chunking). The demo's bad
 Greens are variants of ``docs_v2`` that go wrong as real jobs do: ``truncated`` lost one of its two
 workers, each of which takes every second document, and wrote a manifest of what it had; ``wrong-encoder``
-encoded with another revision of the encoder than its manifest claims.
+encoded with another revision of the encoder than its manifest claims. ``better-prompt`` and ``bad-prompt`` are builds
+of ``docs_v1``'s recipe, so that the arms differ in their prompt alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import psycopg
 import sqlalchemy as sa
 
 from sandbox.service import analyzer, corpus, ranking, tables
+from sandbox.service.prompts import BETTER, COPIES_ITS_EXAMPLE
 from switchover.encoders.base import Vectors
 from switchover.encoders.wordllama import WordLlamaEncoder, WordLlamaSpec
 from switchover.errors import BadInput, SwitchoverError
@@ -38,7 +40,9 @@ from switchover.text import first_line
 
 CONSUMER_VER = "docs_ingest/1"
 SECRETS = ("DOCS_SERVICE_TOKEN",)
-VARIANTS = ("good", "truncated", "wrong-encoder")
+#: Builds of Blue's own recipe under Green's name, which differ in the prompt alone.
+PROMPT_VARIANTS = {"better-prompt": BETTER, "bad-prompt": COPIES_ITS_EXAMPLE}
+VARIANTS = ("good", "truncated", "wrong-encoder", *PROMPT_VARIANTS)
 _LOCK = 7_340_002  # advisory lock: one build job at a time
 
 
@@ -76,7 +80,7 @@ def spec_for(target: str, variant: str = "good") -> BuildSpec:
         raise BadInput(f"build: target {target!r} is not known; allowed: {', '.join(SPECS)}")
     if variant not in VARIANTS:
         raise BadInput(f"build: variant {variant!r} is not known; allowed: {', '.join(VARIANTS)}")
-    spec = SPECS[target]
+    spec = DOCS_V1 if variant in PROMPT_VARIANTS else SPECS[target]
     table = tables.TRUNCATED if variant == "truncated" else spec.recipe.documents.table
     documents = spec.recipe.documents.model_copy(update={"table": table})
     recipe = spec.recipe.model_copy(update={"documents": documents})
@@ -109,18 +113,18 @@ def manifest(spec: BuildSpec, of: Sequence[Chunk], *, store: Mapping[str, Any] |
         revision=corpus.CORPUS_REVISION,
         count=len(of),
         pairs=pairs_sum((row.id, row.content_digest) for row in of),
-        pins=pins(),
+        pins=pins(spec.variant),
         secrets=SECRETS,
         encoder=spec.encoder(),
         store=store,
     )
 
 
-def pins() -> dict[str, str]:
+def pins(variant: str = "good") -> dict[str, str]:
     """The pins that a build does not make: what this code is, and which commit."""
     return {
         "RERANK_CONF": ranking.RERANK_CONF,
-        "PROMPT_VER": ranking.PROMPT_VER,
+        "PROMPT_VER": PROMPT_VARIANTS.get(variant, ranking.PROMPT_VER),
         "MODEL_VER": ranking.MODEL_VER,
         "ANALYZER_CONF": analyzer.CONF,
         "CONSUMER_VER": CONSUMER_VER,
@@ -151,7 +155,7 @@ def build(conn: psycopg.Connection[Any], spec: BuildSpec) -> Manifest:
         yield
 
     builder = Builder(
-        build=spec.recipe.model_copy(update={"pins": pins()}),
+        build=spec.recipe.model_copy(update={"pins": pins(spec.variant)}),
         documents=SqlDocuments(engine=engine, table=spec.recipe.documents.table),
         target=PgvectorTarget(engine=engine, target=spec.target),
         encoder=spec.encoder(),

@@ -11,6 +11,7 @@ from typing import Any
 
 from sandbox.service import analyzer, ranking
 from sandbox.service.live import Live
+from sandbox.service.prompts import PROMPTS, copies_its_example, prompt_of
 from sandbox.service.store import NoIndex, Store, Stored
 from switchover.cache import CacheNamespace
 from switchover.encoders import Encoder, encoder_from
@@ -111,10 +112,13 @@ class Reader:
             began=began,
         )
 
-    def reason(self, arm: Arm, question: str, found: Found) -> tuple[ranking.Reply, Mapping[str, float]]:
-        """The answer, and the times of all stages in ms."""
+    def reason(
+        self, arm: Arm, question: str, found: Found, *, copying: bool = False
+    ) -> tuple[ranking.Reply, Mapping[str, float]]:
+        """The answer, and the times of all stages in ms; ``copying`` is a fault."""
         start = time.perf_counter()
         reply = arm.ranker.reason(question, [hit for hit, _ in found.hits])
+        reply = copies_its_example(reply) if copying else PROMPTS[prompt_of(arm.manifest.pins)](reply)
         ended = time.perf_counter()
         return reply, {
             **found.stages_ms,
@@ -167,7 +171,7 @@ def own_pins(arm: Arm) -> dict[str, str]:
         "TOK_VER": arm.encoder.tokenizer_version(),
         "ANALYZER_CONF": analyzer.CONF,
         "RERANK_CONF": ranking.RERANK_CONF,
-        "PROMPT_VER": ranking.PROMPT_VER,
+        "PROMPT_VER": prompt_of(arm.manifest.pins),
         "MODEL_VER": ranking.MODEL_VER,
     }
 

@@ -65,7 +65,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     target: str
-    kind: Literal["rerank-inverted", "errors", "one-cache", "none"]
+    kind: Literal["rerank-inverted", "errors", "one-cache", "copied-example", "none"]
 
 
 class Injected(Exception):
@@ -184,7 +184,8 @@ class Service:
 
     async def _answer(self, arm: Arm, body: Ask, began: float) -> dict[str, Any]:
         found = await self.reader.find(arm, body.question, k=body.k, began=began, inverted=self._inverted(arm))
-        reply, stages = self.reader.reason(arm, body.question, found)
+        copying = self._faults.get(arm.manifest.target) == "copied-example"
+        reply, stages = self.reader.reason(arm, body.question, found, copying=copying)
         answer = ranking.answer(
             target=arm.manifest.target,
             index_hash=arm.index_hash,
