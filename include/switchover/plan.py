@@ -67,7 +67,14 @@ class Hold(Part):
     max_minutes: float = Field(30, gt=0, json_schema_extra=at_most(1440), description="Length with every extension.")
     tick_s: float = Field(15, gt=0, json_schema_extra=at_most(300), description="Seconds between two looks.")
     on_unaccepted: Literal["rollback", "extend", "ask"] = Field(
-        "rollback", description="What follows when the end is neither accepted nor a stop; `ask`: a person decides."
+        "rollback",
+        description="What follows when the end is neither accepted nor a stop: `rollback`, `extend` (a quarter of the"
+        " hold more, up to max_minutes) or `ask` (a person decides, no answer is a rollback).",
+    )
+    on_hopeless: Literal["rollback", "wait"] = Field(
+        "rollback",
+        description="What follows when Green cannot be accepted any more in what is left of the hold: `rollback` at"
+        " once, or `wait` for the end. Where a person decides at the end, the hold always waits.",
     )
 
 

@@ -108,6 +108,10 @@ def record(ledger: Ledger, id: str = "docs:1", *, state: State = State.HOLDING, 
         journal.sampled(id, tick, {**sample(200 * (tick + 1)).to_json(), **_times(flipped, tick)})
         journal.gauged(id, tick, {"waiting": 3, "oldest_s": 12.5, "doubts": []})
         so_far = Evidence.from_rows(typed(row for row in rows if row["tick"] <= tick), gold().ids)
+        now = judge_acceptance(
+            so_far, rules=plan.rules, signals=sample(200 * (tick + 1)), rehearsal_ttr_s=0.2, traffic=True
+        )
+        _judged(ledger, id, "now", tick, now)
         _judged(ledger, id, "stop", tick, judge_stop(so_far, rules=plan.rules, signals=sample(200 * (tick + 1))))
     times: dict[str, Any] = {"gold_digest": "d" * 64, "approved_hash": "new", "blue_hash": "old"}
     times |= {"flipped_at": flipped, "hold_until": flipped + timedelta(minutes=20), "state": state.value}

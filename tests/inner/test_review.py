@@ -89,6 +89,8 @@ def test_the_page_of_a_hold_says_it_all(ledger: Ledger) -> None:
     told = text_of(html)
     for words in ("freeze is done", "nothing in flight", "differs, undeclared", "this run, until", "What is 3?"):
         assert words in told
+    assert "Accepted now" in told and "Would be accepted now: " in told
+    assert re.search(r"latency_p95 not judged", told), "no stop bound, and its place in the table all the same"
     assert "3 writes wait, the oldest for 12.5 s" in told
     assert "no watchdog looks at this ledger" in told
     assert html.count("<figure") == 6

@@ -40,6 +40,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("stop", "ds_p95_drift"): ("<=", 0.15),
         ("stop", "coverage"): (">=", 0.60),
         ("stop", "flip_rate"): ("<=", 0.20),
+        ("stop", "error_rate"): ("<=", 0.05),
         ("stop", "http_5xx"): ("<=", 0.01),
         ("stop", "tool_loops"): ("<=", 0),
         ("stop", "live_traffic"): (">=", 1),

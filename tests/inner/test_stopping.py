@@ -10,7 +10,7 @@ from switchover.judge.gates import Outcome, Verdict, judge_stop
 from switchover.judge.rules import Rules
 
 RULES = Rules()
-STOPS = {"ds_p95_drift", "coverage", "flip_rate", "http_5xx", "tool_loops", "live_traffic"}
+STOPS = {"ds_p95_drift", "coverage", "flip_rate", "error_rate", "http_5xx", "tool_loops", "live_traffic"}
 
 
 def steady(ticks: int, errors: int = 0, requests: int = 300) -> list[SignalSample | None]:
@@ -92,17 +92,38 @@ def test_beyond_the_bound_without_evidence_is_open_and_says_what_is_lacking() ->
     verdict = look(hold(1), steady(1, errors=5))["http_5xx"]  # 5 of 420 = 1.2 %, from a handful of requests
     assert verdict.value == pytest.approx(5 / 420)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "a stop needs evidence of 125 : 1" in verdict.needs  # 1 / (0.01 · 0.8)
+    assert "a stop needs evidence of 126.6 : 1" in verdict.needs  # 1 / (0.01 · 0.79)
 
 
 @pytest.mark.parametrize(("errors", "outcome"), [(6, Outcome.FAIL), (5, Outcome.INCONCLUSIVE)])
 def test_a_late_burst_of_5xx_stops_by_itself(errors: int, outcome: Outcome) -> None:
     # 3 ticks of 300 live requests and 120 probes: 1,260. At 0.45 % chance gives 18 or more once in 38,000 looks,
-    # 15 or more once in 1,300; 120 looks and 0.65 of 0.8 % allow once in 23,000.
+    # 15 or more once in 1,300; 120 looks and 0.65 of 0.79 % allow once in 23,000.
     live = [*steady(37), *(sample(300, errors, start=15 * t, end=15 * t + 15) for t in (37, 38, 39))]
     verdict = look(hold(40), live)["http_5xx"]
     assert verdict.value == pytest.approx(3 * errors / 1260)
     assert verdict.outcome is outcome
+
+
+@pytest.mark.parametrize(("failures", "outcome"), [(300, "FAIL"), (30, "FAIL"), (15, "PASS"), (0, "PASS")])
+def test_failures_of_any_status_stop(failures: int, outcome: str) -> None:
+    """A storm of 4xx or 429, or of requests that time out, has no 5xx at all."""
+    parts = [sample(300, failures=failures if t > 8 else 0, start=15 * t, end=15 * t + 15) for t in range(12)]
+    verdicts = look(hold(12), parts)
+    assert verdicts["error_rate"].outcome.value == outcome
+    assert verdicts["http_5xx"].outcome is Outcome.PASS
+    assert verdicts["error_rate"].value == pytest.approx(failures / 300)
+
+
+def test_a_plan_that_accepts_more_failures_than_the_stop_bound_stops_above_what_it_accepts() -> None:
+    rules = Rules.model_validate({"error_rate": {"accept": 0.2}})
+    assert rules.error_rate.bound("stop") == 0.2
+    assert Rules.model_validate({"error_rate": {"stop": None}}).error_rate.bound("stop") is None
+
+
+def test_without_live_requests_failures_are_not_told() -> None:
+    verdict = look(hold(3), [sample(0, start=15 * t, end=15 * t + 15) for t in range(3)])["error_rate"]
+    assert (verdict.outcome, verdict.needs) == (Outcome.INCONCLUSIVE, "needs live requests on Green")
 
 
 def test_after_the_horizon_a_burst_alone_is_not_enough() -> None:
@@ -164,7 +185,7 @@ def test_a_dead_green_stops() -> None:
 @pytest.mark.parametrize("signals", [[], [None], [*steady(2), None]])
 def test_dead_signals_are_an_error_not_a_pass(signals: list[SignalSample | None]) -> None:
     found = outcomes(look(hold(3), signals))
-    assert found == {"http_5xx": "ERROR", "tool_loops": "ERROR", "live_traffic": "ERROR"}
+    assert found == dict.fromkeys(("error_rate", "http_5xx", "tool_loops", "live_traffic"), "ERROR")
 
 
 def test_dead_signals_do_not_hide_errors_of_the_probes() -> None:

@@ -62,7 +62,7 @@ def test_a_good_green_is_promoted(quick: World) -> None:
     assert {"summary.json", "report.md"} <= set(bundle)
     summary = summarise(quick.ledger, switch.id)
     assert [step["name"] for step in summary.steps] == ["freeze", "verify", "warm", "flip", "hold", "unfreeze"]
-    assert {verdict["gate"] for verdict in summary.verdicts} == {"acceptance", "stop", "hold"}
+    assert {verdict["gate"] for verdict in summary.verdicts} == {"acceptance", "now", "stop", "hold"}
 
 
 def test_a_green_that_turns_bad_is_rolled_back_and_timed(quick: World) -> None:

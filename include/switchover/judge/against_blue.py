@@ -85,6 +85,11 @@ class AnswerRule(Rule):
             note="; ".join(filter(None, (result.summary, self.beside(plain)))),
         )
 
+    def at_best(self, plain: Figures) -> float | None:
+        """Green perfect, and Blue as it is."""
+        blue = figures.mean_of(self.figure(plain.blue))
+        return None if math.isnan(blue) else 1 - blue if self.comparison == ">=" else -blue
+
     def beside(self, plain: Figures) -> str:
         """What else is told of both arms."""
         return ""

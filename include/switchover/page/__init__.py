@@ -10,11 +10,12 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from switchover import __version__
+from switchover.judge.standing import standing
 from switchover.ledger.listing import Page
 from switchover.page import words
 from switchover.page.actions import actions
 from switchover.page.plots import plots_of
-from switchover.page.rows import list_row, movers, rules, steps
+from switchover.page.rows import accepted_now, list_row, movers, rules, steps
 from switchover.planfile.departures import departed
 from switchover.protocol import State
 from switchover.report.review import Review
@@ -52,6 +53,7 @@ def render_run(review: Review, *, base: str | None) -> str:
         review=review,
         facts=facts,
         rules=rules(review),
+        standing=standing(accepted_now(review)),
         departed=departed(facts.departures),
         steps=steps(review),
         movers=movers(review),

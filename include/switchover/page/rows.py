@@ -67,7 +67,21 @@ def rules(review: Review) -> list[dict[str, Any]]:
     """The verdicts of the newest look, worst first, each with its trend."""
     order = ("FAIL", "ERROR", "INCONCLUSIVE", "PASS", "OFF")
     gate = sorted(review.facts.gate, key=lambda v: order.index(v["outcome"]) if v["outcome"] in order else 0)
-    return [{**verdict, "trend": _trend(review, str(verdict.get("rule")))} for verdict in gate]
+    found = [{**verdict, "trend": _trend(review, str(verdict.get("rule")))} for verdict in gate]
+    if not gate or gate[0]["gate"] != "stop":
+        return found
+    now = {verdict.get("rule"): verdict for verdict in accepted_now(review)}
+    stops = {row.get("rule") for row in found}
+    found = [{**row, "now": now.get(row.get("rule"))} for row in found]
+    return [
+        *found,
+        *({"rule": rule, "gate": "stop", "now": verdict} for rule, verdict in now.items() if rule not in stops),
+    ]
+
+
+def accepted_now(review: Review) -> list[dict[str, Any]]:
+    """What the acceptance rules said at the newest look of the hold."""
+    return [dict(verdict) for verdict in review.facts.verdicts if verdict["gate"] == "now"]
 
 
 def _trend(review: Review, rule: str) -> Markup:

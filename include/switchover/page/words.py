@@ -26,6 +26,7 @@ STATES = {
 GATES = {
     "acceptance": "acceptance rules, before the flip",
     "stop": "stop rules, at the newest look of the hold",
+    "now": "acceptance rules, as if the hold ended now",
     "hold": "acceptance rules, after the hold",
 }
 MEASURES = {

@@ -14,12 +14,14 @@ from switchover.errors import SwitchoverError
 from switchover.judge.analysis import Analysis
 from switchover.judge.canaries import Canary
 from switchover.judge.gates import Outcome, Verdict, decisive, judge_acceptance, judge_stop, worst
+from switchover.judge.standing import beyond_hope, standing
 from switchover.judge.traffic import Dead, Looked, SignalSample
 from switchover.ledger import RunRow
 from switchover.steps import staleness
 from switchover.steps.switch import Switch
 
 PHASE = "hold"
+NOW = "now"  # the gate under which each look keeps what the acceptance rules say
 
 
 class End(str, Enum):
@@ -78,14 +80,22 @@ def judge(switch: Switch, before: Before, answers: Answers | None, *, late: bool
     slow = "" if answers else "; its probes are not answered yet"
     stale = f"; {staleness.look(switch, number).line}" if answers else ""
     evidence = Analysis(switch.rounds.evidence(PHASE))
+    now = _acceptance(switch, before.row, evidence, samples, canaries)
+    _record(switch, NOW, number, now)  # before the stop side: what was judged last is what decides
     stop = _judge_stop(switch, number, evidence, samples, canaries)
-    outcome, line = worst(stop), f"{_line(number, stop, samples)}{slow}{stale}"
+    stands = standing([verdict.to_json() for verdict in now])
+    outcome, line = worst(stop), f"{_line(number, stop, samples)}; {stands}{slow}{stale}"
     if outcome is Outcome.FAIL:
         _mark_bad(switch, before)
         return Tick(number=number, outcome=outcome, line=line, end=End.STOPPED)
-    if seconds_left(switch) > 0 or late:
-        return Tick(number=number, outcome=outcome, line=line)
-    return _judge_end(switch, before.row, number, evidence, samples, canaries)
+    if seconds_left(switch) <= 0 and not late:
+        return _judge_end(switch, before.row, number, now, samples)
+    if hopeless := _hopeless(switch, before.row, evidence, now):
+        _record(switch, PHASE, number, now)
+        switch.ledger.runs.stamp(switch.id, "judged_at")
+        line = f"tick {number}: cannot be accepted any more: {'; '.join(hopeless)}"
+        return Tick(number=number, outcome=Outcome.FAIL, line=line, end=End.UNACCEPTED)
+    return Tick(number=number, outcome=outcome, line=line)
 
 
 def _sample(switch: Switch, row: RunRow, number: int) -> list[Looked]:
@@ -114,26 +124,38 @@ def _judge_stop(
     return verdicts
 
 
-def _judge_end(
-    switch: Switch,
-    row: RunRow,
-    number: int,
-    evidence: Analysis,
-    samples: list[Looked],
-    canaries: list[Canary] | None,
-) -> Tick:
+def _acceptance(
+    switch: Switch, row: RunRow, evidence: Analysis, samples: list[Looked], canaries: list[Canary] | None
+) -> list[Verdict]:
+    """The acceptance side over the hold so far."""
+    return judge_acceptance(
+        evidence,
+        rules=switch.plan.rules,
+        signals=samples,
+        rehearsal_ttr_s=switch.ledger.rehearsals.counted_seconds(row, switch.plan),
+        traffic=True,
+        canaries=canaries,
+    )
+
+
+def _hopeless(switch: Switch, row: RunRow, evidence: Analysis, now: list[Verdict]) -> list[str]:
+    """Why waiting for the end of the hold is of no use, and the plan does not want it."""
+    hold, made = switch.plan.hold, len(evidence.evidence.ticks)
+    if hold.on_hopeless == "wait" or switch.plan.asks(Gate.ON_UNACCEPTED) or not made:
+        return []
+    left = seconds_left(switch)
+    if hold.on_unaccepted == "extend":
+        longest = (row.flipped_at or row.opened_at) + timedelta(minutes=hold.max_minutes)
+        left = max(left, (longest - switch.ledger.now()).total_seconds())
+    looks = left / hold.tick_s + 1
+    return beyond_hope(now, rules=switch.plan.rules, plain=evidence.plain, made=made, left=looks)
+
+
+def _judge_end(switch: Switch, row: RunRow, number: int, verdicts: list[Verdict], samples: list[Looked]) -> Tick:
     """The hold is over: accept, extend once more, leave it to a person, or say that Green is not accepted."""
     plan = switch.plan
     if any(question["answered_at"] is None for question in switch.questions()):
         return Tick(number=number, outcome=Outcome.INCONCLUSIVE, line="nobody answered in time", end=End.UNANSWERED)
-    verdicts = judge_acceptance(
-        evidence,
-        rules=plan.rules,
-        signals=samples,
-        rehearsal_ttr_s=switch.ledger.rehearsals.counted_seconds(row, plan),
-        traffic=True,
-        canaries=canaries,
-    )
     _record(switch, PHASE, number, verdicts)
     outcome, line = worst(verdicts), _line(number, verdicts, samples)
     if outcome is Outcome.PASS:

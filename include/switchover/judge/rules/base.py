@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from switchover.judge import accept, stop
     from switchover.judge.accept import Acceptance
+    from switchover.judge.figures import Figures
     from switchover.judge.stop import HoldSoFar
 else:
     accept = lazy("switchover.judge.accept")
@@ -121,6 +122,10 @@ class Rule(Part):
     def measured(self, seen: Acceptance) -> Measured:
         """The figure that is held against the bound of acceptance."""
         raise NotImplementedError(f"rule {self.name}: says neither measured nor judge_acceptance")
+
+    def at_best(self, plain: Figures) -> float | None:
+        """The figure of acceptance if Green were perfect from now on; ``None``: it is no mean, so nothing is said."""
+        return None
 
     def judge_hold(self, hold: HoldSoFar) -> Verdict:
         """Is Green doing harm now? FAIL means stop now."""

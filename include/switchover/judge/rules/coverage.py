@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from switchover.judge import figures, intervals, second_form, sequential
     from switchover.judge.accept import Acceptance
+    from switchover.judge.figures import Figures
     from switchover.judge.stop import HoldSoFar
 else:
     np = lazy("numpy")
@@ -75,6 +76,10 @@ class CoverageRule(Rule):
         return second_form.second_form(
             found, seen=seen, spec=self.spec("accept"), blue=blue, margin=self.margin, pairs=pairs
         )
+
+    def at_best(self, plain: Figures) -> float | None:
+        """Everything covered."""
+        return 1.0
 
     def harm(self, hold: HoldSoFar) -> Harm:
         """Harm: the share of a question's gold tokens that is not covered; beyond Blue's, where Blue covers too few."""

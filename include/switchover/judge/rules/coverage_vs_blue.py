@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -16,6 +17,7 @@ from switchover.lazy import lazy
 if TYPE_CHECKING:
     from switchover.judge import figures, paired
     from switchover.judge.accept import Acceptance
+    from switchover.judge.figures import Figures
 else:
     figures = lazy("switchover.judge.figures")
     paired = lazy("switchover.judge.paired")
@@ -63,6 +65,11 @@ class CoverageVsBlueRule(Rule):
             open_needs=result.decided_by(-margin),
             note="; ".join(filter(None, (graded(seen), result.summary))),
         )
+
+    def at_best(self, plain: Figures) -> float | None:
+        """Everything covered on Green, and Blue as it is."""
+        blue = figures.mean_of(plain.blue.coverage)
+        return None if math.isnan(blue) else 1 - blue
 
     def power_to_accept(self, setup: Setup, statistics: Statistics) -> Sufficiency | None:
         """How many questions must be lost."""

@@ -37,7 +37,7 @@ class Http5xxRule(Rule):
     measures = "5xx / requests"
     minimum_of = "requests"
     from_traffic = True
-    false_stop_share = 0.8  # rare failures among few requests need the most
+    false_stop_share = 0.79  # rare failures among few requests need the most
     first_steps = (
         "The pointer is back on Blue: check that its 5xx are gone; if not, it was not Green.",
         "Green's log at the time of `first_bad_at`.",
