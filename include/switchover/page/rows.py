@@ -20,6 +20,8 @@ LIVE_ON_GREEN = (State.HOLDING.value, State.PROMOTED.value)
 MOVING = (State.FLIPPING.value, State.ROLLING_BACK.value, State.STUCK.value)
 WIDEST, WIDEST_GOLD = 420, 2000  # characters of a hit that are shown, and of a gold span in it
 MOST_PIECES = 40
+#: What a row of the rules' table has nothing to say of where a rule stops no hold.
+NO_STOP_BOUND = ("outcome", "value", "bound", "comparison", "margin", "interval", "n", "n_of", "needs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +69,14 @@ def rules(review: Review) -> list[dict[str, Any]]:
     """The verdicts of the newest look, worst first, each with its trend."""
     order = ("FAIL", "ERROR", "INCONCLUSIVE", "PASS", "OFF")
     gate = sorted(review.facts.gate, key=lambda v: order.index(v["outcome"]) if v["outcome"] in order else 0)
-    found = [{**verdict, "trend": _trend(review, str(verdict.get("rule")))} for verdict in gate]
+    found = [{**verdict, "trend": _trend(review, str(verdict.get("rule"))), "now": None} for verdict in gate]
     if not gate or gate[0]["gate"] != "stop":
         return found
     now = {verdict.get("rule"): verdict for verdict in accepted_now(review)}
     stops = {row.get("rule") for row in found}
-    found = [{**row, "now": now.get(row.get("rule"))} for row in found]
-    return [
-        *found,
-        *({"rule": rule, "gate": "stop", "now": verdict} for rule, verdict in now.items() if rule not in stops),
-    ]
+    without = {"gate": "stop", **dict.fromkeys(NO_STOP_BOUND), "trend": Markup("")}
+    others = [{**without, "rule": rule, "now": verdict} for rule, verdict in now.items() if rule not in stops]
+    return [*({**row, "now": now.get(row.get("rule"))} for row in found), *others]
 
 
 def accepted_now(review: Review) -> list[dict[str, Any]]:
