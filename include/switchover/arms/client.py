@@ -195,7 +195,7 @@ async def open_arm(
                 client=client, name=name, spec=spec, asking=asking, timeout_s=timeout_s, connection=connection
             )
         return
-    async with web.async_client(**edge.http_options(spec.connection)) as client:
+    async with web.async_client(**edge.arm_options(spec.connection)) as client:
         yield ArmClient(client=client, name=name, spec=spec, asking=asking, timeout_s=timeout_s)
 
 

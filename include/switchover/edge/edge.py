@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     import httpx
     import sqlalchemy as sa
 
-    from switchover.edge import database, postgres
+    from switchover.edge import aws_signing, database, postgres
 else:
     httpx = lazy("httpx")
+    aws_signing = lazy("switchover.edge.aws_signing")
     sa = lazy("sqlalchemy")
     database = lazy("switchover.edge.database")
     postgres = lazy("switchover.edge.postgres")
 
 
+BEDROCK = "bedrock-agent-runtime"
 CLOSE_S = 10.0  # how long work that runs beside is waited for: a little longer than one message may take
 OWN_TYPES = {
     "postgres": ("postgres", "postgresql"),
@@ -114,6 +116,12 @@ class Edge:
     def http_options(self, conn_id: str) -> dict[str, Any]:
         """Keyword arguments for an httpx client on an HTTP connection, with its login and its TLS."""
         return http_options(self.connection(conn_id, kind="http"))
+
+    def arm_options(self, conn_id: str) -> dict[str, Any]:
+        """The same for an arm's connection. One of type ``aws`` asks Bedrock's knowledge bases, and signs for them."""
+        if self._connections(conn_id).conn_type != "aws":
+            return self.http_options(conn_id)
+        return aws_signing.signed_options(self.client("aws", conn_id, BEDROCK))
 
     def object_store(self, prefix: str, conn_id: str | None) -> tuple[Any, str]:
         """An fsspec file system on an object store, and the path of ``prefix`` in it."""
