@@ -32,6 +32,7 @@ FILES = {
     "test_route53": "moto_server",
     "test_search": "elasticsearch",
     "test_ssm": "moto_server",
+    "test_signals_prometheus": "prometheus",
     "test_storm": "kafka",
     "test_weaviate": "weaviate",
 }

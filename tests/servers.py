@@ -119,6 +119,12 @@ def kafka(servers_keeper: KeeperClient) -> Server:
 
 
 @pytest.fixture(scope="session")
+def prometheus(servers_keeper: KeeperClient) -> Server:
+    """A real Prometheus, which scrapes what a test asks it to."""
+    return here(lambda keeper: servers.start_prometheus(keeper, scrape_s=0.5), servers_keeper)
+
+
+@pytest.fixture(scope="session")
 def qdrant(servers_keeper: KeeperClient) -> Server:
     """An emulator of Qdrant: its client's local mode behind HTTP."""
     return here(servers.start_qdrant, servers_keeper)

@@ -8,9 +8,12 @@ from typing import get_args
 
 import pytest
 
+from switchover.signals import KINDS
 from switchover.steps.move import kinds
 from switchover.writers import AnyWriter
 from tests.contract.encoders import ENCODERS
+from tests.contract.signals import WORLDS as SIGNALS
+from tests.contract.signals.base import FAULTS, READ
 from tests.contract.worlds import WORLDS
 from tests.contract.writers import WRITERS
 
@@ -64,3 +67,12 @@ def test_every_kind_of_writer_has_a_section_that_says_what_it_must(kind: str) ->
 def test_every_kind_of_encoder_was_measured_and_has_an_example(kind: str) -> None:
     assert set(CAPABILITIES["encoders"][kind]) >= {"exact", "known_by", "long_text", "against"}
     assert f"kind: {kind}" in (DOCS / "encoders.md").read_text()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_of_signals_was_measured_and_has_its_section(kind: str) -> None:
+    facts = CAPABILITIES["signals"][kind]
+    missing = {*FAULTS, *READ} - set(facts) - set(SIGNALS[kind].not_here)
+    assert missing == set()
+    assert facts["not_here"] == SIGNALS[kind].not_here
+    assert f"\n## {kind}\n" in (DOCS / "signals.md").read_text()
