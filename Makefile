@@ -112,6 +112,7 @@ bench-build: $(READY) ## one JSON line: an index build, killed and resumed, besi
 
 simulate-hold: $(READY) ## how often the hold stops a good Green, how soon a bad one: the table of docs/rules/hold.md
 	@$(BIN)/python bench/simulate_hold.py
+	@$(BIN)/python bench/simulate_signals.py
 
 lock: ## resolve requirements*.txt again, for every supported Python at once
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements.txt -o requirements.lock
