@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from switchover.indexes.receipt import (
     row_digest,
     vector_digest,
 )
+from switchover.indexes.receipts import merged, receipt
 from switchover.pins import content_digest
 
 Rows = list[tuple[str, str, bytes | None]]
@@ -122,3 +125,31 @@ def test_a_sum_stays_within_its_256_bits() -> None:
     big = Sum(texts=MODULUS - 1, count=1)
     assert (big + Sum(texts=2, count=1)).texts == 1
     assert (Sum() - big).texts == 1
+
+
+def test_the_sums_of_workers_are_that_of_the_whole(tmp_path: Path) -> None:
+    rows = [(f"id-{number}", f"text {number}", [number / 8, 1.0]) for number in range(100)]
+    paths = [tmp_path / f"worker-{worker}.json" for worker in range(3)]
+    for worker, path in enumerate(paths):
+        with receipt(path) as one:
+            for row in rows[worker::3]:
+                one.add(*row)
+    whole = total([(id, text, np.array(vector, dtype=">f4").tobytes()) for id, text, vector in rows]).sum
+    assert merged(paths) == merged(reversed(paths)) == whole
+    assert merged(paths).pairs == pairs_sum((id, content_digest(text)) for id, text, _ in rows)
+
+
+def test_a_worker_that_died_leaves_no_receipt(tmp_path: Path) -> None:
+    path = tmp_path / "worker.json"
+    with receipt(path) as one:
+        one.add("a", "text", None)
+
+    def dies() -> None:
+        with receipt(path) as again:
+            again.add("a", "text", None)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        dies()
+    with pytest.raises(FileNotFoundError):
+        merged([path])

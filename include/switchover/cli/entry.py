@@ -60,7 +60,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("retire", "recovery", "remove Blue's index for good: promoted, kept long enough, used by nobody"),
     ("watchdog", "watchdog", "roll back what nobody drives any more: one small process outside Airflow"),
     ("build", "build", "build an arm's index, or go on with a build that was interrupted; progress goes to stderr"),
-    ("index", "index", "read an arm's index whole, without a switchover"),
+    ("index", "index", "read an arm's index whole, or take over one that was not built by us"),
     ("report", "report", "everything about one switchover"),
 )
 
