@@ -111,7 +111,8 @@ def test_the_pages_state_the_defaults_that_hold() -> None:
         key = spec.side if spec.side in type(getattr(Rules(), spec.name)).model_fields else "accept"
         fields = type(getattr(Rules(), spec.name)).model_fields
         key = "margin" if "margin" in fields and "accept" not in fields else key
-        line = f"| `{key}` | {abs(spec.bound):g} |"
+        own = getattr(getattr(Rules(), spec.name), key, spec.bound) is None  # the judge encoder's own bound
+        line = f"| `{key}` | {'null' if own else format(abs(spec.bound), 'g')} |"
         if line not in (PAGES / f"{spec.name}.md").read_text(encoding="utf-8"):
             wrong.append(f"{spec.name}: no line {line}")
     assert wrong == []

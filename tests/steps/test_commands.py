@@ -146,6 +146,7 @@ def test_power_says_what_can_be_told(call: Any) -> None:
     assert code == 0
     assert found["gold"]["valid"] == 48
     assert all(rule["text"] for rule in found["rules"])
+    assert (found["judge"]["judge"]["name"], found["judge"]["bound"]) == ("wordllama-l2-supercat", 0.45)
 
 
 def test_status_report_and_restore(call: Any, world: World) -> None:
@@ -163,6 +164,7 @@ def test_status_report_and_restore(call: Any, world: World) -> None:
 def test_gold_check_and_export_against_the_plans_corpus(call: Any, world: World, tmp_path: Path) -> None:
     code, found = call("gold", "check", str(GOLD), "--plan", PLAN)
     assert (code, found["questions"], found["resolved"], found["problems"]) == (0, 48, True, [])
+    assert (found["judge"]["bound"], found["judge"]["tags"]["topic=types"]) == (0.45, {"questions": 6, "auc": None})
     moved = tmp_path / "moved.jsonl"
     moved.write_text(GOLD.read_text().replace("The current code generator emits", "The newest code generator emits"))
     code, found = call("gold", "check", str(moved), "--plan", PLAN)

@@ -12,12 +12,12 @@ from switchover.edge.connection import environment_connections
 from switchover.edge.edge import Edge
 from switchover.errors import InvariantBroken
 from switchover.plan import Plan
-from switchover.steps.dry_run import BothArms
 from switchover.steps.encoders import known_again
 from switchover.steps.freeze import freeze
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
 from switchover.steps.verify import about_arms, read_facts, verify
+from switchover.steps.world import BothArms
 from tests.contract.encoders.standins import KEY, OpenAiStandIn
 from tests.steps.conftest import World
 
@@ -66,7 +66,10 @@ def test_an_encoder_behind_http_is_checked_and_known_again(world: World, server:
     freeze(switch)
     found = {check.name: check.found for check in verify(switch)}
     assert "asked twice it reaches 0.99" in found["Green encoder"]
-    assert "fingerprint: the first one" in found["Green encoder"] and "fingerprint" in found["judge encoder"]
+    assert (
+        "fingerprint: the first one" in found["Green encoder"]
+        and "fingerprint" in found["judge encoder reads the gold set"]
+    )
     judge = plan.judge_encoder.build(edge)
     assert "cosine 0.99" in known_again(switch, judge)
     server.turned = True

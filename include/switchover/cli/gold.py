@@ -21,8 +21,13 @@ from switchover.gold.formats import KINDS, GoldFormat
 from switchover.gold.goldset import check_gold
 from switchover.gold.item import MOST_PARAPHRASES
 from switchover.gold.spec import Gold
+from switchover.judge.by_vectors import worthless
+from switchover.judge.calibration import Calibration
 from switchover.ledger import Ledger
+from switchover.plan import Plan
 from switchover.planfile.load import load_plan
+from switchover.steps.calibrate import calibration_of
+from switchover.steps.questions import gold_of
 from switchover.text import counted
 
 
@@ -102,7 +107,25 @@ def _check(options: argparse.Namespace, edge: Edge) -> Result:
         "resolved": documents is not None,
         "problems": found.problems,
     }
-    return "\n".join(found.problems) or good, data, 2 if found.problems else 0
+    if found.problems or options.plan is None:
+        return "\n".join(found.problems) or good, data, 2 if found.problems else 0
+    plan = load_plan(options.plan)
+    encoder = plan.judge_encoder.build(edge)
+    gold = gold_of(plan, edge, encoder, path=None if of_plan else options.file)
+    judge = calibration_of(encoder, gold, pin=encoder.read_back())
+    worth = worthless(plan.rules, judge)
+    lines = [good, *([worth] if worth else []), *_judged(judge, plan)]
+    return "\n".join(lines), {**data, "judge": judge.to_json()}, 2 if worth else 0
+
+
+def _judged(judge: Calibration, plan: Plan) -> list[str]:
+    """What the plan's judge encoder is worth on a gold set, in lines: over all, then for each value of a tag."""
+    tags = [
+        f"  {tag}: {counted(each.questions, 'question')}, "
+        + ("too few to tell" if each.auc is None else f"AUC {each.auc:.3f}")
+        for tag, each in judge.tags.items()
+    ]
+    return [judge.line(plan.rules.ds_question.accept), *tags]
 
 
 def _import(options: argparse.Namespace, edge: Edge) -> Result:

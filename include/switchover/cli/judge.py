@@ -19,6 +19,8 @@ from switchover.encoders.once import Once
 from switchover.errors import BadInput
 from switchover.gold.goldset import gold_json
 from switchover.gold.item import Grade
+from switchover.judge.by_vectors import worthless
+from switchover.judge.calibration import Calibration
 from switchover.judge.gates import judge_acceptance
 from switchover.judge.outcome import Verdict, worst
 from switchover.judge.power import Setup
@@ -27,6 +29,7 @@ from switchover.ledger import Ledger
 from switchover.planfile.lines import LinedYaml
 from switchover.planfile.load import load_plan
 from switchover.report.summary import load_evidence, rule_table
+from switchover.steps.calibrate import calibration_of
 from switchover.steps.questions import gold_of
 from switchover.steps.smoke import EXIT_CODES, Failures, arms_of, evaluate, judge_smoke
 from switchover.text import table
@@ -91,11 +94,13 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
             on_progress=bar.show,
         )
     )
-    verdicts = judge_smoke(rows, gold.ids, rules=rules, both=len(targets) > 1)
+    judge = calibration_of(encoder, gold, pin=encoder.read_back())
+    verdicts = judge_smoke(rows, gold.ids, rules=rules, both=len(targets) > 1, judge=judge)
     head = f"{', '.join(targets.values())}: {len(rows)} probes, {len(gold.items)} questions"
     if failures.lines():
         head = "\n".join([head, "not answered, the commonest first:", *(f"  {line}" for line in failures.lines())])
-    data = {"arms": targets, "gold": gold_json(gold), "probes": len(rows), "errors": failures.to_json()}
+    told = {"gold": gold_json(gold), "judge": judge.to_json()}
+    data = {"arms": targets, **told, "probes": len(rows), "errors": failures.to_json()}
     if len(targets) == 1:
         return _told(verdicts, data, head=head)
     compared = compare_arms(
@@ -123,6 +128,7 @@ def _replay(options: argparse.Namespace, edge: Edge) -> Result:
         signals=ledger.journal.samples(row.id) if phase == "hold" else None,
         rehearsal_ttr_s=ledger.rehearsals.counted_seconds(row, plan),
         traffic=phase == "hold",
+        judge=None if row.judge is None else Calibration.from_json(row.judge),
     )
     gate = "hold" if phase == "hold" else "acceptance"
     before = {v["rule"]: v["outcome"] for v in ledger.journal.verdicts(row.id, gate=gate, latest=True)}
@@ -137,6 +143,7 @@ def _power(options: argparse.Namespace, edge: Edge) -> Result:
     plan = load_plan(options.plan)
     encoder = plan.judge_encoder.build(edge)
     gold = gold_of(plan, edge, encoder)
+    judge = calibration_of(encoder, gold, pin=encoder.read_back())
     setup = Setup(
         questions=len(gold.items),
         answerable=sum(item.answerable for item in gold.items),
@@ -151,9 +158,11 @@ def _power(options: argparse.Namespace, edge: Edge) -> Result:
     )
     found = plan.rules.sufficiency(setup)
     rows = [[each.rule, each.side, "yes" if each.enough else "NO", each.text] for each in found]
+    worth = worthless(plan.rules, judge)
     head = f"{setup.questions} questions, {plan.hold.minutes:g} min hold, {options.rate:g} requests/s"
-    data = {"gold": gold_json(gold), "rules": [each.to_json() for each in found]}
-    enough = all(each.enough for each in found)
+    head += f"\n{worth or judge.line(plan.rules.ds_question.accept)}"
+    data = {"gold": gold_json(gold), "judge": judge.to_json(), "rules": [each.to_json() for each in found]}
+    enough = all(each.enough for each in found) and not worth
     return f"{head}\n{table([['rule', 'side', 'enough', 'what it can tell'], *rows])}", data, 0 if enough else 3
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from switchover.judge.analysis import BothWays
+from switchover.judge.calibration import Calibration
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import GREEN
 from switchover.judge.outcome import Measured, Verdict, conclude, figure, within
@@ -27,7 +28,7 @@ from switchover.judge.traffic import Traffic
 class Acceptance:
     """What the rules are held against. ``traffic`` is ``None`` before Green has live traffic.
 
-    ``canaries`` is ``None`` when the plan asks none.
+    ``canaries`` is ``None`` when the plan asks none. ``judge``: what the judge encoder is worth on the gold set.
     """
 
     both_ways: BothWays
@@ -35,6 +36,7 @@ class Acceptance:
     traffic: Traffic | None
     rehearsal_ttr_s: float | None
     canaries: Sequence[Canary] | None = None
+    judge: Calibration | None = None
 
     @property
     def confidence(self) -> float:

@@ -11,6 +11,7 @@ from functools import partial
 
 from switchover.judge.accept import Acceptance
 from switchover.judge.analysis import Analysis, BothWays, ProbeCounts
+from switchover.judge.calibration import Calibration
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import Evidence, Expected
 from switchover.judge.outcome import Outcome, Verdict, decisive, unmeasured, worst
@@ -34,13 +35,15 @@ def judge_acceptance(
     rehearsal_ttr_s: float | None,
     traffic: bool,
     canaries: Sequence[Canary] | None = None,
+    judge: Calibration | None = None,
 ) -> list[Verdict]:
     """One verdict a rule: may Green go live, or stay?
 
     ``traffic`` is false at the warm gate: Green has no live requests yet, 5xx are judged from its probes
     as errors. It is true at the end of the hold; then dead ``signals`` are an ERROR. ``expected`` is what
     the run was to ask; without it, every question must have been asked as often as the one asked most.
-    ``canaries`` are ``None`` when none are to be asked: then ``cache_poison`` has no verdict.
+    ``canaries`` are ``None`` when none are to be asked: then ``cache_poison`` has no verdict. ``judge``: the
+    calibration of the judge encoder; without it a ΔS is held against the reference's bound.
     """
     analysis = Analysis.of(evidence)
     seen = Acceptance(
@@ -49,6 +52,7 @@ def judge_acceptance(
         traffic=Traffic.of(signals) if traffic else None,
         rehearsal_ttr_s=rehearsal_ttr_s,
         canaries=canaries,
+        judge=judge,
     )
     asked = [rule for rule in rules.having("accept") if rule.asked(seen)]
     unfed = analysis.evidence.unfed

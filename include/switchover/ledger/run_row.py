@@ -45,6 +45,7 @@ class RunRow:
     version: int | None = None
     intended: bool = False
     left_out: Mapping[str, str] | None = None
+    judge: Mapping[str, Any] | None = None  # the calibration of the judge encoder
 
     @property
     def should_be_live(self) -> tuple[str, str | None]:

@@ -50,6 +50,7 @@ run = sa.Table(
     sa.Column("plan", JSONB, nullable=False),
     sa.Column("plan_digest", AnyText, nullable=False),
     sa.Column("gold_digest", AnyText),
+    sa.Column("judge", JSONB),  # what the judge encoder is worth on the gold set
     sa.Column("approved_hash", AnyText),
     sa.Column("blue_hash", AnyText),
     sa.Column("left_out", JSONB),  # readers that a person left out of the proof: name -> who, and why

@@ -21,7 +21,7 @@ from switchover.steps.controls import CANNOT, controls
 from switchover.steps.flip import require_watchdog
 from switchover.steps.resume import pins_differ
 from switchover.steps.switch import Switch
-from switchover.steps.verify import gold_valid, look_at_arms, look_there, signals_answer
+from switchover.steps.verify import gold_valid, judge_encoder, look_at_arms, look_there, signals_answer
 from switchover.steps.world import Arms
 from switchover.writers import Writer, WriterSpec
 
@@ -105,6 +105,7 @@ def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
     gold = _checked("gold set", partial(gold_valid, switch))
     yield gold
     if gold.ok:
+        yield _checked("judge encoder reads the gold set", partial(judge_encoder, switch))
         yield _answers("questions to prime", partial(_to_prime, switch))
         for role in ("blue", "green"):
             yield _checked(f"question to {role.capitalize()}", partial(_question, switch, arms, role))

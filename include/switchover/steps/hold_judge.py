@@ -135,6 +135,7 @@ def _acceptance(
         rehearsal_ttr_s=switch.ledger.rehearsals.counted_seconds(row, switch.plan),
         traffic=True,
         canaries=canaries,
+        judge=switch.calibration,
     )
 
 

@@ -14,6 +14,7 @@ from switchover.edge.edge import Edge
 from switchover.encoders.base import Encoder
 from switchover.errors import PointerConflict, Unreachable
 from switchover.gold.goldset import GoldSet
+from switchover.judge.calibration import Calibration
 from switchover.judge.evidence import Evidence
 from switchover.judge.evidence_row import EvidenceRow
 from switchover.judge.gates import judge_acceptance
@@ -136,9 +137,11 @@ async def _try(arms: Mapping[str, ArmClient], gold: GoldSet, plan: Plan) -> None
         raise Unreachable(f"trial questions: {'; '.join(wrong)}")
 
 
-def judge_smoke(rows: Sequence[EvidenceRow], questions: Sequence[str], *, rules: Rules, both: bool) -> list[Verdict]:
+def judge_smoke(
+    rows: Sequence[EvidenceRow], questions: Sequence[str], *, rules: Rules, both: bool, judge: Calibration | None = None
+) -> list[Verdict]:
     """Acceptance verdicts of a smoke. Rules that asking these arms does not answer are left out."""
     evidence = Evidence.from_rows(rows, questions)
-    verdicts = judge_acceptance(evidence, rules=rules, rehearsal_ttr_s=None, traffic=False)
+    verdicts = judge_acceptance(evidence, rules=rules, rehearsal_ttr_s=None, traffic=False, judge=judge)
     answered = [name for name, rule in RULE_KINDS.items() if rule.from_probes and (both or not rule.compares_with_blue)]
     return [verdict for verdict in verdicts if verdict.rule in answered]

@@ -11,6 +11,8 @@ from switchover.cache import CacheNamespace
 from switchover.edge.answers import Report
 from switchover.errors import BadInput, InvariantBroken, SwitchoverError
 from switchover.gold.goldset import gold_json
+from switchover.judge.by_vectors import worthless
+from switchover.judge.calibration import LEAST_AUC
 from switchover.ledger import RunRow
 from switchover.pins import REQUIRED, ArmPins, Manifest, changed_pins
 from switchover.protocol import State
@@ -251,9 +253,20 @@ def gold_valid(switch: Switch) -> Check:
 
 
 def _judge_encoder(switch: Switch) -> Check:
-    encoder = switch.plan.judge_encoder.build(switch.edge)
-    found = known_again(switch, encoder)
-    return Check(name="judge encoder", ok=True, found=f"{encoder.name}; {found}", expected="the one that it was")
+    """The judge encoder is the one that it was, and can read the gold set. From here on the run has its bound."""
+    check = judge_encoder(switch)
+    switch.ledger.runs.stamp(switch.id, judge=switch.calibration.to_json())
+    return check
+
+
+def judge_encoder(switch: Switch) -> Check:
+    """The judge encoder is the one that its name says, and can tell right answers from wrong ones."""
+    known = known_again(switch, switch.plan.judge_encoder.build(switch.edge))
+    why = worthless(switch.plan.rules, switch.calibration)
+    found = f"{switch.calibration.line(switch.plan.rules.ds_question.accept)}; {known}"
+    return Check(
+        name="judge encoder reads the gold set", ok=not why, found=why or found, expected=f"AUC >= {LEAST_AUC}"
+    )
 
 
 def signals_answer(switch: Switch, blue: str) -> Check:
@@ -275,6 +288,6 @@ def _rollback_path(switch: Switch) -> Check:
 STANDALONE: dict[str, Callable[[Switch], Check]] = {
     "pointer on Blue": _blue_is_live,
     "gold set": _gold_recorded,
-    "judge encoder": _judge_encoder,
+    "judge encoder reads the gold set": _judge_encoder,
     "signals answer": lambda switch: signals_answer(switch, switch.read().blue),
 }

@@ -36,6 +36,7 @@ def warm(switch: Switch) -> list[Verdict]:
             rehearsal_ttr_s=switch.ledger.rehearsals.counted_seconds(row, switch.plan),
             traffic=False,
             canaries=asyncio.run(canaries_of(switch, row)),
+            judge=switch.calibration,
         )
         switch.ledger.journal.judged(
             switch.id, gate="acceptance", tick=rounds - 1, verdicts=[verdict.to_json() for verdict in verdicts]

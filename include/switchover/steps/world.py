@@ -18,10 +18,12 @@ from switchover.encoders.once import Once
 from switchover.errors import GoldError
 from switchover.gold.goldset import GoldSet
 from switchover.indexes import Index
+from switchover.judge.calibration import Calibration
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 from switchover.pointers import Pointer
 from switchover.signals import Signals, signals_of
+from switchover.steps.calibrate import calibration_of
 from switchover.steps.questions import gold_of
 from switchover.writers import Writer
 
@@ -116,6 +118,14 @@ class World:
         if row is not None and row.gold_digest is not None:
             self._require_same(found, row.gold_digest)
         return found
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What the judge encoder is worth on the gold set, as verify has found it."""
+        row = self.ledger.runs.find(self.id)
+        if row is not None and row.judge is not None:
+            return Calibration.from_json(row.judge)
+        return calibration_of(self.encoder, self.gold, pin=self.encoder.read_back())
 
     def _require_same(self, found: GoldSet, digest: str) -> None:
         what = f"switchover {self.id!r}: gold set {self.plan.gold.path}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from switchover.judge.by_vectors import ByVectors
 from switchover.judge.outcome import SLACK, Harm, Measured, figure
 from switchover.judge.power import WITHIN, Setup, Sufficiency, caught, fewest_shown, wealth
 from switchover.judge.rules.base import Rule
@@ -25,7 +26,7 @@ else:
     sequential = lazy("switchover.judge.sequential")
 
 
-class DsP95DriftRule(Rule):
+class DsP95DriftRule(ByVectors, Rule):
     """Did the bad tail get worse? q(Green) - q(Blue) of ΔS_question."""
 
     name = "ds_p95_drift"
