@@ -35,6 +35,9 @@ from switchover.judge.traffic import Traffic
 TICKS, TICK_S, WITHIN, LATE = 80, 15, 3, 10
 FLIP = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RULES = Rules()
+#: Columns of which these holds know nothing: no ids, no judged citations, no reference answers.
+UNKNOWN = ("ndcg", "reciprocal_rank", "cited_right", "cited_retrieved", "uncited")
+UNKNOWN += ("answer_f1", "answer_ds", "answer_moved")
 Spoil = Callable[["Hold", np.random.Generator, int], "Hold"]
 
 
@@ -76,6 +79,7 @@ class Hold:
             status=status,
             tool_loop=self.tool_loops[:ticks].ravel(),
             observed=np.ones(n, np.bool_),
+            **{name: np.full(n, math.nan) for name in UNKNOWN},
         )
 
     def signals(self, ticks: int) -> list[SignalSample | None]:
