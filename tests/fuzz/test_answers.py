@@ -19,8 +19,9 @@ from switchover.arms.complete import Completer
 from switchover.arms.probe import Asked, Round, evidence_rows
 from switchover.arms.shape import Shape
 from switchover.arms.spec import Arm, Probes
-from switchover.edge.answers import UNSTORABLE, Reply
+from switchover.edge.answers import Reply
 from switchover.edge.body import BadAnswer, parse_json
+from switchover.edge.fields import UNSTORABLE
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import GoldSet, load_gold
 from tests.hostile import GOOD, REPORT

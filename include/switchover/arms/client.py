@@ -16,10 +16,11 @@ import httpx
 from switchover.arms.shape import Call, Shape
 from switchover.arms.spec import Arm, Asking, Reader
 from switchover.edge import web
-from switchover.edge.answers import Fields, Reply, Report, storable
+from switchover.edge.answers import Reply, Report
 from switchover.edge.body import BadAnswer, parse_json, read_json
 from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge
+from switchover.edge.fields import Fields, storable
 from switchover.edge.functions import function_of
 from switchover.edge.paths import compile_path
 from switchover.edge.web import bounded

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from switchover.arms.presets import OURS, PRESETS
 from switchover.arms.spec import Answer, Arm, Asking, HitPaths, Poll, ReportPaths, Request
-from switchover.edge.answers import MOST_HITS, Fields, Offsets, Reply, Report, reply_of, report_of
+from switchover.edge.answers import MOST_HITS, Offsets, Reply, Report, reply_of, report_of
 from switchover.edge.body import BadAnswer, kind_of, parse_json
 from switchover.edge.events import parse_events
+from switchover.edge.fields import Fields
 from switchover.edge.paths import Find, compile_path
 from switchover.part import Part
 

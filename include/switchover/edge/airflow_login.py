@@ -6,8 +6,8 @@ from collections.abc import Generator
 
 import httpx
 
-from switchover.edge.answers import Fields
 from switchover.edge.body import BadAnswer, read_json
+from switchover.edge.fields import Fields
 from switchover.errors import BadInput, Unreachable
 
 

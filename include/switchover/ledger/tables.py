@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from switchover.edge.answers import storable
+from switchover.edge.fields import storable
 from switchover.judge.evidence_row import ANSWERS
 
 metadata = sa.MetaData()

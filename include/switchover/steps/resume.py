@@ -11,9 +11,9 @@ from enum import Enum
 from typing import Any
 
 from switchover.edge import web
-from switchover.edge.answers import Fields
 from switchover.edge.body import BadAnswer, read_json
 from switchover.edge.edge import reaching
+from switchover.edge.fields import Fields
 from switchover.errors import BadInput, StateConflict, SwitchoverError, Unreachable, WriterChanged
 from switchover.ledger.journal import Row
 from switchover.protocol import State

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from switchover.edge.answers import Fields
 from switchover.edge.body import BadAnswer, read_json
 from switchover.edge.edge import reaching
+from switchover.edge.fields import Fields
 from switchover.errors import BadInput, InvariantBroken, Unreachable
 from switchover.fence import FenceKey, fence_key
 from switchover.lazy import lazy
