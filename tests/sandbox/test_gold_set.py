@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sandbox.service import build, corpus
 from sandbox.service.retrieval import Offline
 from switchover.arms.probe import PARAPHRASES, Asked, Round, evidence_rows
-from switchover.arms.spec import Probes
+from switchover.arms.shape import Shape
+from switchover.arms.spec import Arm, Probes
 from switchover.edge.answers import Reply
 from switchover.encoders.wordllama import WordLlamaEncoder
 from switchover.gold.goldset import GoldSet, Item, load_gold, read_items
@@ -58,13 +58,13 @@ def gold() -> GoldSet:
 def replies(target: str, variant: str = "good", inverted: bool = False) -> Mapping[tuple[int, int, int], Reply]:
     """What a build answers to every question (position), paraphrase and seed."""
     arm = Offline(build.spec_for(target, variant))
+    shape = Shape.of(target, Arm(connection="c"))
     found = {}
     for question, item in enumerate(gold().items):
         for paraphrase in PARAPHRASES:
             for seed in ROUND.seeds:
                 answer = arm.ask(item.paraphrases[paraphrase], seed=seed, inverted=inverted)
-                said: dict[str, Any] = {key: answer[key] for key in ("cited", "hits", "stages_ms", "tool_calls")}
-                found[question, paraphrase, seed] = Reply(status=200, **said)
+                found[question, paraphrase, seed] = shape.reply(answer, status=200, elapsed_ms=1.0)
     return found
 
 
