@@ -11,6 +11,7 @@ from switchover.errors import BadInput
 from switchover.judge.evidence import COLUMNS, Evidence
 from switchover.judge.evidence_row import EvidenceRow
 from switchover.pins import PIN_NAMES
+from switchover.plan import Warm
 from switchover.steps import finish
 from switchover.steps.freeze import freeze
 from switchover.steps.switch import Switch
@@ -21,7 +22,8 @@ from tests.steps.conftest import World
 
 @pytest.fixture
 def run(world: World) -> Switch:
-    switch = world.open()
+    """A run through one round of warm: enough for what it leaves."""
+    switch = world.open(plan=world.plan.model_copy(update={"warm": Warm(min_rounds=1, max_rounds=1)}))
     freeze(switch)
     verify(switch)
     warm(switch)
