@@ -1,4 +1,4 @@
-"""Which tests stay together when two processes share the suite (``pytest -n 2``): those that use one server.
+"""Which tests stay together when processes share the suite (``pytest -n 3``): those that use one server.
 
 Everything that runs a whole Airflow is one group and begins first: two at once would starve each other. A group is
 told from a test's id alone, because that is all that the process which hands them out knows.
@@ -13,7 +13,11 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 WHOLE_AIRFLOW = "whole airflow"
-FOLDERS = {"demo": WHOLE_AIRFLOW, "browser": WHOLE_AIRFLOW} | {each: each for each in ("steps", "airflow", "schedules")}
+FOLDERS = {"demo": WHOLE_AIRFLOW, "browser": WHOLE_AIRFLOW} | {each: each for each in ("airflow", "schedules")}
+HALVES = (
+    "steps: a to m",
+    "steps: n to z",
+)  # one folder, by the first letter after test_: each half makes its own world
 # What a file's tests use when no parameter says it: the server's fixture, by how the file's name begins.
 FILES = {
     "test_alb": "moto_server",
@@ -39,7 +43,7 @@ FILES = {
 # The groups that take longest, so that none of them is left for the end.
 FIRST = (
     WHOLE_AIRFLOW,
-    "steps",
+    *HALVES,
     "schedules",
     "elasticsearch",
     "opensearch",
@@ -79,6 +83,8 @@ def group_of(nodeid: str) -> str:
         return WHOLE_AIRFLOW
     if path.parent.name in FOLDERS:
         return FOLDERS[path.parent.name]
+    if path.parent.name == "steps":
+        return HALVES[path.name.removeprefix("test_") > "n"]
     by_file = [server for name, server in FILES.items() if path.name.startswith(name)]
     return next(iter(fixtures + by_file), file)
 
