@@ -54,6 +54,15 @@ def test_eval_prints_no_line_of_a_client_s_for_each_probe(call: Any, caplog: pyt
     assert not [record for record in caplog.records if record.name.startswith("httpx")]
 
 
+def test_calibrate_asks_blue_against_itself_and_proposes_what_does_not_fit(call: Any, world: World) -> None:
+    code, found = call("calibrate", "--plan", PLAN, "--rounds", "1")
+    assert (code, found["arm"], found["gold"]["grade"]) == (0, "docs_v1", "span")
+    said = {each["rule"]: each for each in found["said"]}
+    assert said["coverage"]["noise"] == 0.0 and said["coverage_vs_blue"]["outcome"] == "PASS"
+    assert not set(found["rules"]) - {"latency_p95"}, "the sandbox's Blue reaches every bar; times are the machine's"
+    assert world.ledger.runs.latest() == []
+
+
 def test_eval_with_a_bound_that_cannot_be_met_fails(call: Any) -> None:
     code, found = call("eval", "--plan", PLAN, "--arm", "blue", "--max-ds", "0.05", "--rounds", "1")
     assert code == 1

@@ -30,7 +30,6 @@ from switchover.judge import measure
 from switchover.judge.evidence_row import EvidenceRow
 
 SAME_CALL_IS_A_LOOP = 3
-PARAPHRASES = (0, 1, 2)
 TRIALS = 3  # questions that are asked before a run, to see whether answers can be read
 
 
@@ -62,13 +61,13 @@ async def ask_round(
     """
     began, zero = began or datetime.now(timezone.utc), time.monotonic()
     order = random.Random(f"{round.phase}:{round.tick}")  # noqa: S311 - an order, not a secret
-    todo = [(q, p, s) for q in range(len(gold.items)) for p in PARAPHRASES for s in round.seeds]
+    todo = [(q, p, s) for q in range(len(gold.items)) for p in range(gold.asked) for s in round.seeds]
     order.shuffle(todo)
     limit = asyncio.Semaphore(spec.concurrency)
     asked: list[Asked] = []
 
     async def one(question: int, paraphrase: int, seed: int, roles: Sequence[str]) -> None:
-        text = gold.items[question].paraphrases[paraphrase]
+        text = gold.wordings(gold.items[question])[paraphrase]
         async with limit:
             for role in roles:
                 at = began + timedelta(seconds=time.monotonic() - zero)
@@ -114,7 +113,7 @@ def evidence_rows(
     replies = completer.complete([(probe.arm, probe.reply) for probe in asked])
     asked = [replace(probe, reply=reply) for probe, reply in zip(asked, replies, strict=True)]
     context = _contexts(asked, encoder, probes)
-    texts = [gold.items[a.question].paraphrases[a.paraphrase] for a in asked]
+    texts = [gold.wordings(gold.items[a.question])[a.paraphrase] for a in asked]
     questions = _encode_unique(texts, encoder, query=True)
     anchors = encoder.encode(gold.anchors)[[a.question for a in asked]]
     ds_question = measure.delta_s(questions, context)

@@ -95,7 +95,7 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
         )
     )
     judge = calibration_of(encoder, gold, pin=encoder.read_back())
-    verdicts = judge_smoke(rows, gold.ids, rules=rules, both=len(targets) > 1, judge=judge)
+    verdicts = judge_smoke(rows, gold, rules=rules, both=len(targets) > 1, judge=judge)
     head = f"{', '.join(targets.values())}: {len(rows)} probes, {len(gold.items)} questions"
     if failures.lines():
         head = "\n".join([head, "not answered, the commonest first:", *(f"  {line}" for line in failures.lines())])
@@ -108,6 +108,7 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
         gold.ids,
         rules=rules,
         items={item.id: item for item in gold.items},
+        wordings=gold.asked,
         hits_of=lambda probes: of_probes(rows, probes),
     )
     return _told(verdicts, {**data, "comparison": compared.to_json()}, head=head, more=compared_text(compared))
@@ -152,7 +153,7 @@ def _power(options: argparse.Namespace, edge: Edge) -> Result:
         tick_s=plan.hold.tick_s,
         hold_s=plan.hold.minutes * 60,
         requests_per_s=options.rate,
-        paraphrases=gold.paraphrases,
+        paraphrases=gold.asked,
         by_ids=gold.grade is Grade.ID,
         cache=plan.cache is not None,
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from switchover.compare.segments import Segment, judge_segments
 from switchover.judge.analysis import Analysis
-from switchover.judge.evidence import ARMS, Evidence, Floats
+from switchover.judge.evidence import ARMS, PARAPHRASES, Evidence, Floats
 from switchover.judge.evidence_row import EvidenceRow, Probe
 from switchover.judge.figures import Side
 from switchover.judge.paired import Comparison, Moved, compare
@@ -99,11 +99,17 @@ class ArmsCompared:
 
 
 def compare_arms(
-    rows: Sequence[EvidenceRow], questions: Sequence[str], *, rules: Rules, items: Mapping[str, Asked], hits_of: HitsOf
+    rows: Sequence[EvidenceRow],
+    questions: Sequence[str],
+    *,
+    rules: Rules,
+    items: Mapping[str, Asked],
+    hits_of: HitsOf,
+    wordings: int = PARAPHRASES,
 ) -> ArmsCompared:
     """Compare both arms over evidence rows of ``questions``; see ``compare_evidence``."""
     return compare_evidence(
-        Analysis(Evidence.from_rows(rows, questions)),
+        Analysis(Evidence.from_rows(rows, questions, wordings=wordings)),
         rules=rules,
         items=items,
         rows_of=lambda wanted: [row for row in rows if row.question in wanted],
@@ -206,7 +212,7 @@ def _movers(
                 change=mover.change,
                 figures={m.name: (float(m.blue[at]), float(m.green[at])) for m in measures},
                 probe=probe,
-                asked=item.paraphrases[probe[2]] if item is not None and probe is not None else None,
+                asked=_wording(item, probe[2]) if item is not None and probe is not None else None,
                 cited={arm: _cited(of_question[mover.question], arm) for arm in ARMS},
                 hits=hits[mover.question],
             )
@@ -256,3 +262,8 @@ def _medians(side: Side, column: str) -> Floats:
     low, high = first + (count - 1) // 2, first + count // 2
     out[there] = (ranked[low[there]] + ranked[high[there]]) / 2
     return out
+
+
+def _wording(item: Asked, number: int) -> str | None:
+    """The paraphrase that was asked; ``None``: the question itself."""
+    return item.paraphrases[number] if number < len(item.paraphrases) else None

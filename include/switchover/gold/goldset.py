@@ -7,6 +7,7 @@ the best one that every item allows.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,24 +21,16 @@ from switchover.encoders.base import Encoder
 from switchover.errors import GoldError
 from switchover.gold.exchange import read_paraphrases
 from switchover.gold.formats import DEFAULT, GoldFormat
-from switchover.gold.item import MOST_PARAPHRASES, Answer, Grade, Item, grade_of, item_of
+from switchover.gold.item import MOST_PARAPHRASES, Grade, Item, grade_of, item_of
 from switchover.gold.jsonl import read_all
+from switchover.gold.resolve import Corpus as Corpus
+from switchover.gold.resolve import Span as Span
+from switchover.gold.resolve import resolve_all
 from switchover.gold.spec import Judged
 
-PLACES = 5  # of a quote that stands more than once: how many are named
 LONGEST_ANCHOR = 20_000  # characters of the documents that are judged whole
 Ints = npt.NDArray[np.int64]
-Corpus = Mapping[str, str]  # document id -> text
 Texts = Callable[[Sequence[str]], Corpus]  # document ids -> the texts of those that exist
-
-
-@dataclass(frozen=True, kw_only=True)
-class Span:
-    """A piece of a source document in character offsets."""
-
-    doc: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +63,17 @@ class GoldSet:
         """Ids of the valid items, in file order."""
         return [item.id for item in self.items]
 
+    def wordings(self, item: Item) -> list[str]:
+        """The texts in which a question is asked: its paraphrases, and beside fewer than three the question itself."""
+        few = self.paraphrases
+        return [*item.paraphrases[:few], item.question] if few < MOST_PARAPHRASES else item.paraphrases
+
     @property
+    def asked(self) -> int:
+        """In how many wordings each question is asked."""
+        return min(self.paraphrases + 1, MOST_PARAPHRASES)
+
+    @functools.cached_property
     def paraphrases(self) -> int:
         """How many paraphrases of each question are asked: as many as every question has."""
         return min((len(item.paraphrases) for item in self.items), default=MOST_PARAPHRASES)
@@ -129,7 +132,7 @@ def check_gold(
         texts = corpus(sorted({doc for _, item in items.values() for doc in item.docs}))
         for where, item in items.values():
             try:
-                _resolve_all(item, texts)
+                resolve_all(item, texts)
             except GoldError as error:
                 problems[where] = f"{where}: {item.id}: {error}"
     lines = [problems[where] for where in order if where in problems]
@@ -196,7 +199,7 @@ def load_gold(
     invalid: dict[str, str] = {}
     for item in items:
         try:
-            resolved = _resolve_all(item, texts)
+            resolved = resolve_all(item, texts)
             if corpus is not None and whole:
                 _all_there(item, texts)
         except GoldError as error:
@@ -251,45 +254,6 @@ def _anchor(item: Item, spans: Sequence[Span], texts: Corpus) -> str:
     parts += [answer.text for answer in item.answers if answer.text is not None]
     parts += [texts[id] for id in _ids(item) if id in texts]
     return "\n".join(parts) if spans else "\n".join(parts)[:LONGEST_ANCHOR]
-
-
-def _resolve_all(item: Item, texts: Corpus) -> list[Span]:
-    numbered = enumerate(item.answers, start=1)
-    return [_resolve(f"answer {n}", answer.doc, answer, texts) for n, answer in numbered if answer.doc is not None]
-
-
-def _resolve(what: str, doc: str, answer: Answer, texts: Corpus) -> Span:
-    text = texts.get(doc)
-    if text is None:
-        raise GoldError(f"{what}: document {doc!r} is not in the corpus")
-    if answer.quote is None:
-        start, end = answer.start or 0, answer.end or 0
-        if end > len(text):
-            raise GoldError(f"{what}: span {start}..{end} is out of range: {doc!r} has {len(text)} characters")
-        if not text[start:end].strip():
-            raise GoldError(f"{what}: span {start}..{end} of {doc!r} holds no text")
-        return Span(doc=doc, start=start, end=end)
-    places = _places(answer.quote, text)
-    quote = f"quote of {len(answer.quote)} characters"
-    if not places:
-        raise GoldError(f"{what}: {quote} does not stand in {doc!r}")
-    if len(places) > 1:
-        told = ", ".join(map(str, places[:PLACES])) + (", ..." if len(places) > PLACES else "")
-        raise GoldError(
-            f"{what}: {quote} stands more than once in {doc!r}, from character {told}; allowed: once."
-            " Make it longer, or give start and end"
-        )
-    return Span(doc=doc, start=places[0], end=places[0] + len(answer.quote))
-
-
-def _places(quote: str, text: str) -> list[int]:
-    """Where a quote begins in a text, overlapping places too; no more than one above ``PLACES``."""
-    found: list[int] = []
-    start = text.find(quote)
-    while start >= 0 and len(found) <= PLACES:
-        found.append(start)
-        start = text.find(quote, start + 1)
-    return found
 
 
 def _tokens(spans: Sequence[Sequence[Span]], texts: Corpus, docs: Sequence[str], encoder: Encoder) -> Ints:

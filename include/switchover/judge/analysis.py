@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, PARAPHRASES, Evidence
+from switchover.judge.evidence import BLUE, BLUE_FAILED, GREEN, Evidence
 from switchover.judge.figures import Figures
 
 
@@ -31,14 +31,14 @@ class ProbeCounts:
     @classmethod
     def of(cls, evidence: Evidence, runs: int | None) -> ProbeCounts:
         """Count the probes that were made."""
-        seen = evidence.seen
+        seen = evidence.seen[..., : evidence.wordings]
         made = seen[BLUE] + seen[BLUE_FAILED], seen[GREEN]
         due = int(seen.max(initial=0)) if runs is None else runs
         return cls(
             runs=due,
             observed=tuple(int(arm.sum()) for arm in made),
             lacking=tuple(int(np.maximum(due - arm, 0).sum()) for arm in made),
-            unanswered=tuple(int(np.count_nonzero(arm == 0)) for arm in evidence.answered),
+            unanswered=tuple(int(np.count_nonzero(arm == 0)) for arm in evidence.answered[..., : evidence.wordings]),
         )
 
 
@@ -97,7 +97,7 @@ class BothWays:
     def gap(self, *, blue: bool) -> str:
         """Why no rule may pass at all: a question that was never answered. Empty when there is none."""
         arms = (("Green", GREEN), ("Blue", BLUE)) if blue else (("Green", GREEN),)
-        whole = len(self.plain.questions) * PARAPHRASES
+        whole = len(self.plain.questions) * self.evidence.wordings
         lacks = [
             f"{name} never answered {self.probes.unanswered[arm]} of {whole} paraphrases"
             for name, arm in arms

@@ -31,7 +31,8 @@ class Columns:
     unanswerable question, ``ndcg`` and ``reciprocal_rank`` also where nothing is judged by ids; ``ms_*`` infinite
     for a failed probe; ``observed`` is false for a row that stands in for a probe that was never made. From
     ``cited_right`` to ``answer_moved``: NaN where nothing is known. ``unfed``: what some answers did not say; see
-    ``EvidenceRow.lacks``. ``grade``: by what coverage was measured; empty: not known.
+    ``EvidenceRow.lacks``. ``grade``: by what coverage was measured; empty: not known. ``wordings``: in how many
+    each question is asked.
     """
 
     questions: tuple[str, ...]
@@ -62,6 +63,7 @@ class Columns:
     observed: Bools
     unfed: frozenset[str] = frozenset()
     grade: str = ""
+    wordings: int = PARAPHRASES
 
     def __post_init__(self) -> None:
         lengths = {len(getattr(self, name)) for name in COLUMNS}
@@ -206,4 +208,6 @@ class Columns:
         return replace(self, **taken)
 
 
-COLUMNS = tuple(one.name for one in fields(Columns) if one.name not in ("questions", "sections", "unfed", "grade"))
+COLUMNS = tuple(
+    one.name for one in fields(Columns) if one.name not in ("questions", "sections", "unfed", "grade", "wordings")
+)

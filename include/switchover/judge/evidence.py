@@ -44,12 +44,15 @@ class Evidence(Columns):
     """Columns that are put right: nothing that is missing, not a number or out of range helps a verdict."""
 
     @classmethod
-    def from_rows(cls, rows: Sequence[EvidenceRow], questions: Sequence[str], *, grade: str = "") -> Evidence:
+    def from_rows(
+        cls, rows: Sequence[EvidenceRow], questions: Sequence[str], *, grade: str = "", wordings: int = PARAPHRASES
+    ) -> Evidence:
         """Columns from evidence rows.
 
         ``questions`` are the ids of the gold set: every one is expected on both arms with each paraphrase.
         A combination that no row has is filled with one failed probe. A row of any other question, arm
-        or paraphrase is ``BadInput``. ``grade``: by what coverage was measured.
+        or paraphrase is ``BadInput``. ``grade``: by what coverage was measured. ``wordings``: in how many each
+        question is asked.
         """
         ids = tuple(questions)
         where = {name: code for code, name in enumerate(ids)}
@@ -88,6 +91,7 @@ class Evidence(Columns):
             **{name: _floats(getattr(row, name) for row in rows) for name in ANSWERS},
             observed=np.ones(len(rows), dtype=np.bool_),
             grade=grade,
+            wordings=wordings,
             unfed=frozenset(word for row in rows if row.lacks and not row.error for word in row.lacks.split()),
         )
         return raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)
@@ -148,7 +152,8 @@ class Evidence(Columns):
         there = np.bincount(
             np.ravel_multi_index((self.arm, self.question, self.paraphrase), shape), minlength=np.prod(shape)
         )
-        lacking = np.maximum(runs - there, 0)
+        due = np.broadcast_to(np.arange(PARAPHRASES) < self.wordings, shape).ravel()
+        lacking = np.where(due, np.maximum(runs - there, 0), 0)
         if not lacking.any():
             return self
         arm, question, paraphrase = (

@@ -89,7 +89,7 @@ class Side(Selection):
     def paraphrase_sets(self) -> list[Floats]:
         """ΔS_question of each paraphrase set."""
         ds, paraphrase = self._evidence.ds_question, self._evidence.paraphrase
-        return [ds[np.flatnonzero(self._where & (paraphrase == p))] for p in range(PARAPHRASES)]
+        return [ds[np.flatnonzero(self._where & (paraphrase == p))] for p in range(self._evidence.wordings)]
 
     def seeds(self) -> tuple[int, int]:
         """(seeds that this arm was asked with, those of them that changed nothing)."""

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from switchover.errors import Unstorable
 from switchover.judge.evidence import COLUMNS as EVIDENCE_COLUMNS
-from switchover.judge.evidence import Evidence
+from switchover.judge.evidence import PARAPHRASES, Evidence
 from switchover.judge.evidence_row import ANSWERS, EvidenceRow, Probe
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
@@ -117,11 +117,22 @@ class EvidenceStore:
             driver: Any = connection.connection.driver_connection
             raw = driver.cursor(binary=True).execute(LOAD, (run, phase)).fetchone()
             hashes = sa.text("SELECT hashtextextended(id, 0), id FROM unnest(cast(:ids AS text[])) AS id")
-            grade = connection.execute(sa.select(sa.func.min(asked.c.grade)).where(asked.c.run == run)).scalar()
+            how = sa.select(
+                sa.func.min(asked.c.grade).label("grade"),
+                sa.func.min(sa.func.jsonb_array_length(asked.c.paraphrases)).label("wordings"),
+            )
+            of_run = connection.execute(how.where(asked.c.run == run)).one()
             codes = {row[0]: row[1] for row in connection.execute(hashes, {"ids": list(questions)})}
         rows = np.frombuffer(raw[0] or b"", dtype=ROW)
         columns = {name: rows[name].astype(np.float64 if "f" in ROW[name].str else np.int64) for name in FIELDS}
-        return _recording(columns, tuple(questions), codes, unfed=frozenset((raw[1] or "").split()), grade=grade or "")
+        return _recording(
+            columns,
+            tuple(questions),
+            codes,
+            unfed=frozenset((raw[1] or "").split()),
+            grade=of_run.grade or "",
+            wordings=of_run.wordings or PARAPHRASES,
+        )
 
     def questions(self, run: str) -> list[str]:
         """Every question that was asked in any phase of a run."""
@@ -176,6 +187,7 @@ def _recording(
     *,
     unfed: frozenset[str],
     grade: str,
+    wordings: int,
 ) -> Recording:
     """The judge's columns; a hash stands for each text."""
     hashes = np.array(sorted(codes), dtype=np.int64)
@@ -195,6 +207,7 @@ def _recording(
         observed=np.ones(len(at), np.bool_),
         unfed=unfed,
         grade=grade,
+        wordings=wordings,
         **{name: columns[name] for name in plain},
     )
     evidence = raw.cleaned(unanswerable=np.isneginf(raw.coverage)).complete(1)

@@ -48,7 +48,7 @@ class Subjects:
                 "run": run,
                 "id": item.id,
                 "position": position,
-                "paraphrases": list(item.paraphrases),
+                "paraphrases": gold.wordings(item),
                 "spans": [asdict(span) for span in spans],
                 "quote": anchor[:WIDEST],
                 "tags": dict(item.tags),

@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 from switchover.arms.cache_canary import ask_canaries, late_canaries
-from switchover.arms.probe import PARAPHRASES
 from switchover.errors import BadInput
 from switchover.judge.canaries import Canary
 from switchover.ledger import RunRow
@@ -35,7 +34,7 @@ async def prime_green(switch: Switch, row: RunRow) -> str:
 
 def questions_to_prime(switch: Switch) -> list[str]:
     """Each once, the gold set's first."""
-    found = [item.paraphrases[number] for item in switch.gold.items for number in PARAPHRASES]
+    found = [text for item in switch.gold.items for text in switch.gold.wordings(item)]
     path = switch.plan.cache.popular if switch.plan.cache is not None else None
     if path:
         try:

@@ -135,7 +135,7 @@ def _to_prime(switch: Switch) -> str:
 def _question(switch: Switch, arms: Arms, role: str) -> Check:
     async def ask() -> tuple[str | None, int, float]:
         async with switch.asking(arms) as clients:
-            text = switch.gold.items[0].paraphrases[0]
+            text = switch.gold.wordings(switch.gold.items[0])[0]
             reply = await clients[role].ask(text, seed=0, k=switch.plan.probes.k)
             return reply.error, len(reply.hits), reply.stages_ms.get("total", 0.0)
 

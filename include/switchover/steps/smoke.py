@@ -98,7 +98,7 @@ async def evaluate(
     ``Unreachable`` when no arm gives a readable answer.
     """
     rows: list[EvidenceRow] = []
-    each = len(gold.items) * 3 * plan.probes.seeds * len(targets)
+    each = len(gold.items) * gold.asked * plan.probes.seeds * len(targets)
     async with AsyncExitStack() as stack:
         arms: dict[str, ArmClient] = {}
         for role, target in targets.items():
@@ -138,10 +138,10 @@ async def _try(arms: Mapping[str, ArmClient], gold: GoldSet, plan: Plan) -> None
 
 
 def judge_smoke(
-    rows: Sequence[EvidenceRow], questions: Sequence[str], *, rules: Rules, both: bool, judge: Calibration | None = None
+    rows: Sequence[EvidenceRow], gold: GoldSet, *, rules: Rules, both: bool, judge: Calibration | None = None
 ) -> list[Verdict]:
     """Acceptance verdicts of a smoke. Rules that asking these arms does not answer are left out."""
-    evidence = Evidence.from_rows(rows, questions)
+    evidence = Evidence.from_rows(rows, gold.ids, grade=gold.grade.value, wordings=gold.asked)
     verdicts = judge_acceptance(evidence, rules=rules, rehearsal_ttr_s=None, traffic=False, judge=judge)
     answered = [name for name, rule in RULE_KINDS.items() if rule.from_probes and (both or not rule.compares_with_blue)]
     return [verdict for verdict in verdicts if verdict.rule in answered]
