@@ -27,11 +27,15 @@ import numpy as np
 
 from switchover.judge.analysis import Analysis, BothWays
 from switchover.judge.evidence import BLUE, GREEN, Evidence, SignalSample
+from switchover.judge.evidence_row import ANSWERS
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
 from switchover.judge.rules import Rules
 from switchover.judge.stop import HoldSoFar
 from switchover.judge.traffic import Traffic
 
+ANSWER_RULES = ("ds_anchor", "cited_right", "cited_retrieved", "no_citation", "answer_match")
+WELL = (Outcome.PASS, Outcome.OFF)
+ROUNDS = 12  # of the warm gate: 6 with 2 seeds
 TICKS, TICK_S, WITHIN, LATE = 80, 15, 3, 10
 FLIP = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RULES = Rules()
@@ -48,6 +52,7 @@ class Hold:
     ds: Any
     coverage: Any
     cited: Any
+    own: Any  # what the profile's arm cites, (questions, 3)
     status: Any
     live_errors: Any
     requests: int
@@ -69,7 +74,9 @@ class Hold:
             paraphrase=paraphrase,
             seed=tick % 2,
             ds_question=np.where(bad, 1.0, self.ds[:ticks].ravel()),
-            ds_anchor=np.zeros(n),
+            ds_anchor=np.where(bad, 1.0, self.ds[:ticks].ravel()),
+            **self._answers(ticks, bad),
+            **dict.fromkeys(("ndcg", "reciprocal_rank"), np.full(n, np.nan)),
             coverage=np.where(bad, 0.0, self.coverage[:ticks].ravel()),
             cited=np.where(bad, -1, self.cited[:ticks].ravel()),
             ms_retrieve=ms,
@@ -81,6 +88,24 @@ class Hold:
             observed=np.ones(n, np.bool_),
             **{name: np.full(n, math.nan) for name in UNKNOWN},
         )
+
+    def _answers(self, ticks: int, bad: Any) -> dict[str, Any]:
+        """What answers say: right where a probe cites what the profile's arm cites, made up where nothing does."""
+        right = (self.cited[:ticks] == self.own).astype(np.float64).ravel()
+        retrieved = (self.cited[:ticks] <= int(self.own.max())).astype(np.float64).ravel()
+        nearness = 1 - self.ds[:ticks].ravel()
+        figures = {"cited_right": right, "cited_retrieved": retrieved, "uncited": np.zeros(len(right))}
+        figures |= {"answer_f1": nearness, "answer_ds": 1 - nearness, "answer_moved": np.zeros(len(right))}
+        return {name: np.where(bad, ANSWERS[name][0], values) for name, values in figures.items()}
+
+    def answered(self, ticks: int, *, traffic: bool) -> list[str]:
+        """The answer rules that do not pass at a gate over the first ticks."""
+        signals = self.signals(ticks) if traffic else None
+        verdicts = judge_acceptance(
+            self.evidence(ticks), rules=RULES, signals=signals, rehearsal_ttr_s=1.0, traffic=traffic
+        )
+        open_ends = [each for each in verdicts if each.rule in ANSWER_RULES and each.outcome not in WELL]
+        return [f"{each.rule} {each.outcome}" for each in open_ends]
 
     def signals(self, ticks: int) -> list[SignalSample | None]:
         """One sample a tick."""
@@ -148,6 +173,7 @@ def same_arm_twice(profile: dict[str, Any], rng: np.random.Generator, rate: floa
         ds=ds,
         coverage=coverage,
         cited=cited,
+        own=base["cited"],
         status=status,
         live_errors=rng.binomial(requests, noise["errors"], TICKS),
         requests=requests,
@@ -255,6 +281,7 @@ class Job:
         rng = np.random.default_rng([20261124, *self.name.encode(), int(self.rate), self.onset is None])
         stopped = caught = accepted = 0
         open_rules: Counter[str] = Counter()
+        by_answers: Counter[str] = Counter()
         for _ in range(self.holds):
             noise = self.profile["noise"] | (GOOD[self.name] if self.kind == "good" else {})
             onset = int(rng.integers(1, TICKS - LATE)) if self.onset is None else self.onset
@@ -266,8 +293,13 @@ class Job:
                 continue
             hold = HALF[self.name](hold, rng, onset) if self.kind == "half" else hold
             stopped += any(hold.stops(tick) for tick in hold.may_stop())
-            not_passing = [verdict for verdict in hold.end() if verdict.outcome is not Outcome.PASS]
+            not_passing = [verdict for verdict in hold.end() if verdict.outcome not in WELL]
             accepted += not not_passing
+            if self.kind == "good":
+                warm, end = hold.answered(ROUNDS, traffic=False), hold.answered(TICKS, traffic=True)
+                by_answers.update(f"warm: {name}" for name in warm)
+                by_answers.update(f"end: {name}" for name in end)
+                by_answers["any"] += bool(warm or end)
             open_rules.update(f"{verdict.rule} {verdict.outcome}" for verdict in not_passing)
         end = f"{_percent(accepted, self.holds)} accepted"
         if open_rules:
@@ -280,6 +312,7 @@ class Job:
             "caught": _percent(caught, self.holds) if self.kind == "twice" else "–",
             "end": "–" if self.kind == "twice" else end,
             "holds": self.holds,
+            "not passed by answers": {name: _percent(n, self.holds) for name, n in sorted(by_answers.items())},
         }
 
 
@@ -295,6 +328,7 @@ def main() -> None:
     )
     parser.add_argument("--rates", type=float, nargs="+", default=[20, 40], help="live requests a second")
     parser.add_argument("--profile", type=Path, default=Path(__file__).with_name("hold_profile.json"))
+    parser.add_argument("--only", choices=("good", "half", "twice"), help="these holds alone")
     parser.add_argument("--json", action="store_true", help="print one JSON line")
     options = parser.parse_args()
     profile = json.loads(options.profile.read_text())
@@ -304,6 +338,7 @@ def main() -> None:
         Job(kind=kind, name=name, rate=rate, onset=onset, holds=holds, profile=profile)
         for rate in options.rates
         for kind, names, onsets, holds in kinds
+        if options.only in (None, kind)
         for onset in onsets
         for name in names
     ]
@@ -317,6 +352,8 @@ def main() -> None:
             lines.append(line)
             if not options.json:
                 print("| " + " | ".join(str(line[column]) for column in columns) + " |", flush=True)
+                if line["not passed by answers"]:
+                    print(f"  answer rules that did not pass: {line['not passed by answers']}", flush=True)
     if options.json:
         print(json.dumps({"holds": options.holds, "seconds": round(time.perf_counter() - began), "lines": lines}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import re
@@ -24,7 +25,7 @@ from switchover.notify import Event
 from switchover.notify.texts import mail_text, render
 from switchover.page import render_run
 from switchover.page.actions import actions
-from switchover.page.bundle import bundle
+from switchover.page.bundle import bundle, write_evidence
 from switchover.page.rows import Piece, pieces
 from switchover.protocol import State
 from switchover.report.review import Reviews, review
@@ -220,6 +221,15 @@ def test_what_is_shown_keeps_every_other_character(text: str) -> None:
     assert len(seen) == len(text)
     seen.encode()
     assert all(a == b for a, b in zip(text, seen, strict=True) if a.isprintable() or a in "\t\n")
+
+
+def test_the_bundle_has_every_probe_as_a_table_and_no_cell_is_a_formula(ledger: Ledger) -> None:
+    record(ledger, spoil=lambda row: {**row, "cited": "=1+1"} if row["question"] == "q1" else row)
+    kept: dict[str, bytes] = {}
+    assert "evidence.csv" in write_evidence(ledger, "docs:1", kept.__setitem__)
+    rows = list(csv.DictReader(kept["evidence.csv"].decode().splitlines()))
+    assert len(rows) == 2 * len(ledger.evidence.rows("docs:1", phase="warm"))
+    assert {row["cited"] for row in rows if row["question"] == "q1"} == {"'=1+1"}
 
 
 def test_a_comparison_is_made_once_for_each_look(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

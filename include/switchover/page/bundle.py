@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import zipfile
@@ -9,11 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from switchover.compare.text import compared_text
+from switchover.judge.evidence_row import NAMES
 from switchover.ledger import Ledger
 from switchover.page import render_run
 from switchover.report.review import Review, review
 from switchover.report.summary import markdown
 from switchover.text import shown
+
+ROWS = "evidence.csv"
+CSV_COLUMNS = tuple(name for name in NAMES if name != "hits")
 
 
 def bundle(found: Review) -> Iterator[tuple[str, str]]:
@@ -32,22 +37,39 @@ def bundle(found: Review) -> Iterator[tuple[str, str]]:
     yield "report.html", render_run(found, base=None)
 
 
+def evidence_csv(ledger: Ledger, id: str) -> str:
+    """Every probe of a run as a table: one line a probe, without what was retrieved (the ledger keeps that)."""
+    out = io.StringIO()
+    table = csv.writer(out)
+    table.writerow(CSV_COLUMNS)
+    for phase in ("warm", "hold"):
+        for row in ledger.evidence.rows(id, phase=phase):
+            table.writerow([_cell(getattr(row, name)) for name in CSV_COLUMNS])
+    return shown(out.getvalue().replace("\r\n", "\n"))
+
+
+def _cell(value: Any) -> Any:
+    """A cell that no spreadsheet runs as a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
 def write_evidence(ledger: Ledger, id: str, put: Callable[[str, bytes], None]) -> list[str]:
     """Write the evidence bundle through ``put(name, bytes)``, each file when it is made; returns the names."""
     names = []
-    for name, text in bundle(review(ledger, id)):
+    for name, text in (*bundle(review(ledger, id)), (ROWS, evidence_csv(ledger, id))):
         put(name, text.encode())
         names.append(name)
     return sorted(names)
 
 
-def bundle_zip(found: Review) -> Iterator[bytes]:
+def bundle_zip(found: Review, ledger: Ledger) -> Iterator[bytes]:
     """The bundle as the blocks of one zip file, a file at a time."""
     out = _Forward()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in bundle(found):
             archive.writestr(name, text)
             yield out.take()
+        archive.writestr(ROWS, evidence_csv(ledger, found.row.id))
     yield out.take()
 
 

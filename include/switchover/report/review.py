@@ -28,6 +28,7 @@ from switchover.ledger import Ledger, RunRow
 from switchover.pins import PIN_NAMES, ArmPins, changed_pins
 from switchover.plan import Plan
 from switchover.protocol import State
+from switchover.report.ends import playbook_of_end
 from switchover.report.facts import Facts
 from switchover.report.headline import headline
 from switchover.report.missing import missing_records
@@ -117,7 +118,7 @@ class Reviews:
         facts = _facts(ledger, row, plan, part)
         decided = row.decision is not None or row.state.ended
         gate = deciding(facts.verdicts, decided=decided, asked=facts.approvals)
-        facts = replace(facts, gate=gate, playbook=_playbook(row, gate))
+        facts = replace(facts, gate=gate, playbook=_playbook(row, gate, facts.steps))
         missing += [*unreadable, *missing_records(facts, compared is not None)]
         review = Review(
             facts=facts,
@@ -280,11 +281,15 @@ def _traffic(ledger: Ledger, row: RunRow) -> list[Traffic]:
     return found
 
 
-def _playbook(row: RunRow, gate: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """After a rollback or an abort: what to look at first, for each rule that decided against Green."""
+def _playbook(
+    row: RunRow, gate: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """After a rollback or an abort: what to look at first, for each rule that decided, or for what did."""
     if row.state not in (State.ROLLED_BACK, State.ABORTED, State.ROLLING_BACK):
         return []
     fired = [v for v in decisive(gate, lambda v: str(v.get("outcome"))) if _steps(str(v.get("rule")))]
+    if not fired:
+        return playbook_of_end(row.reason, steps)
     return [{"rule": v["rule"], "detail": v.get("detail", ""), "steps": _steps(v["rule"])} for v in fired]
 
 

@@ -86,13 +86,13 @@ def judge(switch: Switch, before: Before, answers: Answers | None, *, late: bool
     stands = standing([verdict.to_json() for verdict in now])
     outcome, line = worst(stop), f"{_line(number, stop, samples)}; {stands}{slow}{stale}"
     if outcome is Outcome.FAIL:
-        _mark_bad(switch, before)
+        _mark_bad(switch, before, "stop")
         return Tick(number=number, outcome=outcome, line=line, end=End.STOPPED)
     if seconds_left(switch) <= 0 and not late:
         return _judge_end(switch, before.row, number, now, samples)
     if hopeless := _hopeless(switch, before.row, evidence, now):
         _record(switch, PHASE, number, now)
-        switch.ledger.runs.stamp(switch.id, "judged_at")
+        _mark_bad(switch, before, NOW)
         line = f"tick {number}: cannot be accepted any more: {'; '.join(hopeless)}"
         return Tick(number=number, outcome=Outcome.FAIL, line=line, end=End.UNACCEPTED)
     return Tick(number=number, outcome=outcome, line=line)
@@ -180,11 +180,11 @@ def _record(switch: Switch, gate: str, number: int, verdicts: list[Verdict]) -> 
     )
 
 
-def _mark_bad(switch: Switch, before: Before) -> None:
+def _mark_bad(switch: Switch, before: Before, gate: str) -> None:
     """When the first bad answer was given: a 5xx in the log, or the first probe of the streak of bad looks."""
     since = before.row.flipped_at or before.row.opened_at
     first_error = switch.signals.first_error(arm=before.row.green, since=since)
-    streak = _first_bad_tick(switch.ledger.journal.verdicts(switch.id, gate="stop"))
+    streak = _first_bad_tick(switch.ledger.journal.verdicts(switch.id, gate=gate))
     first_probe = switch.ledger.evidence.began(switch.id, phase=PHASE, tick=streak)
     found = [at for at in (first_error, first_probe) if at is not None]
     switch.ledger.runs.stamp(switch.id, "judged_at", first_bad_at=min([*found, switch.ledger.now()]))

@@ -81,7 +81,7 @@ def download_bundle(run: Run) -> StreamingResponse:
     """The evidence bundle as one zip file."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", run)
     headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
-    blocks = bundle_zip(_review(run))
+    blocks = bundle_zip(_review(run), ledger_of(run))
     return StreamingResponse(blocks, media_type="application/zip", headers=headers)
 
 

@@ -32,7 +32,7 @@ class ToolLoopsRule(Rule):
     false_stop_share = 0.0  # one loop is proof that it can happen
     not_in_power = "one loop is proof, however many requests are asked"
     first_steps = (
-        "The question and the calls in the evidence row.",
+        "The question in the evidence row; its calls are in the service's own log.",
         "Did the prompt or the tool's answer change (PROMPT_VER)?",
         "Is the loop on Blue too? Then it is older than Green.",
     )
