@@ -12,6 +12,7 @@ from switchover.judge.traffic import Looked, sample_from_json
 from switchover.ledger import tables
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
+from switchover.ledger.samples import figures_alone
 from switchover.ledger.tables import NOW
 
 Row = Mapping[str, Any]
@@ -113,7 +114,7 @@ class Journal:
 
     def samples(self, run: str) -> list[Looked]:
         """The signals of every tick so far, oldest first, without what was asked; see ``asked``."""
-        found = sa.select(tables.figures_alone(tables.signal.c.sample).label("sample"))
+        found = sa.select(figures_alone(tables.signal.c.sample).label("sample"))
         rows = self._rows(found.where(tables.signal.c.run == run).order_by(tables.signal.c.tick))
         return [sample_from_json(row["sample"]) for row in rows]
 

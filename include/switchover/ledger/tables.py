@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -188,12 +187,6 @@ signal = sa.Table(
     _at("at", required=True),
     sa.PrimaryKeyConstraint("run", "tick"),
 )
-
-
-def figures_alone(sample: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """A sample without what its store was asked: that is much, and only people read it."""
-    alone = sample.op("-", return_type=JSONB())(sa.literal("asked", sa.Text))
-    return sa.case((sa.func.jsonb_typeof(sample) == "object", alone), else_=sample)
 
 
 staleness = sa.Table(

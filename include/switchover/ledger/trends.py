@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from switchover.ledger import tables
 from switchover.ledger.database import Database
+from switchover.ledger.samples import figures_alone
 
 Row = Mapping[str, Any]
 LOOKS = 240  # newest looks of a gate that are read
@@ -34,7 +35,7 @@ class Trends:
     def samples(self, run: str) -> list[Row]:
         """(tick, at, sample) of live traffic, oldest first, as it was written; ``None`` where the store was dead."""
         table = tables.signal
-        figures = tables.figures_alone(table.c.sample).label("sample")
+        figures = figures_alone(table.c.sample).label("sample")
         query = sa.select(table.c.tick, table.c.at, figures).where(table.c.run == run).order_by(table.c.tick)
         return self._rows(query)
 
