@@ -145,8 +145,8 @@ def _import(options: argparse.Namespace, edge: Edge) -> Result:
     ]
     if few:
         lines.append(
-            f"{counted(few, 'question')} with fewer than {MOST_PARAPHRASES} paraphrases: write them"
-            " (`switchover gold paraphrase` drafts), or turn off flip_rate and flips_vs_blue in the plan's rules"
+            f"{counted(few, 'question')} with fewer than {MOST_PARAPHRASES} paraphrases: write them,"
+            " or turn off flip_rate and flips_vs_blue in the plan's rules"
         )
     data = {
         "file": str(options.out),

@@ -35,7 +35,7 @@ def gold_of(
         names, needed = " and ".join(rule.name for rule in lacking), max(rule.paraphrases for rule in lacking)
         raise GoldError(
             f"{path or spec.path}: {found.paraphrases} paraphrases of each question, and {names} need {needed};"
-            f" write them (`switchover gold paraphrase` drafts), or turn the rules off by `rules.off`, with the reason"
+            f" write them, or turn the rules off by `rules.off`, with the reason"
         )
     return found
 
