@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from switchover.approval import Answer, Gate, Person, person_id, standing
 from switchover.report.approval_text import body_text
+from switchover.report.summary import Summary
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
@@ -60,11 +62,17 @@ def test_rows_of_earlier_versions_have_the_login_in_the_name(shown: str | None, 
     assert str(Person(id="7", name="Anna (B)")) == "Anna (B) (7)"
 
 
+def a_summary(**given: Any) -> Summary:
+    """A run of which nothing is known but what is given."""
+    empty: dict[str, Any] = {field.name: () if "Sequence" in str(field.type) else None for field in fields(Summary)}
+    return Summary(**{**empty, **given})
+
+
 def test_the_body_shows_what_is_approved_and_escapes_it() -> None:
     evil = "<img src=x onerror=alert(1)> | [x](javascript:1)"
     verdict = {"gate": "acceptance", "rule": "coverage", "outcome": "PASS", "detail": evil}
     other = {"gate": "hold", "rule": "not_this", "outcome": "PASS", "detail": ""}
-    summary = {"blue": "v1", "green": evil, "pointer": "p", "verdicts": [verdict, other]}
+    summary = a_summary(blue="v1", green=evil, pointer="p", verdicts=[verdict, other])
     arms = {"blue": {"pins": {"GIT_SHA": "a", "MODEL_VER": "m"}}, "green": {"pins": {"GIT_SHA": "b", "MODEL_VER": "m"}}}
     text = body_text(
         summary,

@@ -127,7 +127,7 @@ def test_recorded_evidence_is_judged_again_and_exported(call: Any, world: World,
 def replayed(call: Any, id: str, stricter: Path) -> None:
     code, found = call("replay", id)
     assert (code, found["changed"]) == (0, [])
-    stricter.write_text("ds_question: {accept: 0.1}\nlatency_p95: {accept: 5}\n")
+    stricter.write_text("ds_question: {accept: 0.1, margin: null}\nlatency_p95: {accept: 5}\n")
     code, found = call("replay", id, "--rules", str(stricter))
     assert code == 1
     assert found["changed"] == ["ds_question: PASS -> FAIL"]
@@ -186,10 +186,11 @@ def test_gold_check_and_export_against_the_plans_corpus(call: Any, world: World,
     assert call("gold", "export", str(GOLD), "--plan", PLAN, "--out", str(beir))[0] == 0
     documents = (beir / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
     assert world.sql("SELECT count(*) FROM documents") == [(len(documents),)], "the whole corpus, not the judged part"
-    into = ["--queries", str(beir / "queries.jsonl"), "--qrels", str(beir / "qrels" / "test.trec")]
+    into = [str(beir / "queries.jsonl"), "--from", "beir", "--set", f"qrels={beir / 'qrels' / 'test.trec'}"]
     for source in (["--plan", PLAN], ["--corpus", str(beir / "corpus.jsonl")]):
         again = tmp_path / f"{source[0]}.jsonl"
         code, found = call("gold", "import", *into, *source, "--out", str(again))
         assert (code, found["questions"]) == (0, 48)
-        assert call("gold", "check", str(again), "--plan", PLAN)[0] == 0
+        code, found = call("gold", "check", str(again), "--plan", PLAN)
+        assert code == 0, found
     assert (tmp_path / "--plan.jsonl").read_text() == (tmp_path / "--corpus.jsonl").read_text()
