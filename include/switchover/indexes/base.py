@@ -43,7 +43,7 @@ class Sample:
 class Mark:
     """What tells, without reading the rows, that an index is another one or that it was written to.
 
-    ``creation``: the store's own id of this very index, unique beyond this store; one that was dropped and made again
+    ``creation``: the store's own id of this very index; one that was dropped and made again
     has another. ``change``: differs once a row was written or removed; "" where the store keeps no such thing.
     """
 

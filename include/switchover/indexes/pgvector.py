@@ -132,7 +132,7 @@ class PgvectorIndex:
             raise self._refused(target, "is not there")
         counts = (int(found.inserted), int(found.updated), int(found.deleted))
         return Mark(
-            creation=f"postgresql {found.system}/{found.db}/{found.oid}",
+            creation=f"postgresql {found.name}/{found.db}/{found.oid}",
             change=f"{found.files} {'/'.join(map(str, counts))}",
         )
 

@@ -35,12 +35,13 @@ WHOLE = """WITH RECURSIVE whole AS (
     kept AS (
         SELECT pg_class.oid, relkind, relfilenode FROM whole JOIN pg_class USING (oid)
         WHERE relkind IN ('r', 'm', 'f'))"""
+# No id of the server itself: reading that needs a file which managed services, and some servers, do not give.
 # The server counts every row that is written or removed; a file of another number is another table's content.
 MARK = (
     WHOLE
     + """ SELECT to_regclass(:table)::oid AS oid,
         (SELECT oid FROM pg_database WHERE datname = current_database()) AS db,
-        (SELECT system_identifier FROM pg_control_system()) AS system,
+        current_database() AS name,
         string_agg(oid || '.' || relfilenode, ',' ORDER BY oid) AS files,
         coalesce(sum(pg_stat_get_tuples_inserted(oid)), 0) AS inserted,
         coalesce(sum(pg_stat_get_tuples_updated(oid)), 0) AS updated,
