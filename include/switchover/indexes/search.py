@@ -272,16 +272,14 @@ class SearchIndex:
     def _row(self, target: str, hit: Mapping[str, Any]) -> Row:
         text, numbers = str(self._field(target, hit, self._text)), None
         if self._vector is not None:
-            numbers = hit.get("_source", {}).get(self._vector)
-            numbers = hit.get("fields", {}).get(self._vector) if numbers is None else numbers
+            numbers = hit.get("_source", {}).get(self._vector, hit.get("fields", {}).get(self._vector))
         if numbers is None:
             return Row(id=hit["_id"], text=text, vector=None, values=None, dimension=0)
         if not isinstance(numbers, list) or not all(isinstance(number, (int, float)) for number in numbers):
             raise TargetRefused(f"{self._what(target)}: {self._vector!r} is no list of numbers in every document")
         values = np.array(numbers, dtype=np.float64)
-        return Row(
-            id=hit["_id"], text=text, vector=values.astype(">f4").tobytes(), values=values, dimension=len(values)
-        )
+        stored = values.astype(">f4").tobytes()
+        return Row(id=hit["_id"], text=text, vector=stored, values=values, dimension=len(values))
 
     def _count(self, target: str, query: Any) -> int:
         return int(self._ask(target, "POST", f"/{self._path(target)}/_count", {"query": query})["count"])
@@ -302,8 +300,7 @@ class SearchIndex:
         answer = self._api.call("GET", f"/{quoted(index)}/_mapping")
         if not answer.ok or index not in answer.body:
             return None
-        meta: Mapping[str, Any] = answer.body[index]["mappings"].get("_meta", {})
-        return meta
+        return dict(answer.body[index]["mappings"].get("_meta", {}))
 
     def _field(self, target: str, hit: Mapping[str, Any], name: str) -> Any:
         found = hit.get("_source", {}).get(name)

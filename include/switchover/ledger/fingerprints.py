@@ -14,13 +14,22 @@ from switchover.encoders.check import PROBES
 from switchover.lazy import lazy
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
-from switchover.ledger.tables import fingerprint as table
+from switchover.ledger.tables import NOW, AnyText, metadata
 from switchover.pins import digest
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = lazy("numpy")
+
+table = sa.Table(
+    "switchover_fingerprint",
+    metadata,
+    sa.Column("key", AnyText, primary_key=True),  # digest of the facts
+    sa.Column("facts", postgresql.JSONB, nullable=False),  # an encoder's name, revision, dimension
+    sa.Column("vectors", sa.LargeBinary, nullable=False),  # float32, little-endian, probe after probe
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=NOW),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -316,12 +316,3 @@ watchdog = sa.Table(
     _at("started_at", required=True),
     _at("looked_at", required=True),
 )
-
-fingerprint = sa.Table(
-    "switchover_fingerprint",
-    metadata,
-    sa.Column("key", AnyText, primary_key=True),  # digest of the facts
-    sa.Column("facts", JSONB, nullable=False),  # an encoder's name, revision, dimension
-    sa.Column("vectors", sa.LargeBinary, nullable=False),  # float32, little-endian, probe after probe
-    _at("at", required=True),
-)
