@@ -31,7 +31,7 @@ def test_the_tab_moves_during_the_hold_without_a_reload(demo: KeptDemo, holding:
     expect(tab.locator(".badge").first).to_have_text("Holding")
     frame = next(frame for frame in holding.frames if "/switchover/" in frame.url)
     frame.evaluate("window.loaded_once = true")
-    http_5xx = tab.locator("tr", has_text="http_5xx").locator("td.n").last
+    http_5xx = tab.locator("table.rules tr", has_text="http_5xx").locator("td.n[title]")
     before = status.inner_text(), int(re.sub(r"\D", "", http_5xx.inner_text()))
     expect(status).not_to_have_text(before[0], timeout=15_000)
     expect(http_5xx).not_to_have_text(re.compile(rf"^\s*{before[1]}\s*$"), timeout=20_000)
@@ -65,6 +65,7 @@ def test_the_demo_was_promoted_and_left_no_trace(ended: KeptDemo) -> None:
     assert (traffic["failed"], traffic["mixed"], effects["duplicated"], effects["lost"]) == (0, 0, 0, 0)
     assert result["ttr_s"] is None
     assert [step["name"] for step in result["steps"]] == [
+        "attest",
         "freeze",
         "verify",
         "warm",
