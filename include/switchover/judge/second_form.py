@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from switchover.judge.accept import Acceptance
-from switchover.judge.figures import mean_of
 from switchover.judge.measure import Floats
 from switchover.judge.outcome import Measured, figure, within
 from switchover.judge.paired import compare
@@ -19,12 +18,10 @@ from switchover.judge.settings import RuleSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """One figure of each question (n_questions,) on both arms, plainly read and with all doubt against Green."""
+    """One figure of each question (n_questions,) on both arms."""
 
     green: Floats
     blue: Floats
-    strict_green: Floats
-    strict_blue: Floats
 
 
 def second_form(
@@ -32,7 +29,8 @@ def second_form(
 ) -> Measured:
     """The measurement with a bound from Blue's figure ``blue``, at its best, which is beyond the rule's own bound.
 
-    Where Green reaches the rule's own bound in spite of that, nothing changes.
+    Where Green reaches the rule's own bound in spite of that, nothing changes. Doubt is held against Green twice:
+    its strict figure stays the rule's own, and Blue's is taken at its best.
     """
     if within(own.value, spec.comparison, spec.bound) and within(own.strict, spec.comparison, spec.bound):
         return own
@@ -46,11 +44,9 @@ def second_form(
         confidence=seen.confidence,
     )
     low, high = (sign * end for end in result.interval)
-    doubt = sign * (mean_of(pairs.green - pairs.blue) - mean_of(pairs.strict_green - pairs.strict_blue))
     told = f"Blue itself has {figure(blue)}, not {spec.comparison} {figure(spec.bound)}: held against Blue"
     return replace(
         own,
-        strict=own.value - sign * max(0.0, doubt),
         interval=None,
         beyond=max(low, high) < -margin,
         open_needs=result.decided_by(-sign * margin),

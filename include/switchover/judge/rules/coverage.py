@@ -70,8 +70,6 @@ class CoverageRule(Rule):
         pairs = second_form.Pairs(
             green=plain.green.coverage,
             blue=plain.blue.coverage,
-            strict_green=strict.green.coverage,
-            strict_blue=strict.blue.coverage,
         )
         return second_form.second_form(
             found, seen=seen, spec=self.spec("accept"), blue=blue, margin=self.margin, pairs=pairs

@@ -85,8 +85,6 @@ class DsQuestionRule(ByVectors, Rule):
         pairs = second_form.Pairs(
             green=plain.green.average("ds_question"),
             blue=plain.blue.average("ds_question"),
-            strict_green=strict.green.average("ds_question"),
-            strict_blue=strict.blue.average("ds_question"),
         )
         return second_form.second_form(
             found, seen=seen, spec=self.spec("accept"), blue=blue, margin=self.margin, pairs=pairs

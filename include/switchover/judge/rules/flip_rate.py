@@ -79,8 +79,8 @@ class FlipRateRule(Rule):
         )
         if self.margin is None or not blue > self.accept:
             return found
-        (green_flips, blue_flips), doubtful = plain.flips(), strict.flips()
-        pairs = second_form.Pairs(green=green_flips, blue=blue_flips, strict_green=doubtful[0], strict_blue=doubtful[1])
+        green_flips, blue_flips = plain.flips()
+        pairs = second_form.Pairs(green=green_flips, blue=blue_flips)
         return second_form.second_form(
             found, seen=seen, spec=self.spec("accept"), blue=blue, margin=self.margin, pairs=pairs
         )
