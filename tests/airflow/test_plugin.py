@@ -52,8 +52,8 @@ from airflow.listeners.listener import get_listener_manager
 hook = get_listener_manager().hook
 before = "switchover.encoders.wordllama" in sys.modules
 hook.on_starting(component=None)
-from switchover.encoders.wordllama import _model
-print(before, "switchover.steps.verify" in sys.modules, _model.cache_info().currsize)
+from switchover.encoders.tokenizer import wordllama_model
+print(before, "switchover.steps.verify" in sys.modules, wordllama_model.cache_info().currsize)
 """
     environment = {
         **os.environ,

@@ -56,11 +56,12 @@ def modelled() -> Plan:
 
 def test_every_schedule_comes_to_a_right_end(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("switchover.steps.act.time.sleep", lambda seconds: None)
-    monkeypatch.setattr("switchover.steps.controls._arm_answers", lambda switch, arm, canaries: "no services")
-    monkeypatch.setattr("switchover.steps.controls._judge", lambda switch: "nothing is encoded")
+    monkeypatch.setattr("switchover.steps.controls._arm_answers", lambda *_: "no services")
+    monkeypatch.setattr("switchover.steps.controls._judge", lambda *_: "nothing is encoded")
+    monkeypatch.setattr("switchover.steps.controls.survey", lambda *_, **__: "no store of metrics")
     monkeypatch.setattr("switchover.steps.readers._ask", ask_reader)
     monkeypatch.setattr("switchover.steps.doctor.World", ModelSwitch)
-    for module in ("switch", "hold_lease"):
+    for module in ("leadership", "hold_lease"):
         monkeypatch.setattr(f"switchover.steps.{module}.Heartbeat", Beat)
     Schedules.engine, Schedules.plan = engine, modelled()
     run_state_machine_as_test(

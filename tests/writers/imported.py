@@ -8,4 +8,4 @@ from sandbox.writers import consumer, ingest, writes  # noqa: F401
 from switchover.encoders import wordllama as encoder
 from tests.writers import counts, dying, hand, load, report  # noqa: F401
 
-encoder._model()
+encoder.load_weights()

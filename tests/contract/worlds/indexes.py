@@ -142,13 +142,24 @@ class SearchIndexWorld(IndexWorld):
 
     @property
     def connection(self) -> Connection:
-        return Connection(id=CONNECTION, conn_type="http", host=self.server.host, port=self.server.port)
+        told = self.server.connection
+        return Connection(
+            id=CONNECTION,
+            conn_type="http",
+            host=self.server.host,
+            port=self.server.port,
+            login=told.get("login", ""),
+            password=told.get("password", ""),
+            extra=told.get("extra", {}),
+        )
 
     @cached_property
     def client(self) -> Any:
         import httpx
 
-        return httpx.Client(base_url=self.server.url, timeout=30)
+        told = self.server.connection
+        auth = (told["login"], told["password"]) if "login" in told else None
+        return httpx.Client(base_url=self.server.url, auth=auth, timeout=30, trust_env=False, verify=False)
 
     def call(self, method: str, path: str, body: Any = None) -> None:
         answer = self.client.request(method, path, json=body)
