@@ -15,7 +15,7 @@ import pytest
 
 from sandbox.service import build, corpus
 from sandbox.service.retrieval import Offline
-from switchover.arms.probe import PARAPHRASES, Asked, Round, evidence_rows
+from switchover.arms.probe import Asked, Round, evidence_rows
 from switchover.arms.shape import Shape
 from switchover.arms.spec import Arm, Probes
 from switchover.edge.answers import Reply
@@ -61,7 +61,7 @@ def replies(target: str, variant: str = "good", inverted: bool = False) -> Mappi
     shape = Shape.of(target, Arm(connection="c"))
     found = {}
     for question, item in enumerate(gold().items):
-        for paraphrase in PARAPHRASES:
+        for paraphrase in range(3):
             for seed in ROUND.seeds:
                 answer = arm.ask(item.paraphrases[paraphrase], seed=seed, inverted=inverted)
                 found[question, paraphrase, seed] = shape.reply(answer, status=200, elapsed_ms=1.0)
