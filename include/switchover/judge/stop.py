@@ -104,7 +104,7 @@ def verdict_of(spec: RuleSpec, harm: Harm, *, false_stops: float, missing: str, 
     proof = f"a stop needs evidence of {figure(1 / false_stops)} : 1; {odds(harm.evidence)} so far"
     outcome, needs = conclude(
         fails=not unknown and not good and sure,
-        error="needs a figure that can be measured" if unknown else dead,
+        error=dead or ("needs a figure that can be measured" if unknown else ""),
         doubts=(
             "" if good else proof,
             "" if whole else f"needs whole evidence: {lacks}; held against Green: {figure(harm.strict)}",

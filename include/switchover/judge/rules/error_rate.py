@@ -57,8 +57,6 @@ class ErrorRateRule(Rule):
 
     def judge_hold(self, hold: HoldSoFar) -> Verdict:
         """See ``Rule``; without live requests there is nothing to tell."""
-        if hold.traffic.unseen and not self._recent(hold)[1]:
-            return unmeasured(self.spec("stop"), hold.traffic.unseen, Outcome.ERROR)
         if not hold.traffic.dead and not self._recent(hold)[1]:
             return unmeasured(self.spec("stop"), "needs live requests on Green", Outcome.INCONCLUSIVE)
         return super().judge_hold(hold)
