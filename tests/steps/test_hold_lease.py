@@ -187,7 +187,7 @@ def test_a_new_triggerer_goes_on_after_it_died_with_the_ledger(apart: tuple[Post
     new = Switch.open(edge=old.edge, ledger="switchover_ledger", id=old.id, actor="another triggerer")
     last = ticks(new, lambda tick: end_it(new))[-1]
     assert last.end in (End.ACCEPTED, End.UNACCEPTED), last.line
-    assert new.lease.epoch == epoch + 1
+    assert new.leadership.lease.epoch == epoch + 1
     assert any("a new watch goes on under epoch" in event["text"] for event in new.ledger.journal.events(new.id))
     with pytest.raises(LeaseLost):
         old.leadership.renew()
