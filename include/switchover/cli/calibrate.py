@@ -9,7 +9,6 @@ from pathlib import Path
 
 import yaml
 
-from switchover.arms.complete import Completer
 from switchover.cli.judge import Bar
 from switchover.cli.options import Result, runs
 from switchover.edge.edge import Edge
@@ -23,7 +22,7 @@ from switchover.judge.outcome import figure
 from switchover.planfile.load import load_plan
 from switchover.steps.calibrate import calibration_of
 from switchover.steps.questions import gold_of, without_paraphrases
-from switchover.steps.smoke import Failures, arms_of, evaluate, judge_smoke
+from switchover.steps.smoke import arms_of, evaluate, judge_smoke
 from switchover.text import table
 
 
@@ -44,21 +43,11 @@ def _calibrate(options: argparse.Namespace, edge: Edge) -> Result:
     rules = without_paraphrases(plan.rules, gold)
     live = arms_of(plan, edge, "blue")["green"]
     targets = {"blue": live, "green": live}
-    store = plan.index.build(edge)
-    completer = Completer(gold=gold, encoder=encoder, texts_of=lambda role, ids: store.texts(live, ids))
-    rows = asyncio.run(
-        evaluate(
-            plan=plan,
-            edge=edge,
-            gold=gold,
-            encoder=encoder,
-            targets=targets,
-            rounds=rounds,
-            completer=completer,
-            failures=Failures(targets, completer=completer),
-            on_progress=Bar(sys.stderr.isatty()).show,
-        )
+    show = Bar(sys.stderr.isatty()).show
+    asking = evaluate(
+        plan=plan, edge=edge, gold=gold, encoder=encoder, targets=targets, rounds=rounds, on_progress=show
     )
+    rows, _ = asyncio.run(asking)
     judge = calibration_of(encoder, gold, pin=encoder.read_back())
     verdicts = judge_smoke(rows, gold, rules=rules, both=True, judge=judge)
     evidence = Evidence.from_rows(rows, gold.ids, grade=gold.grade.value, wordings=gold.asked)

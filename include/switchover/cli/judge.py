@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from switchover.arms.complete import Completer
 from switchover.cli.options import Result, ledger_option, runs
 from switchover.compare.arms import compare_arms, of_probes
 from switchover.compare.text import compared_text
@@ -31,7 +30,7 @@ from switchover.planfile.load import load_plan
 from switchover.report.summary import load_evidence, rule_table
 from switchover.steps.calibrate import calibration_of
 from switchover.steps.questions import gold_of
-from switchover.steps.smoke import EXIT_CODES, Failures, arms_of, evaluate, judge_smoke
+from switchover.steps.smoke import EXIT_CODES, arms_of, evaluate, judge_smoke
 from switchover.text import table
 
 BAR = 30
@@ -77,23 +76,11 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
     encoder = Once(plan.judge_encoder.build(edge))
     gold = gold_of(plan, edge, encoder, path=options.gold)
     targets = arms_of(plan, edge, options.arm)
-    bar = Bar(sys.stderr.isatty())
-    store = plan.index.build(edge)
-    completer = Completer(gold=gold, encoder=encoder, texts_of=lambda role, ids: store.texts(targets[role], ids))
-    failures = Failures(targets, completer=completer)
-    rows = asyncio.run(
-        evaluate(
-            plan=plan,
-            edge=edge,
-            gold=gold,
-            encoder=encoder,
-            targets=targets,
-            rounds=rounds,
-            completer=completer,
-            failures=failures,
-            on_progress=bar.show,
-        )
+    show = Bar(sys.stderr.isatty()).show
+    asking = evaluate(
+        plan=plan, edge=edge, gold=gold, encoder=encoder, targets=targets, rounds=rounds, on_progress=show
     )
+    rows, failures = asyncio.run(asking)
     judge = calibration_of(encoder, gold, pin=encoder.read_back())
     verdicts = judge_smoke(rows, gold, rules=rules, both=len(targets) > 1, judge=judge)
     head = f"{', '.join(targets.values())}: {len(rows)} probes, {len(gold.items)} questions"

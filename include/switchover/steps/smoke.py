@@ -89,14 +89,15 @@ async def evaluate(
     encoder: Encoder,
     targets: dict[str, str],
     rounds: int,
-    completer: Completer,
-    failures: Failures,
     on_progress: Callable[[int, int], None],
-) -> list[EvidenceRow]:
-    """Evidence rows of ``rounds`` rounds over the gold set; ``targets`` is role -> target.
+) -> tuple[list[EvidenceRow], Failures]:
+    """Evidence rows of ``rounds`` rounds over the gold set, and what was not answered; ``targets`` is role -> target.
 
     ``Unreachable`` when no arm gives a readable answer.
     """
+    store = plan.index.build(edge)
+    completer = Completer(gold=gold, encoder=encoder, texts_of=lambda role, ids: store.texts(targets[role], ids))
+    failures = Failures(targets, completer=completer)
     rows: list[EvidenceRow] = []
     each = len(gold.items) * gold.asked * plan.probes.seeds * len(targets)
     async with AsyncExitStack() as stack:
@@ -123,7 +124,7 @@ async def evaluate(
                 probes=plan.probes,
                 completer=completer,
             )
-    return rows
+    return rows, failures
 
 
 async def _try(arms: Mapping[str, ArmClient], gold: GoldSet, plan: Plan) -> None:

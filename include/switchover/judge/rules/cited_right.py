@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from switchover.judge.against_blue import AnswerRule
+from switchover.judge.rules.beside_blue import AnswerRule
 from switchover.judge.settings import Questions, Share
 from switchover.lazy import lazy
 
