@@ -22,14 +22,35 @@ SHAPES = Path(__file__).parent / "shapes"
 TEXT = "A variable is bound when a name is assigned to it."
 
 
+#: What a service may answer that holds no hits, or names that no plan can hold.
+ODD = (
+    b"",
+    b"\xff",
+    b"null",
+    b"[" * 3000,
+    b'{"hits": [{"id": 1e400}]}',
+    json.dumps({"k" * 5000: [{"id": "x", "text": "a" * 30}]}).encode(),
+    json.dumps({"r": [{"id": "b" * 600, "text": "a" * 30}]}).encode(),
+    b'{"r": [' + b", ".join([b'{"id": 1}'] * 2000) + b"]}",
+)
+
+
 class Foreign(BaseHTTPRequestHandler):
-    """An ordinary search service; nothing of ours is in it."""
+    """An ordinary search service; nothing of ours is in it. ``odd``: what it answers instead, whatever is asked."""
+
+    odd: bytes | None = None
 
     asked: list[tuple[str, dict[str, Any], str]]
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.asked.append((self.path, body, self.headers.get("X-Arm", "")))
+        if self.odd is not None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(self.odd)))
+            self.end_headers()
+            self.wfile.write(self.odd)
+            return
         if self.path != "/search" or "query" not in body:
             self.send_error(404 if self.path != "/search" else 422)
             return
@@ -116,6 +137,22 @@ def test_a_service_that_is_not_understood_leaves_a_plan_and_says_so(init: Any) -
     assert "NOT SEEN" in out.read_text()
 
 
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd[:24]))
+def test_an_answer_that_cannot_be_used_is_a_line(init: Any, service: type[Foreign], odd: bytes) -> None:
+    service.odd = odd
+    code, told, out = init(*OWN)
+    assert code == 0 and "your request: POST /search: " in told
+    assert "no answer could be read" in told and "NOT SEEN" in out.read_text()
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x00", 'a"b', "a.b", "ä", "a b"])
+def test_any_name_that_a_path_can_hold_is_found_again(init: Any, service: type[Foreign], name: str) -> None:
+    service.odd = json.dumps({name: [{"id": "x", name: {"text": TEXT}}]}).encode()
+    code, told, out = init(*OWN)
+    assert code == 0 and "your request: POST /search: 1 hits" in told
+    assert "seen in an answer" in out.read_text()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -124,6 +161,8 @@ def test_a_service_that_is_not_understood_leaves_a_plan_and_says_so(init: Any) -
         (("--pointer", "magic=x"), "kind 'magic' is not known; allowed: KIND=CONNECTION with "),
         (("--green", "old=search"), "has the name of Blue"),
         (("--blue", "old"), "allowed: NAME=CONNECTION"),
+        (("--ask", "POST /search", "--body", "7"), "allowed: a JSON object or list"),
+        (("--blue", "old=no name!"), "no name!"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(init: Any, more: tuple[str, ...], message: str) -> None:

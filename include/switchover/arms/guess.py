@@ -5,6 +5,7 @@ A guess is only ever written into a plan that a person reads, never used in a ru
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -124,5 +125,5 @@ def _path(names: tuple[str, ...]) -> str:
 
 
 def _quoted(name: str) -> str:
-    """A name in a JMESPath."""
-    return name if _PLAIN.fullmatch(name) else '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
+    """A name in a JMESPath, where a quoted name is a JSON text."""
+    return name if _PLAIN.fullmatch(name) else json.dumps(name)

@@ -135,6 +135,8 @@ def _look(edge: Edge, given: Mapping[str, str], blue: tuple[str, str]) -> Fit:
                 request["body"] = json.loads(given["body"])
             except ValueError as error:
                 raise BadInput(f'--body: is no JSON ({error}); braces of words stand in quotes: "{{k}}"') from None
+            if not isinstance(request["body"], dict | list):
+                raise BadInput(f"--body: found {given['body'][:60]!r}; allowed: a JSON object or list")
     return fit(
         edge,
         connection=blue[1],

@@ -35,10 +35,11 @@ def kind_block(
         if not about.is_required() or name == "kind":
             continue
         if name == "connection" and connection:
-            lines.append(f"{indent}connection: {connection}")
+            lines.append(indent + yaml.safe_dump({name: connection}).rstrip())
         elif name == "targets" and arms:
             lines.append(f"{indent}targets:   # {_meaning(about.description)}")
-            lines += [f"{indent}  {arm}:   {GAP}what this arm is called there" for arm in arms]
+            names = [yaml.safe_dump({arm: None}).partition(": null")[0] for arm in arms]
+            lines += [f"{indent}  {arm}:   {GAP}what this arm is called there" for arm in names]
         else:
             lines.append(f"{indent}{name}:   {GAP}{_meaning(about.description)}")
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from switchover.arms.shape import Shape
 from switchover.arms.spec import Arm, Asking
 from switchover.edge.body import BadAnswer, read_json
 from switchover.edge.edge import Edge
+from switchover.errors import BadInput
 from switchover.lazy import lazy
 from switchover.text import first_line
 
@@ -47,12 +48,15 @@ def fit(
 ) -> Fit:
     """Ask ``arm`` one question, by ``request`` if one is given, else by each preset's; the first that fits wins.
 
-    ``request``: the plan's ``asking.request``. Reads only, where the service only reads to answer. Never raises for
-    what the service does.
+    ``request``: the plan's ``asking.request``. It is a read where the service only reads to answer. ``BadInput`` for a
+    request that cannot be sent; never raises for what the service does.
     """
     client, lines = edge.client("http", connection), list[str]()
     for name, asking in _candidates(request):
-        shape = Shape.of(arm, Arm(connection=connection, headers=dict(headers)), Asking.model_validate(asking))
+        try:
+            shape = Shape.of(arm, Arm(connection=connection, headers=dict(headers)), Asking.model_validate(asking))
+        except ValueError as error:
+            raise BadInput(f"{name} cannot be asked: {first_line(error)}") from None
         call = shape.call(question, seed=0, k=K)
         try:
             response = client.request(
@@ -63,7 +67,7 @@ def fit(
                 json=call.json,
                 timeout=TIMEOUT_S,
             )
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL) as error:
             lines.append(f"{name}: {call.method} {call.url}: {type(error).__name__}: {first_line(error)}")
             continue
         if not response.is_success:
@@ -71,8 +75,8 @@ def fit(
             continue
         try:
             found = _read(shape, asking, read_json(response), named=request is None)
-        except BadAnswer as error:
-            lines.append(f"{name}: {call.method} {call.url}: {error}")
+        except ValueError as error:  # no readable answer, or names in it that no plan can hold
+            lines.append(f"{name}: {call.method} {call.url}: {first_line(error)}")
             continue
         lines.append(f"{name}: {call.method} {call.url}: {found.hits} hits")
         if found.hits:
