@@ -86,6 +86,8 @@ def evidence_of(ds: Any, columns: Columns, questions: int) -> Evidence:
         questions=tuple(f"q{i}" for i in range(questions)),
         sections=tuple(f"s{i}" for i in range(2 * questions)),
         ds_question=ds,
+        ndcg=np.full(len(ds), np.nan),  # of sets that are judged by ids
+        reciprocal_rank=np.full(len(ds), np.nan),
         **{name: np.full(len(ds), best) for name, (_, best) in ANSWERS.items()},
         **columns,
     )

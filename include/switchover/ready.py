@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -73,7 +73,6 @@ class Readiness:
         self._timeout_s = timeout_s
         self._keep_s = keep_s
         self._environ = environ
-        self._pool = ThreadPoolExecutor(max_workers=len(self._checks), thread_name_prefix="readiness")
         self._running: dict[str, Future[object]] = {}
         self._lock = threading.Lock()
         self._kept: tuple[float, Ready] | None = None
@@ -108,7 +107,7 @@ class Readiness:
         """One line for each check that failed. A check that still hangs from an earlier look is not begun again."""
         for name, check in self._checks.items():
             if name not in self._running or self._running[name].done():
-                self._running[name] = self._pool.submit(check)
+                self._running[name] = _begun(name, check)
         wait(self._running.values(), timeout=self._timeout_s)
         return [line for name, future in self._running.items() if (line := self._line(name, future))]
 
@@ -119,3 +118,17 @@ class Readiness:
         if error is not None:
             return f"{name}: {type(error).__name__}: {first_line(error)}"
         return None if future.result() else f"{name}: found {future.result()!r}"[:200]
+
+
+def _begun(name: str, check: Check) -> Future[object]:
+    """Run a check in a thread that keeps no process from its end: a service that is told to stop must stop."""
+    future: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(check())
+        except Exception as error:  # noqa: BLE001  (whatever is wrong with it is a reason not to be ready)
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=f"readiness: {name}", daemon=True).start()
+    return future

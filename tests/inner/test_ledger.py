@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from switchover.errors import BadInput, LeaseLost, LedgerUnreachable, StateConflict
 from switchover.judge.evidence_row import EvidenceRow
+from switchover.judge.traffic import AskedFigure, Dead
 from switchover.ledger import Lease, Ledger, RunRow
 from switchover.ledger.leases import require
+from switchover.ledger.tables import metadata
 from switchover.plan import Plan
 from switchover.planfile.load import load_plan
 from switchover.protocol import Decision, State
@@ -289,3 +292,36 @@ def test_what_no_database_stores_is_replaced_in_every_line(ledger: Ledger, plan:
     shown = text.replace("\x00", "\ufffd").replace("\ud800", "\ufffd").replace("\udfff", "\ufffd")
     assert ledger.journal.events("docs:1")[-1]["text"] == shown
     assert (ledger.journal.steps("docs:1")[-1]["note"], row.reason) == (shown, shown)
+
+
+#: Columns that hold what a plan or a reply says: both were read into bounds and types at the edge.
+READ_AT_THE_EDGE = {
+    ("switchover_run", "plan"),
+    ("switchover_evidence", "hits"),
+    ("switchover_question", "paraphrases"),
+    ("switchover_question", "spans"),
+    ("switchover_question", "tags"),
+    ("switchover_fingerprint", "facts"),
+}
+
+
+def test_every_other_json_column_takes_text_of_any_origin() -> None:
+    plain = {(t.name, c.name) for t in metadata.tables.values() for c in t.c if type(c.type) is JSONB}
+    assert plain == READ_AT_THE_EDGE
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "\udfff"])
+def test_a_store_that_answers_in_no_text_keeps_no_look_from_being_written(
+    ledger: Ledger, plan: Plan, text: str
+) -> None:
+    open_run(ledger, plan)
+    shown = text.replace("\x00", "\ufffd").replace("\ud800", "\ufffd").replace("\udfff", "\ufffd")
+    asked = AskedFigure(figure="requests", arm="docs_v2", query=text, instant="now", value=None, why=text, raw=text)
+    ledger.journal.sampled("docs:1", 0, Dead(why=text, asked=[asked]).to_json())
+    assert ledger.journal.samples("docs:1") == [Dead(why=shown)]
+    (look,) = ledger.journal.asked("docs:1")
+    assert (look["asked"][0]["query"], look["asked"][0]["raw"]) == (shown, shown)
+    body = {"rule": "http_5xx", "outcome": "ERROR", "needs": text, "value": float("inf"), "detail": text}
+    ledger.journal.judged("docs:1", gate="stop", tick=0, verdicts=[body])
+    (verdict,) = (row["body"] for row in ledger.journal.verdicts("docs:1"))
+    assert (verdict["needs"], verdict["detail"], verdict["value"]) == (shown, shown, None)

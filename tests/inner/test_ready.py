@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,17 @@ def test_a_check_that_hangs_is_no_answer_and_is_not_begun_again() -> None:
     go.set()
     probe._running["gold question"].result(5)
     assert probe.look().status == 200
+
+
+def test_a_check_that_hangs_keeps_no_process_from_its_end() -> None:
+    program = """
+import threading
+from switchover.ready import Readiness
+probe = Readiness(arm="a", secrets=[], index=lambda: 1, gold=threading.Event().wait, timeout_s=0.1)
+print(probe.look().reasons)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "gold question: no answer within 0.1 s" in done.stdout
 
 
 def test_one_result_serves_all_probes_for_a_while() -> None:

@@ -20,7 +20,8 @@ from tests.inner.judge_cases import on_green
 from tests.inner.recorded import TICKS, record
 
 from switchover.ledger import Ledger
-from switchover.ledger.tables import AnyText, metadata, run
+from switchover.ledger.any_type import AnyText
+from switchover.ledger.tables import metadata, run
 from switchover.notify import Event
 from switchover.notify.texts import mail_text, render
 from switchover.page import render_run

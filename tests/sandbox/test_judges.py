@@ -62,5 +62,4 @@ def test_the_same_arms_come_to_the_same_end_under_either_judge() -> None:
         tuple(end(kind, seed, shares[seed]) for kind in (WordLlamaEncoder, MultilingualEncoder)) for seed in range(ARMS)
     ]
     same = sum(one is other for one, other in ends)
-    print({pair: ends.count(pair) for pair in set(ends)})
     assert same >= 0.95 * ARMS

@@ -75,7 +75,7 @@ def _rollback(options: argparse.Namespace, edge: Edge) -> Result:
     mended, person = load_plan(options.plan) if options.plan else None, getpass.getuser()
     ledger = Ledger(engine=edge.sql(mended.ledger if mended else options.ledger))
     row = run_to_roll_back(service=mended.service if mended else options.service, ledger=ledger, run=options.run)
-    plan = mended or row.read_plan()
+    plan = mended or row.read_plan().model_copy(update={"ledger": options.ledger})  # as it is called here
     told = f"{row.id}: {status_line(row, ledger.now())}\nBring {plan.service!r} back to Blue {row.blue!r} now?"
     _ask(told, "yes", sure=options.yes)
     with _progress():

@@ -12,9 +12,10 @@ from sqlalchemy.dialects import postgresql
 from switchover.encoders.base import Encoder, Vectors
 from switchover.encoders.check import PROBES
 from switchover.lazy import lazy
+from switchover.ledger.any_type import AnyText
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
-from switchover.ledger.tables import NOW, AnyText, metadata
+from switchover.ledger.tables import NOW, metadata
 from switchover.pins import digest
 
 if TYPE_CHECKING:

@@ -7,21 +7,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from switchover.edge.fields import storable
 from switchover.judge.evidence_row import ANSWERS
+from switchover.ledger.any_type import AnyJson, AnyText
 
 metadata = sa.MetaData()
-
-
-class AnyText(sa.types.TypeDecorator[str]):
-    """Text of any origin: what PostgreSQL cannot store (NUL, half a surrogate) is replaced, so that no line is lost."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
-        """See ``TypeDecorator``."""
-        return storable(value) if isinstance(value, str) else value
 
 
 NOW = sa.func.clock_timestamp()
@@ -49,10 +38,10 @@ run = sa.Table(
     sa.Column("plan", JSONB, nullable=False),
     sa.Column("plan_digest", AnyText, nullable=False),
     sa.Column("gold_digest", AnyText),
-    sa.Column("judge", JSONB),  # what the judge encoder is worth on the gold set
+    sa.Column("judge", AnyJson),  # what the judge encoder is worth on the gold set
     sa.Column("approved_hash", AnyText),
     sa.Column("blue_hash", AnyText),
-    sa.Column("left_out", JSONB),  # readers that a person left out of the proof: name -> who, and why
+    sa.Column("left_out", AnyJson),  # readers that a person left out of the proof: name -> who, and why
     sa.Column("hold_minutes", sa.Float, nullable=False),
     sa.Column("retry_build", AnyText, nullable=False, server_default=""),
     sa.Column("decision", AnyText),
@@ -95,7 +84,7 @@ flip = sa.Table(
     sa.Column("actor", AnyText, nullable=False),
     sa.Column("changed", sa.Boolean),
     sa.Column("version", sa.BigInteger),
-    sa.Column("readers", JSONB),
+    sa.Column("readers", AnyJson),
     sa.Column("seconds", sa.Float),
     _at("planned_at", required=True),
     _at("applied_at"),
@@ -124,7 +113,7 @@ writer = sa.Table(
     metadata,
     _run(),
     sa.Column("name", AnyText, nullable=False),
-    sa.Column("found", JSONB, nullable=False),
+    sa.Column("found", AnyJson, nullable=False),
     sa.Column("proof", AnyText),
     _at("frozen_at", required=True),
     _at("drained_at"),
@@ -183,7 +172,7 @@ signal = sa.Table(
     metadata,
     _run(),
     sa.Column("tick", sa.Integer, nullable=False),
-    sa.Column("sample", JSONB),
+    sa.Column("sample", AnyJson),
     _at("at", required=True),
     sa.PrimaryKeyConstraint("run", "tick"),
 )
@@ -194,7 +183,7 @@ staleness = sa.Table(
     metadata,
     _run(),
     sa.Column("tick", sa.Integer, nullable=False),
-    sa.Column("body", JSONB, nullable=False),
+    sa.Column("body", AnyJson, nullable=False),
     _at("at", required=True),
     sa.PrimaryKeyConstraint("run", "tick"),
 )
@@ -207,7 +196,7 @@ verdict = sa.Table(
     sa.Column("tick", sa.Integer, nullable=False),
     sa.Column("rule", AnyText, nullable=False),
     sa.Column("outcome", AnyText, nullable=False),
-    sa.Column("body", JSONB, nullable=False),
+    sa.Column("body", AnyJson, nullable=False),
     _at("at", required=True),
     sa.PrimaryKeyConstraint("run", "gate", "tick", "rule"),
 )
@@ -241,8 +230,8 @@ arm = sa.Table(
     _run(),
     sa.Column("role", AnyText, nullable=False),
     sa.Column("target", AnyText, nullable=False),
-    sa.Column("pins", JSONB, nullable=False),
-    sa.Column("reported", JSONB, nullable=False),
+    sa.Column("pins", AnyJson, nullable=False),
+    sa.Column("reported", AnyJson, nullable=False),
     _at("at", required=True),
     sa.PrimaryKeyConstraint("run", "role"),
 )
@@ -300,7 +289,7 @@ receipt = sa.Table(
     sa.Column("target", AnyText, nullable=False),
     sa.Column("index_hash", AnyText, nullable=False),
     sa.Column("whole", sa.Boolean, nullable=False),
-    sa.Column("body", JSONB, nullable=False),
+    sa.Column("body", AnyJson, nullable=False),
     sa.Column("actor", AnyText, nullable=False),
     _at("at", required=True),
 )
