@@ -194,31 +194,15 @@ def load_gold(
         raise GoldError(f"{path}: answers stand in documents, and the plan names no gold.corpus; add it")
     whole = sorted({id for item in items for id in _ids(item)}) if judged == "documents" and suite is Grade.ID else []
     texts = corpus(sorted({*places, *whole})) if corpus is not None else {}
-    valid: list[Item] = []
-    spans: list[list[Span]] = []
-    invalid: dict[str, str] = {}
-    for item in items:
-        try:
-            resolved = resolve_all(item, texts)
-            if corpus is not None and whole:
-                _all_there(item, texts)
-        except GoldError as error:
-            invalid[item.id] = str(error)
-        else:
-            valid.append(item)
-            spans.append(resolved)
-    if len(valid) < minimum:
-        example = next(iter(invalid.items()), None)
-        why = f"; for example {example[0]}: {example[1]}" if example else ""
-        raise GoldError(
-            f"{path}: {len(valid)} valid questions, at least {minimum} are needed; {len(invalid)} invalid{why}"
-        )
+    resolved = _resolved(items, texts, whole=corpus is not None and bool(whole))
+    resolved.require(path, minimum)
+    valid, spans = resolved.valid, resolved.spans
     docs = sorted({span.doc for each in spans for span in each})
     tokens = _tokens(spans if suite is Grade.SPAN else [], texts, docs, encoder)
     return GoldSet(
         digest=found.digest,
         items=valid,
-        invalid=invalid,
+        invalid=resolved.invalid,
         spans=spans,
         anchors=[_anchor(item, each, texts) for item, each in zip(valid, spans, strict=True)],
         docs=docs,
@@ -231,6 +215,39 @@ def load_gold(
         judged=judged,
         relevant=[_relevant(item) if suite is Grade.ID else {} for item in valid],
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Resolved:
+    """Items whose answers are there, the spans of each, and why the others are left out."""
+
+    valid: list[Item]
+    spans: list[list[Span]]
+    invalid: dict[str, str]
+
+    def require(self, path: Path, minimum: int) -> None:
+        """``GoldError`` when fewer than ``minimum`` items are left."""
+        if len(self.valid) >= minimum:
+            return
+        why = "".join(f"; for example {id}: {error}" for id, error in list(self.invalid.items())[:1])
+        left = f"{len(self.valid)} valid questions, at least {minimum} are needed"
+        raise GoldError(f"{path}: {left}; {len(self.invalid)} invalid{why}")
+
+
+def _resolved(items: Sequence[Item], texts: Corpus, *, whole: bool) -> _Resolved:
+    """``whole``: the documents that ids name must be in the corpus too."""
+    found = _Resolved(valid=[], spans=[], invalid={})
+    for item in items:
+        try:
+            spans = resolve_all(item, texts)
+            if whole:
+                _all_there(item, texts)
+        except GoldError as error:
+            found.invalid[item.id] = str(error)
+        else:
+            found.valid.append(item)
+            found.spans.append(spans)
+    return found
 
 
 def _ids(item: Item) -> list[str]:
