@@ -65,6 +65,9 @@ WRITERS_HEAD = """| kind | proof | waits for work | as found | foreign change | 
 ENCODERS_HEAD = """| kind | exact | known again by its | a text that is too long | measured on |
 | --- | --- | --- | --- | --- |
 """
+INDEXES_HEAD = """| kind | mark sees an update | made again, it has | manifest goes too | alias keeps it | measured on |
+| --- | --- | --- | --- | --- | --- |
+"""
 WRITER_FACTS = ("waits_for_work", "resumed_as_found", "foreign_change_seen", "epoch_compared")
 
 SIGNALS_HEAD = """| case | %s |
@@ -118,6 +121,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "pointers.md": _with_table("pointers", POINTERS_HEAD + _pointer_rows()),
         ROOT / "docs" / "writers.md": _with_table("writers", WRITERS_HEAD + _writer_rows()),
         ROOT / "docs" / "encoders.md": _with_table("encoders", ENCODERS_HEAD + _encoder_rows()),
+        ROOT / "docs" / "your-own-index.md": _with_table("your-own-index", INDEXES_HEAD + _index_rows()),
         ROOT / "docs" / "signals.md": _with_table("signals", _signal_rows()),
         ROOT / "docs" / "crash.md": _with_crashes((ROOT / "docs" / "crash.md").read_text()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states() + DECISIONS_INTRO + _decisions(),
@@ -165,6 +169,14 @@ def _encoder_rows() -> str:
     return "".join(
         f"| `{kind}` | {_yes(facts['exact'])} | {facts['known_by']} | {facts['long_text']} | {facts['against']} |\n"
         for kind, facts in _measured("encoders")
+    )
+
+
+def _index_rows() -> str:
+    return "".join(
+        f"| `{kind}` | {_yes(facts['update_moves_the_mark'])} | {facts['made_again']} | {_yes(facts['manifest_goes'])}"
+        f" | {_told(facts['kept_while_used'])} | {facts['against']} |\n"
+        for kind, facts in _measured("indexes")
     )
 
 

@@ -15,6 +15,7 @@ from switchover.indexes import AnyIndex, Index, IndexSpec
 from switchover.indexes.attest import Attested, attest, audit
 from switchover.indexes.receipt import Adder, Choice, Proof, Sum, pairs_sum
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest
+from tests.contract.recorder import Recorder
 from tests.contract.worlds.base import NotApplicable
 from tests.contract.worlds.indexes import INDEX_WORLDS, IndexWorld
 
@@ -126,8 +127,12 @@ def test_live_writes_do_not_belong_to_the_build(world: IndexWorld, index: Index)
     assert (index.count(world.name), index.newest(world.name)) == (COUNT + 1, REVISION + 1)
 
 
-def test_what_was_inserted_or_removed_moves_the_mark(world: IndexWorld, index: Index) -> None:
+def test_what_was_inserted_or_removed_moves_the_mark(world: IndexWorld, index: Index, record: Recorder) -> None:
+    """An update moves it in some stores only; the table of docs/your-own-index.md says in which."""
+    original = index.mark(world.name)
+    world.put("3", "other", *ROWS["3"][1:])
     before = index.mark(world.name)
+    record(world, against=world.against, update_moves_the_mark=before.change != original.change)
     world.put("100", "written later", REVISION + 1, [1.0, 2.0, 3.0, 4.0])
     after = index.mark(world.name)
     assert after.creation == before.creation
@@ -137,12 +142,14 @@ def test_what_was_inserted_or_removed_moves_the_mark(world: IndexWorld, index: I
     assert index.mark(world.name).change not in (before.change, after.change)
 
 
-def test_an_index_that_was_made_again_is_noticed(world: IndexWorld, index: Index) -> None:
+def test_an_index_that_was_made_again_is_noticed(world: IndexWorld, index: Index, record: Recorder) -> None:
     """By another creation id, or because the manifest went with it."""
     before = index.mark(world.name)
     world.drop()
     world.create(ROWS)
-    assert index.mark(world.name).creation != before.creation or index.health(world.name).stored_hash is None
+    another, manifest = index.mark(world.name).creation != before.creation, index.health(world.name).stored_hash
+    assert another or manifest is None
+    record(world, made_again="another creation id" if another else "no manifest", manifest_goes=manifest is None)
 
 
 def test_rows_come_by_their_ids(world: IndexWorld, index: Index) -> None:
@@ -163,7 +170,8 @@ def test_the_sample_is_of_stored_pairs_and_the_same_each_time(world: IndexWorld,
     assert index.sample(world.name, size=8).texts == found.texts
 
 
-def test_a_name_that_leads_to_the_index_keeps_it(world: IndexWorld, index: Index) -> None:
+def test_a_name_that_leads_to_the_index_keeps_it(world: IndexWorld, index: Index, record: Recorder) -> None:
+    record(world, kept_while_used=None)
     try:
         world.use()
     except NotApplicable as reason:
@@ -171,6 +179,7 @@ def test_a_name_that_leads_to_the_index_keeps_it(world: IndexWorld, index: Index
     with pytest.raises(TargetRefused, match="not removed|nothing was removed"):
         index.drop(world.name)
     assert index.health(world.name).exists
+    record(world, kept_while_used=True)
     world.release()
     index.drop(world.name)
     assert not index.health(world.name).exists

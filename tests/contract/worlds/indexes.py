@@ -26,8 +26,10 @@ _numbers = itertools.count(1)
 class IndexWorld(ABC):
     """One index (of one arm) in a real store."""
 
+    table: ClassVar[str] = "indexes"
     kind: ClassVar[str]
     fixture: ClassVar[str]
+    against: ClassVar[str]
 
     def __init__(self, server: Any) -> None:
         self.server = server
@@ -79,6 +81,7 @@ class IndexWorld(ABC):
 class PgvectorIndexWorld(IndexWorld):
     kind = "pgvector"
     fixture = "pg_server"
+    against = "a real PostgreSQL with pgvector"
 
     def __init__(self, server: Any) -> None:
         super().__init__(server)
@@ -139,6 +142,7 @@ class PgvectorIndexWorld(IndexWorld):
 class SearchIndexWorld(IndexWorld):
     kind = "opensearch"
     fixture = "opensearch"
+    against = "a real OpenSearch"
 
     @property
     def connection(self) -> Connection:
@@ -194,11 +198,13 @@ class SearchIndexWorld(IndexWorld):
 class ElasticsearchIndexWorld(SearchIndexWorld):
     kind = "elasticsearch"
     fixture = "elasticsearch"
+    against = "a real Elasticsearch"
 
 
 class QdrantIndexWorld(IndexWorld):
     kind = "qdrant"
     fixture = "qdrant"
+    against = "an emulator: the client's local mode behind HTTP"
 
     @property
     def connection(self) -> Connection:
@@ -248,6 +254,7 @@ class QdrantIndexWorld(IndexWorld):
 class MilvusIndexWorld(IndexWorld):
     kind = "milvus"
     fixture = "milvus"
+    against = "a real Milvus Lite"
 
     @property
     def connection(self) -> Connection:
@@ -287,6 +294,7 @@ class MilvusIndexWorld(IndexWorld):
 class ChromaIndexWorld(IndexWorld):
     kind = "chroma"
     fixture = "chroma"
+    against = "a real Chroma"
 
     @property
     def connection(self) -> Connection:
