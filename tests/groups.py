@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.group_servers import GroupServer
+
 WHOLE_AIRFLOW = "whole airflow"
 FOLDERS = {"demo": WHOLE_AIRFLOW, "browser": WHOLE_AIRFLOW} | {each: each for each in ("airflow", "schedules")}
 HALVES = (
@@ -59,6 +61,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     """Hand out group after group, in the order of the tests."""
     config.option.loadscopereorder = False
     return Groups(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the last test of a group, and when pytest has put away what that test had."""
+    if nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid):
+        GroupServer.end_all()
 
 
 class Groups(LoadScopeScheduling):

@@ -21,6 +21,7 @@ from sandbox.processes.keeper_client import KeeperClient
 from sandbox.processes.postgres import Postgres
 from sandbox.servers import NotHere, Server
 from sandbox.servers.kubernetes import NamedCluster, named_cluster
+from tests.group_servers import GroupServer, group_server
 
 
 def here(start: Callable[[KeeperClient], Server], keeper: KeeperClient) -> Server:
@@ -153,8 +154,20 @@ def kubernetes_api(servers_keeper: KeeperClient) -> Server | NamedCluster:
 
 
 @pytest.fixture(scope="session")
-def airflow() -> Iterator[Stack]:
+def airflow_while_used() -> Iterator[GroupServer[Stack]]:
+    """A whole Airflow at rest takes a fifth of a core."""
+    with group_server(_airflow) as server:
+        yield server
+
+
+@pytest.fixture
+def airflow(airflow_while_used: GroupServer[Stack]) -> Stack:
     """A real Airflow with one DAG that writes."""
+    return airflow_while_used.get()
+
+
+@contextmanager
+def _airflow() -> Iterator[Stack]:
     from tests.contract.writers.airflow import start_airflow
 
     with tempfile.TemporaryDirectory(prefix="switchover-airflow-", ignore_cleanup_errors=True) as directory:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -30,6 +31,7 @@ from switchover.steps.freeze import freeze
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
 from switchover.steps.verify import verify
+from tests.group_servers import GroupServer, group_server
 
 ROOT = Path(__file__).parents[1]
 GOLD = ROOT / "include" / "gold" / "python_reference.jsonl"
@@ -123,8 +125,17 @@ def connection(url: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def session_world(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world_while_used(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GroupServer[World]]:
+    """Its service under load takes a sixth of a core, whether a test looks or not."""
+    with group_server(lambda: small_world(pg_url, tmp_path_factory.mktemp("load") / "traffic.json")) as server:
+        yield server
+
+
+@contextmanager
+def small_world(pg_url: str, traffic: Path) -> Iterator[World]:
+    """Database, builds, service and load; they end with the block."""
     with psycopg.connect(pg_url, autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS steps WITH (FORCE)")
         admin.execute("CREATE DATABASE steps")
     db_url = pg_url.replace("/tests", "/steps")
     with psycopg.connect(db_url, autocommit=True) as conn:
@@ -142,11 +153,10 @@ def session_world(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "AIRFLOW_CONN_SWITCHOVER_LEDGER": connection(db_url),
         "AIRFLOW_CONN_DOCS_SERVICE": service,
     }
-    out = tmp_path_factory.mktemp("load") / "traffic.json"
     processes = [subprocess.Popen([sys.executable, "-m", "sandbox.service.service", "--port", str(port)], env=environ)]
     try:
         wait_for(service)
-        arguments = ["--url", service, "--rate", "20", "--out", str(out), "--gold", str(GOLD)]
+        arguments = ["--url", service, "--rate", "20", "--out", str(traffic), "--gold", str(GOLD)]
         processes.append(subprocess.Popen([sys.executable, "-m", "sandbox.demo.load", *arguments], env=environ))
         edge = Edge(connections=environment_connections(environ))
         plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")
@@ -186,18 +196,19 @@ def wait_for(service: str) -> None:
 
 
 @pytest.fixture
-def world(session_world: World) -> Iterator[World]:
-    """The session's world, put back: pointer on Blue, fence open, no runs, no faults."""
-    session_world.sql("UPDATE switchover_alias SET target = 'docs_v1', epoch = 0, version = 1 WHERE alias = 'docs'")
-    session_world.sql("UPDATE switchover_fence SET frozen = false, epoch = 0")
-    session_world.sql("TRUNCATE switchover_run CASCADE")
-    session_world.sql("TRUNCATE switchover_lease, switchover_rehearsal, switchover_watchdog, switchover_receipt")
-    green = session_world.green_build()
-    yield session_world
-    httpx.post(f"{session_world.service}/sandbox/fault", json={"target": "docs_v2", "kind": "none"})
-    if session_world.green_build() == green:
+def world(world_while_used: GroupServer[World]) -> Iterator[World]:
+    """The group's world, put back: pointer on Blue, fence open, no runs, no faults."""
+    world = world_while_used.get()
+    world.sql("UPDATE switchover_alias SET target = 'docs_v1', epoch = 0, version = 1 WHERE alias = 'docs'")
+    world.sql("UPDATE switchover_fence SET frozen = false, epoch = 0")
+    world.sql("TRUNCATE switchover_run CASCADE")
+    world.sql("TRUNCATE switchover_lease, switchover_rehearsal, switchover_watchdog, switchover_receipt")
+    green = world.green_build()
+    yield world
+    httpx.post(f"{world.service}/sandbox/fault", json={"target": "docs_v2", "kind": "none"})
+    if world.green_build() == green:
         return
-    with psycopg.connect(session_world.db_url, autocommit=True) as conn:
+    with psycopg.connect(world.db_url, autocommit=True) as conn:
         conn.execute("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")
         conn.execute("UPDATE switchover_manifest SET index_hash = manifest -> 'pins' ->> 'INDEX_HASH'")
         conn.execute("DROP TABLE IF EXISTS docs_v2")
