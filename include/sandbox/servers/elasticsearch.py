@@ -15,19 +15,11 @@ from sandbox.processes.airflow_home import base_environment
 from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers import jvm
 from sandbox.servers.base import Server, data_directory, lasting_port, launch
+from sandbox.servers.single_node import LOGGING, single_node
 
 HEAP_MB = 512
 USER = "sandbox"
 _ROUNDS = 10_000
-_LOGGING = """\
-status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{ISO8601} %-5p %c{1.}: %m%n
-rootLogger.level = warn
-rootLogger.appenderRef.console.ref = console
-"""
 
 
 def start_elasticsearch(keeper: KeeperClient, *, env: Mapping[str, str] | None = None) -> Server:
@@ -46,17 +38,7 @@ def start_elasticsearch(keeper: KeeperClient, *, env: Mapping[str, str] | None =
     account = accounts.unprivileged()  # Elasticsearch refuses to run as root
     port, password = lasting_port(), secrets.token_urlsafe(16)
     settings = {
-        "cluster.name": "sandbox",
-        "node.name": "sandbox",
-        "discovery.type": "single-node",
-        "network.host": ports.HOST,
-        "http.port": port,
-        "transport.port": lasting_port(),
-        "path.data": data / "data",
-        "path.logs": data / "logs",
-        # A full disk of the developer's must not make every index read-only.
-        "cluster.routing.allocation.disk.threshold_enabled": "false",
-        "action.auto_create_index": "false",
+        **single_node(data, port),
         "xpack.security.enabled": "true",
         "xpack.security.autoconfiguration.enabled": "false",
         "xpack.security.http.ssl.enabled": "false",
@@ -66,7 +48,7 @@ def start_elasticsearch(keeper: KeeperClient, *, env: Mapping[str, str] | None =
     files = {
         "elasticsearch.yml": "".join(f"{name}: {value}\n" for name, value in settings.items()),
         "jvm.options": "\n".join([*jvm.options(heap_mb=HEAP_MB), "-Djava.io.tmpdir=${ES_TMPDIR}"]) + "\n",
-        "log4j2.properties": _LOGGING,
+        "log4j2.properties": LOGGING,
         "users": f"{USER}:{hashed(password)}\n",
         "users_roles": f"superuser:{USER}\n",
         "roles.yml": "",

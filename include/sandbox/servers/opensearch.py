@@ -9,17 +9,9 @@ from sandbox.processes import accounts, ports
 from sandbox.processes.keeper_client import KeeperClient
 from sandbox.servers import jvm
 from sandbox.servers.base import Server, answers, data_directory, lasting_port, launch
+from sandbox.servers.single_node import LOGGING, single_node
 
 HEAP_MB = 512
-_LOGGING = """\
-status = error
-appender.console.type = Console
-appender.console.name = console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d{ISO8601} %-5p %c{1.}: %m%n
-rootLogger.level = warn
-rootLogger.appenderRef.console.ref = console
-"""
 # What the distribution's own start script says; without the last two it hangs for 30 s when it is stopped.
 _PROPERTIES = {
     "java.security.manager": "allow",
@@ -53,19 +45,7 @@ def start_opensearch(keeper: KeeperClient, *, env: Mapping[str, str] | None = No
         "opensearch.path.home": home,
         "opensearch.path.conf": data / "config",
     }
-    settings = {
-        "cluster.name": "sandbox",
-        "node.name": "sandbox",
-        "discovery.type": "single-node",
-        "network.host": ports.HOST,
-        "http.port": port,
-        "transport.port": lasting_port(),
-        "path.data": data / "data",
-        "path.logs": data / "logs",
-        # A full disk of the developer's must not make every index read-only.
-        "cluster.routing.allocation.disk.threshold_enabled": "false",
-        "action.auto_create_index": "false",
-    }
+    settings = single_node(data, port)
     url = f"http://{ports.HOST}:{port}"
     return launch(
         keeper,
@@ -95,7 +75,7 @@ def _prepare(data: Path, account: str | None) -> None:
     folders = [data / name for name in ("config", "data", "logs", "tmp")]
     for folder in folders:
         folder.mkdir(mode=0o700, exist_ok=True)
-    files = {"opensearch.yml": "", "log4j2.properties": _LOGGING}
+    files = {"opensearch.yml": "", "log4j2.properties": LOGGING}
     for name, text in files.items():
         (data / "config" / name).write_text(text)
     if account:
