@@ -35,7 +35,7 @@ weaviate: $(READY) ## build a real Weaviate for the tests (15 minutes; without i
 demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv|opensearch SIGNALS=sql|prometheus SCENARIO=good|good-prompt|bad-prompt|late-prompt|bad-green|regression|encoder-mismatch|already-live PLAN=FILE HOLD=60 KEEP=1)
 	@$(BIN)/python -m sandbox.demo.run --pointer $(POINTER) --signals $(SIGNALS) --scenario $(SCENARIO) --hold $(HOLD) $(if $(PLAN),--plan $(PLAN)) $(if $(KEEP),--keep)
 
-screenshots: $(READY) ## write docs/img/review*.png: pictures of the review page, taken in demos
+screenshots: $(READY) ## write docs/img/*.png: the review page and the DAG, taken in a demo
 	@$(BIN)/python -m sandbox.demo.screenshots
 
 stop: $(READY) ## end a demo that KEEP=1 left running

@@ -1,4 +1,4 @@
-"""``make screenshots``: pictures of the review page for README and docs, taken in a real demo during its hold."""
+"""``make screenshots``: pictures of the review page and of the DAG for README and docs, taken in a real demo."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sandbox.servers.chromium import browser
 
 PICTURES = REPOSITORY / "docs" / "img"
 HOLD_S = 90
+EDGE_PX = 14  # around the graph
 SETTLED = "[data-status]"
 
 
@@ -38,6 +39,8 @@ def _take(state: Path, chromium: Browser) -> None:
         _in_airflow(inside, demo.page)
         _alone(demo, chromium, "review-dark", _look(1180, 1400, "dark"))
         _alone(demo, chromium, "review-phone", _look(390, 1100, "light"))
+        demo.finish()
+        _graph(demo.log_in(chromium, **_look(2400, 700, "light")), demo.page.removesuffix("/plugin/switchover"))
 
 
 def _in_airflow(page: Page, address: str) -> None:
@@ -51,6 +54,22 @@ def _alone(demo: KeptDemo, chromium: Browser, name: str, look: dict[str, Any]) -
     page.goto(f"{demo.url}/switchover{demo.page.removeprefix(demo.url).removesuffix('/plugin/switchover')}")
     page.locator(SETTLED).wait_for()
     _save(page, name)
+
+
+def _graph(page: Page, run: str) -> None:
+    """The DAG in Airflow's own graph, with the states of the run, cut to its boxes."""
+    page.goto(run)
+    for button in ("Show Graph (Press g)", "Collapse Details Panel", "Fit View"):
+        page.get_by_label(button).click()
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(1_000)  # the graph moves to its place
+    boxes = [box for node in page.locator(".react-flow__node").all() if (box := node.bounding_box())]
+    left, top = min(box["x"] for box in boxes) - EDGE_PX, min(box["y"] for box in boxes) - EDGE_PX
+    right = max(box["x"] + box["width"] for box in boxes) + EDGE_PX
+    bottom = max(box["y"] + box["height"] for box in boxes) + EDGE_PX
+    path = PICTURES / "dag.png"
+    page.screenshot(path=path, clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
+    print(f"{path.relative_to(REPOSITORY)}: written", flush=True)
 
 
 def _look(width: int, height: int, scheme: str) -> dict[str, Any]:
