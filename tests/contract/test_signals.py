@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from switchover.edge import reads
 from switchover.judge.evidence import Evidence
 from switchover.judge.evidence_row import EvidenceRow
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
@@ -50,6 +51,7 @@ PROBES = Evidence.from_rows(
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SignalsWorld]:
     monkeypatch.setattr(web, "TIMEOUT_S", 0.5)
     monkeypatch.setattr(cloudwatch, "LOOK_S", 1.0)
+    monkeypatch.setitem(reads.rows.__kwdefaults__, "seconds", 1.0)
     with WORLDS[request.param]() as world:
         yield world
 

@@ -35,7 +35,7 @@ def test_a_knowledge_base_is_asked_with_a_request_that_the_connection_signs() ->
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     extra = {"region_name": "eu-west-1", "endpoint_url": url}
     connection = {"conn_type": "aws", "login": "AKIDEXAMPLE", "password": "wJalr", "extra": extra}

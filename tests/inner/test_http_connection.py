@@ -181,7 +181,7 @@ def recording(secured: ssl.SSLContext | None = None) -> Iterator[tuple[int, list
         if secured:
             server.socket = secured.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_address[1], handler.seen  # type: ignore[attr-defined]
         server.shutdown()
 

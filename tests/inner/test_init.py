@@ -70,7 +70,7 @@ class Foreign(BaseHTTPRequestHandler):
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Foreign]]:
     handler = type("Handler", (Foreign,), {"asked": []})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("AIRFLOW_CONN_SEARCH", f"http://127.0.0.1:{server.server_port}")
         yield handler
         server.shutdown()

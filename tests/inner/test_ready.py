@@ -96,7 +96,7 @@ def test_it_answers_over_wsgi() -> None:
         def log_message(self, *_: object) -> None: ...
 
     with make_server("127.0.0.1", 0, ready().wsgi, handler_class=Quiet) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         at = f"http://127.0.0.1:{server.server_port}/healthz/ready"
         good, other = httpx.get(at, params={"arm": "docs_v2"}), httpx.get(at, params={"arm": "nobody"})
         server.shutdown()

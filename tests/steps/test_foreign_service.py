@@ -75,7 +75,7 @@ def foreign(world: World) -> Iterator[World]:
     behind = httpx.Client(base_url=world.service, timeout=20)
     handler = type("Handler", (Foreign,), {"behind": behind})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     environ = {**world.environ, "AIRFLOW_CONN_FOREIGN": f"http://127.0.0.1:{server.server_port}"}
     edge = Edge(connections=environment_connections(environ))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -40,13 +41,34 @@ def rows(
     if engine.dialect.name == "postgresql":
         with sql.transaction(engine, what, answer_s=seconds) as connection:
             return _fetched(connection, what, statement, given)
-    return within(seconds, what, lambda: _read(engine, what, statement, given))
+    running: list[Any] = []
+    try:
+        return within(seconds, what, lambda: _read(engine, what, statement, given, running))
+    except Unreachable:
+        for driver in running:
+            _stop(driver)
+        raise
 
 
-def _read(engine: sa.Engine, what: str, statement: sa.Executable, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _stop(driver: Any) -> None:
+    """End a statement that was given up, where the driver can: an endless one would take a core for ever."""
+    for way in ("interrupt", "cancel"):
+        if callable(end := getattr(driver, way, None)):
+            with suppress(Exception):  # of a driver that nobody here knows
+                end()
+
+
+def _read(
+    engine: sa.Engine, what: str, statement: sa.Executable, given: Mapping[str, Any], running: list[Any]
+) -> list[dict[str, Any]]:
+    """``running`` has the driver's connection while the statement runs."""
     try:
         with engine.connect() as connection:
-            return _fetched(connection, what, statement, given)
+            running.append(connection.connection.driver_connection)
+            try:
+                return _fetched(connection, what, statement, given)
+            finally:
+                running.clear()
     except BadInput:
         raise
     except (sa.exc.InterfaceError, sa.exc.OperationalError) as error:

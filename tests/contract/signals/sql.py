@@ -103,7 +103,7 @@ class SqlWorld(SignalsWorld):
         self.run("DROP TABLE queue")
 
     def too_many(self) -> None:
-        """Somebody holds the database, and the driver says so."""
+        """Somebody holds the database."""
         self._lock = sqlite3.connect(self.file)
         self._lock.execute("BEGIN EXCLUSIVE")
 
