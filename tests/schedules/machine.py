@@ -119,8 +119,15 @@ class Schedules(Accidents):
             assert self.world.store.wrongs == []
 
     @invariant()
-    def nobody_else_s_move_is_taken_for_a_run_s_own(self) -> None:
-        for row in self.rows():
+    def the_ledger_is_right(self) -> None:
+        """What must be so of its rows, which are read once."""
+        rows = self.rows()
+        self.nobody_else_s_move_is_taken_for_a_run_s_own(rows)
+        self.decisions_and_ends_stand(rows)
+        self.writers_stand_still_while_a_pointer_may_move(rows)
+
+    def nobody_else_s_move_is_taken_for_a_run_s_own(self, rows: list[RunRow]) -> None:
+        for row in rows:
             if row.state in (State.HOLDING, State.PROMOTED):
                 assert row.intended, f"{row.id} is {row.state.value} without an intent of its own"
 
@@ -134,9 +141,8 @@ class Schedules(Accidents):
         if self.world is not None and not self.world.store.moved_by_others:
             assert self.world.store.target in (V1, V2)
 
-    @invariant()
-    def decisions_and_ends_stand(self) -> None:
-        for row in self.rows():
+    def decisions_and_ends_stand(self, rows: list[RunRow]) -> None:
+        for row in rows:
             if row.decision is not None:
                 assert self.decided.setdefault(row.id, row.decision) is row.decision, row
             if row.id in self.ended:
@@ -148,9 +154,8 @@ class Schedules(Accidents):
             if row.state in (State.ROLLED_BACK, State.ABORTED):
                 assert row.decision is not Decision.PROMOTE
 
-    @invariant()
-    def writers_stand_still_while_a_pointer_may_move(self) -> None:
-        if any(row.state in OPEN_AND_MOVED for row in self.rows()):
+    def writers_stand_still_while_a_pointer_may_move(self, rows: list[RunRow]) -> None:
+        if any(row.state in OPEN_AND_MOVED for row in rows):
             assert self.world.store.frozen
 
     def teardown(self) -> None:
@@ -221,11 +226,9 @@ class Schedules(Accidents):
     def check(self) -> None:
         """Every invariant, outside of Hypothesis' own rounds."""
         self.nothing_wrong_was_done()
-        self.nobody_else_s_move_is_taken_for_a_run_s_own()
+        self.the_ledger_is_right()
         self.a_lease_that_was_let_go_is_dead()
         self.the_pointer_is_on_an_arm()
-        self.decisions_and_ends_stand()
-        self.writers_stand_still_while_a_pointer_may_move()
 
     def act(self, name: str, run: str, fault: Fault | None, work: Callable[[], object]) -> Actor:
         actor = Actor(name=name, run=self.prefix + run, fault=fault)

@@ -29,6 +29,7 @@ _INTENDED = (
     .label("intended")
 )
 _ROW = (*table.c, _INTENDED)
+_BY_ID = sa.select(*_ROW).where(table.c.id == sa.bindparam("id"))  # once: it is asked for at every step
 _ENDED = [state.value for state in ENDED]
 _AFTER_FLIP = [state.value for state in State if not state.ended and not state.before_flip]
 
@@ -83,7 +84,7 @@ class Runs:
     def find(self, id: str) -> RunRow | None:
         """One switchover or ``None``."""
         with self._db.transaction() as connection:
-            row = connection.execute(sa.select(*_ROW).where(table.c.id == id)).mappings().one_or_none()
+            row = connection.execute(_BY_ID, {"id": id}).mappings().one_or_none()
         return _run_row(row) if row is not None else None
 
     def latest(self, *, service: str | None = None, limit: int = 20) -> list[RunRow]:
