@@ -25,6 +25,7 @@ FILES = {
     "test_alb": "moto_server",
     "test_aws": "moto_server",
     "test_cache": "redis",
+    "test_index_of_arms": "chroma",
     "test_k8s": "kubernetes_api",
     "test_kafka": "kafka",
     "test_kubernetes": "kubernetes_api",

@@ -14,11 +14,13 @@ from pydantic import Field, field_validator, model_validator
 from switchover.approval import Gate
 from switchover.arms.shape import Shape
 from switchover.arms.spec import Arm, Asking, Probes, Reader
+from switchover.edge.edge import Edge
 from switchover.encoders import DEFAULT, AnyEncoder
 from switchover.errors import BadInput
 from switchover.gold.spec import Gold
 from switchover.indexes import KINDS as INDEX_KINDS
-from switchover.indexes import AnyIndex
+from switchover.indexes import AnyIndex, Index, IndexSpec
+from switchover.indexes.of_arms import build_indexes, place_of
 from switchover.indexing.spec import Build
 from switchover.judge.rules import Rules
 from switchover.notify.parts import Channel
@@ -198,12 +200,7 @@ class Plan(Part):
         for name in self.arms:
             self.shape(name)
         self.pointer.check_arms(self.arms)
-        self.index.check_arms(self.arms)
-        if self.build is not None and not self.index.buildable:
-            allowed = ", ".join(kind for kind, spec in INDEX_KINDS.items() if spec.buildable)
-            raise ValueError(f"build: indexes of kind {self.index.kind!r} are not built here; allowed: {allowed}")
-        if self.build is not None:
-            self.build.check_arms(self.arms)
+        self._check_indexes()
         if self.schedule and self.asset:
             raise ValueError("schedule and asset: only one of the two may start runs")
         names = [writer.name for writer in self.writers]
@@ -217,6 +214,40 @@ class Plan(Part):
         check_sources(self.signals)
         self.__dict__["rules"] = self.rules.beside([extra.rule for extra in extras_of(self.signals)])
         return self
+
+    def _check_indexes(self) -> None:
+        self.index.check_arms([name for name, arm in self.arms.items() if arm.index is None])
+        for name, arm in self.arms.items():
+            if arm.index is not None:
+                try:
+                    arm.index.check_arms([name])
+                except ValueError as error:
+                    raise ValueError(f"arms.{name}.{error}") from None
+        sharing = next(((name, others) for name in self.arms if (others := self.sharing(name))), None)
+        if sharing is not None and not self.changes:
+            both = " and ".join(map(repr, (sharing[0], *sharing[1])))
+            raise ValueError(
+                f"index: {both} are one index, {place_of(self.index_of(sharing[0]), sharing[0])[-1]!r}; allowed where"
+                " `changes` names the pins that differ, as PROMPT_VER"
+            )
+        if self.build is not None:
+            if not any(self.index_of(name).buildable for name in self.arms):
+                allowed = ", ".join(kind for kind, spec in INDEX_KINDS.items() if spec.buildable)
+                raise ValueError(f"build: indexes of kind {self.index.kind!r} are not built here; allowed: {allowed}")
+            self.build.check_arms(self.arms)
+
+    def index_of(self, arm: str) -> IndexSpec:
+        """Where the arm's index is."""
+        return self.arms[arm].index or self.index
+
+    def sharing(self, arm: str) -> list[str]:
+        """The other arms whose index is this very one, by the names that the plan gives."""
+        place = place_of(self.index_of(arm), arm)
+        return [name for name in self.arms if name != arm and place_of(self.index_of(name), name) == place]
+
+    def indexes(self, edge: Edge) -> Index:
+        """The indexes of all arms, with clients from the edge. No I/O."""
+        return build_indexes({name: self.index_of(name) for name in self.arms}, edge)
 
     def shape(self, arm: str) -> Shape:
         """How an arm is asked and what its answers mean; ``ValueError`` names the key that is wrong."""

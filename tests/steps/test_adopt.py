@@ -33,14 +33,14 @@ def theirs(world: World) -> Iterator[World]:
 
 def take(world: World, **more: object) -> Adopted:
     told = {"pins": {"PROMPT_VER": "7"}, "encoder": ENCODER, "person": "ada", **more}
-    return adopt(world.plan.index.build(world.edge), world.ledger, "theirs", **told)  # type: ignore[arg-type]
+    return adopt(world.plan.indexes(world.edge), world.ledger, "theirs", **told)  # type: ignore[arg-type]
 
 
 def test_an_adopted_index_is_proven_like_one_of_ours(theirs: World) -> None:
     rows = theirs.sql("SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM theirs AS t")
     found = take(theirs)
     assert theirs.sql("SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM theirs AS t") == rows
-    index = theirs.plan.index.build(theirs.edge)
+    index = theirs.plan.indexes(theirs.edge)
     assert index.manifest("theirs") == found.manifest
     assert (found.manifest.facts.count, found.manifest.facts.corpus_revision) == (50, 50)
     assert found.manifest.pins["EMBED_SCHEMA"] == embed_schema(**ENCODER)  # type: ignore[arg-type]

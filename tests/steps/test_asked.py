@@ -19,7 +19,7 @@ from tests.steps.conftest import World
 
 
 def build_of_green(world: World) -> str:
-    return str(world.plan.index.build(world.edge).health("docs_v2").stored_hash)
+    return str(world.plan.indexes(world.edge).health("docs_v2").stored_hash)
 
 
 def taken_back(world: World, id: str = "docs:1") -> None:

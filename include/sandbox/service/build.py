@@ -3,8 +3,8 @@
 ``docs_v1`` and ``docs_v2`` are two honestly different builds (dimensions and chunking). The demo's bad
 Greens are variants of ``docs_v2`` that go wrong as real jobs do: ``truncated`` lost one of its two
 workers, each of which takes every second document, and wrote a manifest of what it had; ``wrong-encoder``
-encoded with another revision of the encoder than its manifest claims. ``better-prompt`` and ``bad-prompt`` are builds
-of ``docs_v1``'s recipe, so that the arms differ in their prompt alone.
+encoded with another revision of the encoder than its manifest claims. ``better-prompt`` and ``bad-prompt`` are no
+builds: there both arms stand over one index and differ in their prompt alone.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import sql
 
 from sandbox.service import analyzer, corpus, ranking, tables
 from sandbox.service.prompts import BETTER, COPIES_ITS_EXAMPLE
 from switchover.encoders.base import Vectors
 from switchover.encoders.wordllama import WordLlamaEncoder, WordLlamaSpec
 from switchover.errors import BadInput, SwitchoverError
+from switchover.indexes.pgvector import PgvectorIndex
 from switchover.indexes.receipt import pairs_sum
 from switchover.indexing import rows
 from switchover.indexing.documents import Document, SqlDocuments
@@ -40,9 +42,9 @@ from switchover.text import first_line
 
 CONSUMER_VER = "docs_ingest/1"
 SECRETS = ("DOCS_SERVICE_TOKEN",)
-#: Builds of Blue's own recipe under Green's name, which differ in the prompt alone.
+#: Arms over Blue's own index, which differ in the prompt alone.
 PROMPT_VARIANTS = {"better-prompt": BETTER, "bad-prompt": COPIES_ITS_EXAMPLE}
-VARIANTS = ("good", "truncated", "wrong-encoder", *PROMPT_VARIANTS)
+VARIANTS = ("good", "truncated", "wrong-encoder")
 _LOCK = 7_340_002  # advisory lock: one build job at a time
 
 
@@ -80,7 +82,7 @@ def spec_for(target: str, variant: str = "good") -> BuildSpec:
         raise BadInput(f"build: target {target!r} is not known; allowed: {', '.join(SPECS)}")
     if variant not in VARIANTS:
         raise BadInput(f"build: variant {variant!r} is not known; allowed: {', '.join(VARIANTS)}")
-    spec = DOCS_V1 if variant in PROMPT_VARIANTS else SPECS[target]
+    spec = SPECS[target]
     table = tables.TRUNCATED if variant == "truncated" else spec.recipe.documents.table
     documents = spec.recipe.documents.model_copy(update={"table": table})
     recipe = spec.recipe.model_copy(update={"documents": documents})
@@ -113,18 +115,18 @@ def manifest(spec: BuildSpec, of: Sequence[Chunk], *, store: Mapping[str, Any] |
         revision=corpus.CORPUS_REVISION,
         count=len(of),
         pairs=pairs_sum((row.id, row.content_digest) for row in of),
-        pins=pins(spec.variant),
+        pins=pins(),
         secrets=SECRETS,
         encoder=spec.encoder(),
         store=store,
     )
 
 
-def pins(variant: str = "good") -> dict[str, str]:
+def pins() -> dict[str, str]:
     """The pins that a build does not make: what this code is, and which commit."""
     return {
         "RERANK_CONF": ranking.RERANK_CONF,
-        "PROMPT_VER": PROMPT_VARIANTS.get(variant, ranking.PROMPT_VER),
+        "PROMPT_VER": ranking.PROMPT_VER,
         "MODEL_VER": ranking.MODEL_VER,
         "ANALYZER_CONF": analyzer.CONF,
         "CONSUMER_VER": CONSUMER_VER,
@@ -155,7 +157,7 @@ def build(conn: psycopg.Connection[Any], spec: BuildSpec) -> Manifest:
         yield
 
     builder = Builder(
-        build=spec.recipe.model_copy(update={"pins": pins(spec.variant)}),
+        build=spec.recipe.model_copy(update={"pins": pins()}),
         documents=SqlDocuments(engine=engine, table=spec.recipe.documents.table),
         target=PgvectorTarget(engine=engine, target=spec.target),
         encoder=spec.encoder(),
@@ -164,10 +166,38 @@ def build(conn: psycopg.Connection[Any], spec: BuildSpec) -> Manifest:
     )
     conn.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
     try:
+        _no_view(conn, spec.target)
         return builder.run().manifest
     finally:
         conn.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
         engine.dispose()
+
+
+def stand_over(conn: psycopg.Connection[Any], target: str, *, prompt: str, over: str = DOCS_V1.target) -> Manifest:
+    """Another arm over one index: a view under its name, and a manifest that names its prompt.
+
+    The view is how the service finds an arm's index by the arm's name. A table of that name is removed.
+    """
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conn.info.dsn))
+    try:
+        index = PgvectorIndex(engine=engine)
+        found = index.manifest(over)
+        shown = replace(found, target=target, pins={**found.pins, "PROMPT_VER": prompt})
+        _no_view(conn, target)
+        conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(target)))
+        view = sql.SQL("CREATE VIEW {} AS SELECT * FROM {}")
+        conn.execute(view.format(sql.Identifier(target), sql.Identifier(over)))
+        index.describe(target, shown)
+        return shown
+    finally:
+        engine.dispose()
+
+
+def _no_view(conn: psycopg.Connection[Any], target: str) -> None:
+    """What stood over another arm's index makes room for an index of its own."""
+    if conn.execute("SELECT 1 FROM pg_views WHERE viewname = %s", [target]).fetchone():
+        conn.execute(sql.SQL("DROP VIEW {}").format(sql.Identifier(target)))
+        conn.execute("DELETE FROM switchover_manifest WHERE target = %s", [target])
 
 
 def point(conn: psycopg.Connection[Any], *, alias: str, target: str) -> bool:
@@ -206,7 +236,7 @@ def main() -> None:
     """``python -m sandbox.service.build --target docs_v2 [--variant truncated] [--alias docs]``; needs DOCS_DB_URL."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.service.build", description="Build one index.")
     parser.add_argument("--target", choices=tuple(SPECS), required=True)
-    parser.add_argument("--variant", choices=VARIANTS, default="good")
+    parser.add_argument("--variant", choices=(*VARIANTS, *PROMPT_VARIANTS), default="good")
     parser.add_argument("--alias", help="create this pointer on the target if there is none")
     args = parser.parse_args()
     db_url = os.environ.get("DOCS_DB_URL", "")
@@ -214,7 +244,10 @@ def main() -> None:
         sys.exit("build: DOCS_DB_URL is not set; give the libpq URL of the retrieval database")
     try:
         with psycopg.connect(db_url, autocommit=True) as conn:
-            built = build(conn, spec_for(args.target, args.variant))
+            if args.variant in PROMPT_VARIANTS:
+                built = stand_over(conn, args.target, prompt=PROMPT_VARIANTS[args.variant])
+            else:
+                built = build(conn, spec_for(args.target, args.variant))
             if args.alias:
                 point(conn, alias=args.alias, target=args.target)
     except (SwitchoverError, psycopg.Error) as error:

@@ -10,6 +10,7 @@ from switchover.arms.presets import PRESETS
 from switchover.edge.functions import FunctionName
 from switchover.edge.paths import PathText
 from switchover.encoders import ArmEncoder
+from switchover.indexes import AnyIndex
 from switchover.part import ConnectionId, Part, at_most
 from switchover.pins import check_pin_names
 
@@ -123,6 +124,9 @@ class Arm(Part):
     ask: Path_ | None = Field(None, description="Short for `asking.request.path`.")
     version: Path_ | None = Field(None, description="Short for `asking.report.path`.")
     asking: Asking | None = Field(None, description="What of the plan's `asking` is different for this arm.")
+    index: AnyIndex | None = Field(
+        None, description="The arm's own index, where it is of another kind or in another store than the plan's."
+    )
     encoder: ArmEncoder | None = Field(
         None, description="The encoder that the arm queries with, where its report cannot say it; see docs/encoders.md."
     )

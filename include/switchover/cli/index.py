@@ -56,8 +56,8 @@ def _arm(parser: argparse.ArgumentParser) -> None:
 
 def _attest(options: argparse.Namespace, edge: Edge) -> Result:
     plan = load_plan(options.plan)
-    arm, index, ledger = _named(plan, options.arm), plan.index.build(edge), Ledger(engine=edge.sql(plan.ledger))
-    actor, written = f"command line, {getpass.getuser()}", plan.index.written
+    arm, index, ledger = _named(plan, options.arm), plan.indexes(edge), Ledger(engine=edge.sql(plan.ledger))
+    actor, written = f"command line, {getpass.getuser()}", plan.index_of(arm).written or bool(plan.sharing(arm))
     found = read_whole(index, ledger, arm, actor=actor, say=_say, written=written, anew=options.anew)
     checks = checks_of(index, found, label=arm, written=written)
     rows = [(check.name, check.found, check.expected, "" if check.ok else "FAILED") for check in checks]
@@ -76,7 +76,7 @@ def _adopt(options: argparse.Namespace, edge: Edge) -> Result:
     except ValueError as error:
         raise BadInput(str(error)) from None
     found = adopt(
-        plan.index.build(edge),
+        plan.indexes(edge),
         Ledger(engine=edge.sql(plan.ledger)),
         arm,
         pins={name: str(value) for name, value in pins.items()},

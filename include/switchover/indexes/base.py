@@ -148,6 +148,15 @@ class IndexSpec(Part, ABC):
         description="Writers write to Green's index too before the flip: its content is shown, not held to its build.",
     )
 
+    def resolved(self, arm: str) -> str:
+        """What the store calls an arm's index."""
+        targets: Mapping[str, str] = getattr(self, "targets", None) or {}
+        return targets.get(arm, arm)
+
+    def name_in_store(self, arm: str) -> str:
+        """How the built store is to be asked for an arm's index: by the arm, where it knows ``targets`` itself."""
+        return arm
+
     def check_arms(self, arms: Collection[str]) -> None:
         """Raise ``ValueError`` unless every arm has its index in the store."""
         targets: Mapping[str, Any] | None = getattr(self, "targets", None)

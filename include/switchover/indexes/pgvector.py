@@ -59,10 +59,19 @@ class PgvectorIndexSpec(IndexSpec):
         "revision", min_length=1, description="Column with the revision of a row's last write; null: there is none."
     )
 
+    targets: dict[str, str] | None = Field(
+        None, description="Arm to table (or view), where the two differ; two arms may name one."
+    )
+
     def check_arms(self, arms: Collection[str]) -> None:
         """See :class:`IndexSpec`."""
+        super().check_arms(arms)
         for arm in arms:
-            table_name(arm, f"index: arm {arm!r}", ValueError)
+            table_name(self.resolved(arm), f"index: arm {arm!r}", ValueError)
+
+    def name_in_store(self, arm: str) -> str:
+        """See :class:`IndexSpec`."""
+        return self.resolved(arm)
 
     def build(self, edge: Edge) -> Index:
         """See :class:`IndexSpec`."""

@@ -8,10 +8,11 @@ from dataclasses import replace
 from switchover.indexes import Index
 from switchover.indexes.attest import Attested, Say, attest, audit
 from switchover.indexes.receipt import Proof
-from switchover.ledger import Ledger
+from switchover.ledger import Ledger, RunRow
 from switchover.steps.act import proceed
 from switchover.steps.checks import Check
 from switchover.steps.switch import Switch
+from switchover.steps.world import Arms
 
 log = logging.getLogger("switchover")
 
@@ -23,10 +24,16 @@ def attest_green(switch: Switch) -> str:
     """
     with switch.step("attest") as note:
         proceed(switch)
-        note.text = told(attested(switch, switch.read().green))
+        note.text = _told_green(switch, switch.read())
         switch.say(note.text)
         proceed(switch)
         return note.text
+
+
+def _told_green(switch: Switch, row: RunRow) -> str:
+    if row.blue in switch.plan.sharing(row.green):
+        return f"{row.green}: shares its index with {row.blue}, which serves: there is no build of its own to read"
+    return told(attested(switch, row.green))
 
 
 def attested(switch: Switch, target: str, *, keep: bool = True) -> Attested:
@@ -35,7 +42,8 @@ def attested(switch: Switch, target: str, *, keep: bool = True) -> Attested:
     ``keep``: whether a reading is kept in the ledger, and told there.
     """
     say, actor = (switch.say, switch.actor) if keep else (log.info, None)
-    return read_whole(switch.index, switch.ledger, target, actor=actor, say=say, written=switch.plan.index.written)
+    written = switch.plan.index_of(target).written
+    return read_whole(switch.index, switch.ledger, target, actor=actor, say=say, written=written)
 
 
 def read_whole(
@@ -63,9 +71,14 @@ def told(found: Attested) -> str:
     return f"{found.proof.target}: {how}: {found.proof.tally.sum.count:,} rows, {holds}"
 
 
-def content_checks(switch: Switch, found: Attested) -> list[Check]:
-    """What a reading of Green shows, against its manifest."""
-    return checks_of(switch.index, found, label="Green", written=switch.plan.index.written)
+def content_checks(switch: Switch, arms: Arms, *, keep: bool = True) -> list[Check]:
+    """What a reading of Green shows, against its manifest; an index that is Blue's is what Blue's checks say of it."""
+    if arms.blue in switch.plan.sharing(arms.green):
+        return [
+            Check(name="Green content", ok=True, found=f"the index of {arms.blue!r}", expected="Blue's, as checked")
+        ]
+    found = attested(switch, arms.green, keep=keep)
+    return checks_of(switch.index, found, label="Green", written=switch.plan.index_of(arms.green).written)
 
 
 def checks_of(index: Index, found: Attested, *, label: str, written: bool) -> list[Check]:

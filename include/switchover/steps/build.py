@@ -24,8 +24,14 @@ def builder_of(plan: Plan, edge: Edge, *, actor: str, arm: str, say: Say) -> Bui
     if plan.build is None:
         raise BadInput(f"plan {plan.service!r}: has no `build` part; add one (docs/build.md)")
     plan.require_arm(arm)
+    spec, sharing = plan.index_of(arm), plan.sharing(arm)
+    if not spec.buildable:
+        raise BadInput(f"arm {arm!r}: its index is of kind {spec.kind!r}, which is not built here")
+    if sharing or spec.resolved(arm) != arm:
+        whose = f"is the index of {', '.join(map(repr, sharing))} too" if sharing else "has a name of its own"
+        raise BadInput(f"arm {arm!r}: its index {spec.resolved(arm)!r} {whose}; allowed: one that the arm has alone")
     pointer, ledger = plan.pointer.build(edge), Ledger(engine=edge.sql(plan.ledger))
-    engine = edge.sql(plan.index.connection)
+    engine = edge.sql(spec.connection)
 
     def live() -> str | None:
         return pointer.read().target

@@ -14,7 +14,7 @@ from switchover.errors import InvariantBroken, LeaseLost, SwitchoverError
 from switchover.planfile.departures import departed, departures
 from switchover.pointers import Change
 from switchover.steps.asked import ask_again
-from switchover.steps.attest import attested, content_checks
+from switchover.steps.attest import content_checks
 from switchover.steps.caches import questions_to_prime
 from switchover.steps.checks import Check
 from switchover.steps.controls import CANNOT, controls
@@ -99,7 +99,7 @@ def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
     yield _answers(f"build of {arms.green}", partial(_build, switch, arms.green, word))
     yield from look_at_arms(switch, arms)[1]
     try:
-        yield from content_checks(switch, attested(switch, arms.green, keep=False))
+        yield from content_checks(switch, arms, keep=False)
     except SwitchoverError as error:
         yield Check(name="Green content", ok=False, found=str(error), expected=ANSWER)
     gold = _checked("gold set", partial(gold_valid, switch))

@@ -121,7 +121,8 @@ def _open(switch: Switch, ledger: Ledger, pointer: Pointer, found: Preflight, *,
     lease = ledger.leases.take(pointer.key, holder=switch.id, seconds=plan.handover_s)
     try:
         _refuse_others(ledger, pointer, switch.id)
-        build = switch.index.health(found.green).stored_hash
+        shared = found.blue in plan.sharing(found.green) and not retry_build  # its pins decide: verify asks the arm
+        build = None if shared else switch.index.health(found.green).stored_hash
         again = ask_again(ledger, plan=plan, pointer=pointer.key, green=found.green, build=build, word=retry_build)
         pointer.refuse_older(lease.epoch)
         version = _still_live(pointer, found.blue)

@@ -50,7 +50,7 @@ def rehearse_service(*, plan: Plan, edge: Edge, actor: str) -> Rehearsal:
     if blue not in plan.arms:
         raise BadInput(f"{pointer.key}: is on {blue or 'nothing'!r}, none of the plan's arms ({', '.join(plan.arms)})")
     green = plan.green if plan.green != blue else next(arm for arm in plan.arms if arm != blue)
-    index = plan.index.build(edge)
+    index = plan.indexes(edge)
     return _walk(
         plan=plan,
         ledger=Ledger(engine=edge.sql(plan.ledger)),

@@ -29,7 +29,7 @@ def retire(*, plan: Plan, edge: Edge, index: str, actor: str) -> str:
     """
     if index not in plan.arms:
         raise BadInput(f"index {index!r}: is no arm of plan {plan.service!r}; allowed: {', '.join(plan.arms)}")
-    ledger, pointer, store = Ledger(engine=edge.sql(plan.ledger)), plan.pointer.build(edge), plan.index.build(edge)
+    ledger, pointer, store = Ledger(engine=edge.sql(plan.ledger)), plan.pointer.build(edge), plan.indexes(edge)
     with leased(ledger, pointer, actor=actor, seconds=plan.converge_s):
         run = _promoted_away(ledger, plan, pointer, index)
         _kept_long_enough(ledger, plan, run, index)

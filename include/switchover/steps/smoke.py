@@ -95,7 +95,7 @@ async def evaluate(
 
     ``Unreachable`` when no arm gives a readable answer.
     """
-    store = plan.index.build(edge)
+    store = plan.indexes(edge)
     completer = Completer(gold=gold, encoder=encoder, texts_of=lambda role, ids: store.texts(targets[role], ids))
     failures = Failures(targets, completer=completer)
     rows: list[EvidenceRow] = []

@@ -18,7 +18,7 @@ from switchover.pins import REQUIRED, ArmPins, Manifest, changed_pins
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.asked import SHORTEST, took_back
-from switchover.steps.attest import attested, content_checks
+from switchover.steps.attest import content_checks
 from switchover.steps.blue import blue_checks
 from switchover.steps.checks import Check
 from switchover.steps.encoders import held_against_index, known_again
@@ -48,10 +48,10 @@ def verify(switch: Switch) -> list[Check]:
         if all(check.ok for check in checks):
             facts, more = look_at_arms(switch, row)
             checks += more
-            checks += _all_guarded("Green content", lambda: content_checks(switch, attested(switch, row.green)))
+            checks += _all_guarded("Green content", lambda: content_checks(switch, row))
         if facts is not None:
             _remember_arms(switch, facts, row)
-            checks.append(_not_taken_back(switch, facts.manifests["green"].index_hash, row))
+            checks.append(_not_taken_back(switch, facts, row))
         checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
         checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
         if facts is not None and all(check.ok for check in checks):
@@ -116,11 +116,14 @@ def read_facts(switch: Switch, arms: Arms) -> Facts:
     """Read what stands beside both indexes, and ask both arms what they are."""
     manifests = {"blue": switch.index.manifest(arms.blue), "green": switch.index.manifest(arms.green)}
     reports = asyncio.run(_reports(switch, arms))
+    plan = switch.plan
+    # A shared index cannot say what the arms over it do not share: of those pins the arm's own word counts.
+    apart = plan.changes if arms.blue in plan.sharing(arms.green) else ()
     pins = {
         role: ArmPins(
-            manifest=manifests[role].pins,
+            manifest={name: value for name, value in manifests[role].pins.items() if name not in apart},
             reported=reports[role].pins,
-            promised=switch.plan.arms[target].promised,
+            promised=plan.arms[target].promised,
         )
         for role, target in (("blue", arms.blue), ("green", arms.green))
     }
@@ -134,15 +137,21 @@ async def _reports(switch: Switch, arms: Arms) -> dict[str, Report]:
 
 def _remember_arms(switch: Switch, facts: Facts, arms: Arms) -> None:
     for role, target in (("blue", arms.blue), ("green", arms.green)):
-        pins, reported = facts.manifests[role].pins, facts.reports[role].pins
+        shared = arms.blue in switch.plan.sharing(arms.green)
+        pins = facts.pins[role].values if shared else facts.manifests[role].pins
+        reported = facts.reports[role].pins
         switch.ledger.subjects.found_arm(switch.id, role, target=target, pins=pins, reported=reported)
 
 
 def about_arms(switch: Switch, facts: Facts, arms: Arms) -> list[Check]:
     """What both arms are: their pins, secrets, encoders, and what differs between them."""
     checks = []
-    for role in ("blue", "green"):
-        checks += _one_arm(switch, role, facts.manifests[role], facts.reports[role], facts.pins[role])
+    for role, target in (("blue", arms.blue), ("green", arms.green)):
+        checks += [
+            _pins_known(switch, role.capitalize(), facts.pins[role]),
+            _secrets_present(switch, role.capitalize(), facts.reports[role]),
+            _encoder(switch, role, target, facts),
+        ]
     changed = changed_pins(*(facts.pins[role].values for role in ("blue", "green")))
     undeclared = [name for name in changed if name not in (*switch.plan.changes, "INDEX_HASH", "BUILD_ID")]
     checks.append(
@@ -154,10 +163,10 @@ def about_arms(switch: Switch, facts: Facts, arms: Arms) -> list[Check]:
         )
     )
     if switch.index.shared(arms.green, [arms.blue]):
-        named = ", ".join(switch.plan.changes)
-        found = f"one index; `changes` names {named or 'no pin'}"
+        differ = [name for name in changed if name in switch.plan.changes]
+        found = f"one index; {', '.join(differ) or 'no pin of `changes`'} differs"
         checks.append(
-            Check(name="the arms differ", ok=bool(named), found=found, expected="two indexes, or a pin in `changes`")
+            Check(name="the arms differ", ok=bool(differ), found=found, expected="two indexes, or a pin in `changes`")
         )
     if switch.plan.cache is not None:
         checks.append(_cache_namespaces(facts))
@@ -168,7 +177,7 @@ def _cache_namespaces(facts: Facts) -> Check:
     """What each arm reports of its cache, if it does, must be what its pins give."""
     name, expected = "cache namespaces", "as the pins give"
     try:
-        given = {role: CacheNamespace.of(manifest.pins).id for role, manifest in facts.manifests.items()}
+        given = {role: CacheNamespace.of(pins.values).id for role, pins in facts.pins.items()}
     except BadInput as error:
         return Check(name=name, ok=False, found=str(error), expected=expected)
     reported = {role: facts.reports[role].cache_namespace or given[role] for role in given}
@@ -177,15 +186,6 @@ def _cache_namespaces(facts: Facts) -> Check:
         for role, space in given.items()
     )
     return Check(name=name, ok=reported == given, found=found, expected=expected)
-
-
-def _one_arm(switch: Switch, role: str, manifest: Manifest, report: Report, pins: ArmPins) -> list[Check]:
-    label = role.capitalize()
-    return [
-        _pins_known(switch, label, pins),
-        _secrets_present(switch, label, report),
-        _encoder(switch, role, manifest, report),
-    ]
 
 
 def _pins_known(switch: Switch, label: str, pins: ArmPins) -> Check:
@@ -201,15 +201,26 @@ def _secrets_present(switch: Switch, label: str, report: Report) -> Check:
     return Check(name=f"{label} secrets", ok=not absent, found=found, expected="all present")
 
 
-def _encoder(switch: Switch, role: str, manifest: Manifest, report: Report) -> Check:
-    target = manifest.target
-    ok, found, expected = held_against_index(switch, target, manifest, report)
+def _encoder(switch: Switch, role: str, target: str, facts: Facts) -> Check:
+    ok, found, expected = held_against_index(switch, target, facts.manifests[role], facts.reports[role])
     return Check(name=f"{role.capitalize()} encoder", ok=ok, found=found, expected=expected)
 
 
-def _not_taken_back(switch: Switch, build: str, row: RunRow) -> Check:
-    """Preflight has asked this of the build that was there then; another may have come since."""
+def _other_pins(switch: Switch, facts: Facts, before: RunRow) -> bool:
+    """Whether Green differs from that run's Green in a pin that may differ."""
+    then = switch.ledger.subjects.arms(before.id).get("green", {}).get("pins", {})
+    return any(then.get(name) != facts.pins["green"].values.get(name) for name in switch.plan.changes)
+
+
+def _not_taken_back(switch: Switch, facts: Facts, row: RunRow) -> Check:
+    """Preflight has asked this of the build that was there then; another may have come since.
+
+    Over a shared index the build stays the same: there it is the pins that are tried again or not.
+    """
+    build = facts.manifests["green"].index_hash
     back = took_back(switch.ledger, pointer=row.pointer, build=build)
+    if back is not None and row.blue in switch.plan.sharing(row.green) and _other_pins(switch, facts, back):
+        back = None
     asked = bool(row.retry_build) and build.startswith(row.retry_build)
     return Check(
         name="Green was not taken back",

@@ -89,8 +89,8 @@ class World:
 
     @cached_property
     def index(self) -> Index:
-        """The store of both indexes."""
-        return self.plan.index.build(self.edge)
+        """The arms' indexes."""
+        return self.plan.indexes(self.edge)
 
     @cached_property
     def writers(self) -> list[Writer]:

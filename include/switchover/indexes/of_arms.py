@@ -1,0 +1,124 @@
+"""The indexes of a plan's arms: each arm's own, in one store or in several; two arms may share one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from switchover.edge.edge import Edge
+from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample
+from switchover.indexes.receipt import Choice, Tally
+from switchover.pins import Manifest
+
+Place = tuple[str, str, str]
+
+
+def place_of(spec: IndexSpec, arm: str) -> Place:
+    """Where an arm's index is: two arms of one place share it."""
+    return (spec.kind, spec.connection, spec.resolved(arm))
+
+
+def build_indexes(specs: Mapping[str, IndexSpec], edge: Edge) -> Index:
+    """What stands behind each arm, by the arm's name. No I/O."""
+    stores: list[tuple[IndexSpec, Index]] = []
+    places = {}
+    for arm, spec in specs.items():
+        store = next((store for known, store in stores if known == spec), None)
+        if store is None:
+            store = spec.build(edge)
+            stores.append((spec, store))
+        places[arm] = _Place(store=store, name=spec.name_in_store(arm))
+    return ArmIndexes(places)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    store: Index
+    name: str
+
+
+class ArmIndexes:
+    """See :class:`Index`: each question goes to the store of the arm that it is about.
+
+    A name that is no arm goes to the first arm's store as it is.
+    """
+
+    def __init__(self, places: Mapping[str, _Place]) -> None:
+        self._places = places
+        self._first = next(iter(places.values())).store
+
+    def _of(self, target: str) -> tuple[Index, str]:
+        place = self._places.get(target)
+        return (place.store, place.name) if place is not None else (self._first, target)
+
+    def health(self, target: str) -> Health:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.health(name)
+
+    def manifest(self, target: str) -> Manifest:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.manifest(name)
+
+    def describe(self, target: str, manifest: Manifest) -> None:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        store.describe(name, manifest)
+
+    def newest(self, target: str) -> int:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.newest(name)
+
+    def mark(self, target: str) -> Mark:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.mark(name)
+
+    def count(self, target: str) -> int:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.count(name)
+
+    def shards(self, target: str) -> Sequence[str]:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.shards(name)
+
+    def tally(self, target: str, shard: str, *, upto: int, choice: Choice) -> Tally:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.tally(name, shard, upto=upto, choice=choice)
+
+    def ordered_pairs(self, target: str, *, upto: int) -> str:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.ordered_pairs(name, upto=upto)
+
+    def rows(self, target: str, ids: Collection[str]) -> Sequence[Row]:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.rows(name, ids)
+
+    def sample(self, target: str, *, size: int) -> Sample:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.sample(name, size=size)
+
+    def texts(self, target: str, ids: Sequence[str]) -> dict[str, str]:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.texts(name, ids)
+
+    def shared(self, target: str, others: Collection[str]) -> list[str]:
+        """See :class:`Index`. Indexes of different stores are never the same."""
+        store, name = self._of(target)
+        names = {other: self._of(other)[1] for other in others if self._of(other)[0] is store}
+        there = {*store.shared(name, list(names.values()))}
+        return [other for other, known in names.items() if known in there]
+
+    def drop(self, target: str) -> None:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        store.drop(name)
