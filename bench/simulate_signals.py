@@ -108,9 +108,9 @@ def stopped_at(store: Store, made: Served, rng: np.random.Generator, quiet: Hold
     seen = [(now, sample) for now, sample in found if sample is not None]
     parts, window = increments([sample for _, sample in seen]), RULES.statistics.window
     for n, (now, _) in enumerate(seen):
-        recent = parts[max(0, n + 1 - window) : n + 1]
-        few, of = sum(part.errors_5xx for part in recent), sum(part.requests for part in recent)
-        if few <= (RULES.http_5xx.stop or 0) * of and recent[-1].requests:
+        if parts[n].requests and not any(
+            _beyond(parts[max(0, n + 1 - width) : n + 1]) for width in range(1, window + 1)
+        ):
             continue  # neither rule can stop at this look
         traffic = Traffic.of([sample for _, sample in seen[: n + 1]])
         hold = HoldSoFar(**{**quiet.__dict__, "traffic": traffic})
@@ -118,6 +118,11 @@ def stopped_at(store: Store, made: Served, rng: np.random.Generator, quiet: Hold
         if any(verdict.outcome is Outcome.FAIL for verdict in verdicts):
             return now
     return math.inf
+
+
+def _beyond(looks: list[SignalSample]) -> bool:
+    few, of = sum(part.errors_5xx for part in looks), sum(part.requests for part in looks)
+    return few > (RULES.http_5xx.stop or 0) * of
 
 
 def _sample(store: Store, requests: list[Series], errors: list[Series], until: float) -> SignalSample | None:

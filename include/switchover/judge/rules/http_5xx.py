@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from switchover.judge.outcome import Harm, Measured
+from switchover.judge.outcome import SLACK, Harm, Measured
 from switchover.judge.power import WITHIN, Setup, Sufficiency, caught, fewest_shown, share_caught, wealth
 from switchover.judge.rules.base import Rule
 from switchover.judge.settings import Share, Statistics
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from switchover.judge import evidence, failures, sequential
     from switchover.judge.accept import Acceptance
+    from switchover.judge.evidence import Floats
     from switchover.judge.stop import HoldSoFar
 else:
     np = lazy("numpy")
@@ -25,7 +26,7 @@ else:
     failures = lazy("switchover.judge.failures")
     sequential = lazy("switchover.judge.sequential")
 
-BURST = 0.65  # of the stake on 5xx: on the newest looks by themselves
+BURST = 0.65  # of the stake on 5xx: on the newest looks by themselves, in equal parts on one, two, … of them
 PROVABLE = 0.9  # of the accepted share: the end of a hold at 20 requests a second can hardly prove more than this
 
 
@@ -69,19 +70,32 @@ class Http5xxRule(Rule):
         bad[looks - len(parts) :] += [part.errors_5xx for part in parts]
         n[looks - len(parts) :] += [part.requests for part in parts]
         window = hold.statistics.window
-        recent_bad, recent_n = float(bad[-window:].sum()), float(n[-window:].sum())
-        value = recent_bad / recent_n if recent_n else math.nan
         steady = hold.log_wealth(sequential.growth_of_counts(bad, n, self.accept))
-        lacking = hold.recent.lacking[evidence.GREEN]
         unseen = hold.traffic.unseen or hold.traffic.absent(window)
+        newest = self._newest(bad, n, hold.statistics)
+        recent_bad, recent_n = newest or (float(bad[-window:].sum()), float(n[-window:].sum()))
+        lacking = hold.recent.lacking[evidence.GREEN]
         strict = math.inf if unseen else (recent_bad + lacking) / max(recent_n + lacking, 1)
         return Harm(
-            value=value,
+            value=recent_bad / recent_n if recent_n else math.nan,
             strict=strict,
-            evidence=self._evidence(steady, recent_bad, recent_n, looks, hold.statistics),
+            evidence=self._evidence(-math.inf if newest else steady, recent_bad, recent_n, looks, hold.statistics),
             n=int(recent_n),
             unseen=unseen,
         )
+
+    def _newest(self, bad: Floats, n: Floats, statistics: Statistics) -> tuple[float, float] | None:
+        """5xx and requests of the fewest newest looks that are beyond the bound and show it by themselves.
+
+        A window of three looks is still half clean one look after a regression began. ``None``: the window decides.
+        """
+        enough = -math.log(self.false_stops(statistics))
+        for looks in range(1, min(statistics.window, len(n))):
+            few, of = float(bad[-looks:].sum()), float(n[-looks:].sum())
+            beyond = of and few / of > (math.inf if self.stop is None else self.stop) + SLACK
+            if beyond and self._evidence(-math.inf, few, of, len(n), statistics) >= enough:
+                return few, of
+        return None
 
     def power_to_stop(self, setup: Setup, statistics: Statistics) -> Sufficiency | None:
         """The smallest share of 5xx that is caught."""
@@ -99,5 +113,6 @@ class Http5xxRule(Rule):
     def _evidence(self, steady: float, bad: float, n: float, looks: int, statistics: Statistics) -> float:
         """Evidence (log) of too many: that of all looks so far (``steady``), or of the newest alone if it is more."""
         horizon, level = statistics.horizon, PROVABLE * self.accept
-        newest = sequential.burst(bad, n, level, horizon) + math.log(BURST) if looks <= horizon else -math.inf
+        stake = BURST / statistics.window
+        newest = sequential.burst(bad, n, level, horizon) + math.log(stake) if looks <= horizon else -math.inf
         return max(steady + math.log(1 - BURST), newest)
