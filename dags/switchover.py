@@ -64,7 +64,8 @@ CHECKLIST = {
 
 ROLLBACK = (
     "Brings the service back to Blue now, whatever drives its switchover: takes the lease, moves the pointer, proves"
-    " every reader, resumes the writers. Refuses when nothing is open or when it was promoted, and says what there is."
+    " every reader, resumes the writers. Refuses when nothing is open. A promotion is taken back by `after_promotion`,"
+    " as long as Blue is kept; Blue's build, its answer and every reader are proven first."
 )
 REHEARSE = (
     "Moves a shadow pointer to the other arm and back and keeps how long the way back took. No reader follows it."
@@ -184,10 +185,24 @@ def build_rollback(plan: Plan) -> DAG:
         max_active_runs=1,
         default_args=_task_defaults(plan),
         deadline=deadlines.of_rollback(plan),
+        params={
+            "after_promotion": Param(
+                False,
+                type="boolean",
+                title="Take a promotion back",
+                description="Yes: nothing is open, and the newest promotion is taken back, as long as Blue is kept.",
+            )
+        },
         doc_md=ROLLBACK,
         tags=["switchover", plan.service],
     ) as dag:
-        BreakGlassOperator(task_id="rollback", doc_md=ROLLBACK, plan=plan.model_dump(mode="json"), **URGENT)
+        BreakGlassOperator(
+            task_id="rollback",
+            doc_md=ROLLBACK,
+            plan=plan.model_dump(mode="json"),
+            after_promotion="{{ params.after_promotion }}",
+            **URGENT,
+        )
     return dag
 
 

@@ -14,6 +14,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, RetryAction
 
 from switchover.errors import BadInput
+from switchover.ledger.ttr import ttr
 from switchover.protocol import Decision, State
 from switchover.steps import finish
 from switchover.steps.flip import flip
@@ -60,7 +61,7 @@ def run(world: World, dag_id: str, conf: str = "{}") -> tuple[bool, str]:
 def test_break_glass_is_one_click(dags: dict[str, DAG]) -> None:
     dag = dags["rollback__docs"]
     assert [task.task_id for task in dag.tasks] == ["rollback"]
-    assert dag.params == {}, "nothing to fill in"
+    assert dict(dag.params) == {"after_promotion": False}, "nothing that must be filled in"
     assert dag.is_paused_upon_creation is False, "a paused DAG would take the click and not run"
     assert dag.schedule is None
 
@@ -107,7 +108,9 @@ def test_the_rollback_dag_brings_blue_back(world: World, airflow_db: None) -> No
     assert switch.read().reason.startswith("break-glass by ")
 
 
-def test_the_retire_dag_refuses_what_may_not_go(world: World, airflow_db: None) -> None:
+def test_after_a_promotion_one_dag_refuses_and_the_other_brings_blue_back_on_a_person_s_word(
+    world: World, airflow_db: None
+) -> None:
     switch = world.warmed()
     flip(switch)
     switch.leadership.take()
@@ -118,6 +121,11 @@ def test_the_retire_dag_refuses_what_may_not_go(world: World, airflow_db: None) 
     assert not well
     assert "is kept for 72 h after the promotion" in told
     assert world.sql("SELECT count(*) FROM switchover_manifest") == [(2,)]
+    well, told = run(world, "rollback__docs", '{"after_promotion": true}')
+    assert well, told[-3000:]
+    (newest, before) = world.ledger.runs.latest()
+    assert (world.live, world.frozen, newest.back_of) == ("docs_v1", False, before.id)
+    assert ttr(newest) is not None and newest.reason.startswith("way back by ")
 
 
 def test_a_missed_deadline_is_an_alarm_in_the_audit_trail(connected: World) -> None:

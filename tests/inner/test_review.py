@@ -144,10 +144,25 @@ def test_what_a_person_may_decide_is_on_the_page_and_in_no_file(ledger: Ledger) 
     assert actions(found, "/air/flow/switchover")[1].choices[0].url.startswith("/air/flow/api/v2/"), "behind a proxy"
 
 
-@pytest.mark.parametrize("state", [State.WARMED, State.PROMOTED, State.ROLLED_BACK, State.ABORTED])
+@pytest.mark.parametrize("state", [State.WARMED, State.ROLLED_BACK, State.ABORTED])
 def test_where_nothing_is_open_there_is_nothing_to_decide(ledger: Ledger, state: State) -> None:
     record(ledger, state=state)
     assert actions(review(ledger, "docs:1"), "/switchover") == []
+
+
+def test_a_promotion_can_be_taken_back_as_long_as_blue_is_kept(ledger: Ledger) -> None:
+    record(ledger, state=State.PROMOTED)
+    found = review(ledger, "docs:1")
+    ended = replace(found.row, ended_at=found.now - timedelta(hours=1))
+    (action,) = actions(replace(found, row=ended), "/switchover")
+    (choice,) = action.choices
+    assert (choice.method, choice.url) == ("POST", "/api/v2/dags/rollback__docs/dagRuns")
+    assert json.loads(choice.body)["conf"] == {"after_promotion": True}
+    assert "What docs_v1 lacks since the promotion: " in choice.told
+    late = replace(found.row, ended_at=found.now - timedelta(hours=73))
+    assert actions(replace(found, row=late), "/switchover") == [], "Blue may be gone by now"
+    again = replace(ended, back_of="docs:0")
+    assert actions(replace(found, row=again), "/switchover") == [], "a way back has none of its own"
 
 
 def test_the_second_person_is_told_who_was_the_first(ledger: Ledger) -> None:

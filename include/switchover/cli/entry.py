@@ -56,6 +56,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("pointer", "pointer", "read, swap or verify one pointer, without a switchover"),
     ("writers", "writers", "the writers that a switchover froze: show them, resume one"),
     ("rollback", "recovery", "bring a service back to Blue now, also when Airflow is down"),
+    ("back", "recovery", "bring Blue back after a promotion, as long as it is kept"),
     ("restore", "recovery", "finish an abandoned run: back to Blue if undecided, then resume the writers"),
     ("rehearse", "recovery", "try the way back on a shadow pointer; exit 1 when it was too slow"),
     ("retire", "recovery", "remove Blue's index for good: promoted, kept long enough, used by nobody"),

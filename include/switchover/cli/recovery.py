@@ -1,4 +1,4 @@
-"""``switchover rollback | restore | rehearse | retire``: what a person does when Airflow cannot, or should not."""
+"""``switchover rollback | back | restore | rehearse | retire``: what a person does, also when Airflow cannot."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from switchover.ledger.ttr import ttr
 from switchover.planfile.load import load_plan
 from switchover.report.advice import unproven_steps
 from switchover.report.summary import status_line, ttr_line
+from switchover.steps.back import go_back, look_back
 from switchover.steps.breakglass import break_glass, run_to_roll_back
 from switchover.steps.finish import restore
+from switchover.steps.promoted import promoted_run
 from switchover.steps.readers import unproven
 from switchover.steps.rehearse import rehearse_service
 from switchover.steps.retire import retire
@@ -37,6 +39,16 @@ def fill_rollback(parser: argparse.ArgumentParser) -> None:
     ledger_option(rollback)
     rollback.add_argument("--run", metavar="RUN", help="the switchover, if several are open")
     rollback.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def fill_back(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    back = runs(parser, _back, "switchover back --service docs")
+    which = back.add_mutually_exclusive_group(required=True)
+    which.add_argument("--service", help="the service, by the plan that its promoted run began with")
+    which.add_argument("--plan", type=Path, metavar="FILE", help="the service's plan as it is now")
+    ledger_option(back)
+    back.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def fill_restore(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +98,27 @@ def _rollback(options: argparse.Namespace, edge: Edge) -> Result:
     lines += [f"writers resumed: {', '.join(back.writers) or 'none'}"]
     data = {"id": back.row.id, "state": back.row.state.value, "ttr_s": parts, "writers": back.writers}
     return "\n".join(lines), data, 0
+
+
+def _back(options: argparse.Namespace, edge: Edge) -> Result:
+    person = getpass.getuser()
+    if options.plan:
+        plan = load_plan(options.plan)
+    else:
+        run = promoted_run(service=options.service, ledger=Ledger(engine=edge.sql(options.ledger)))
+        plan = run.read_plan().model_copy(update={"ledger": options.ledger})  # as it is called here
+    found = look_back(plan=plan, edge=edge)
+    told = "\n".join([f"{found.run.id}: {status_line(found.run, found.at)}", *found.lines])
+    ask = f"Bring {plan.service!r} back to {found.run.blue!r} instead of {found.run.green!r} now?"
+    _ask(f"{told}\n{ask}", "yes", sure=options.yes)
+    with _progress():
+        back = go_back(plan=plan, edge=edge, actor=f"command line, {person}", person=person)
+    parts = ttr(back.row)
+    lines = [f"{back.row.id}: {status_line(back.row, back.row.ended_at or back.row.updated_at)}", *back.lines]
+    lines += [f"time to restore (seconds): {ttr_line(parts)}"] if parts else []
+    lines += [f"writers resumed: {', '.join(back.writers) or 'none'}"]
+    data = {"id": back.row.id, "state": back.row.state.value, "ttr_s": parts, "lacking": back.lines}
+    return "\n".join(lines), {**data, "writers": back.writers}, 0
 
 
 def _restore(options: argparse.Namespace, edge: Edge) -> Result:

@@ -46,6 +46,7 @@ class RunRow:
     intended: bool = False
     left_out: Mapping[str, str] | None = None
     judge: Mapping[str, Any] | None = None  # the calibration of the judge encoder
+    back_of: str | None = None  # this run is a way back: the promoted run that it takes back
 
     @property
     def should_be_live(self) -> tuple[str, str | None]:

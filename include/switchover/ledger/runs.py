@@ -31,6 +31,7 @@ _INTENDED = (
 _ROW = (*table.c, _INTENDED)
 _BY_ID = sa.select(*_ROW).where(table.c.id == sa.bindparam("id"))  # once: it is asked for at every step
 _ENDED = [state.value for state in ENDED]
+_JUDGED = [State.PROMOTED.value, State.ROLLED_BACK.value]
 _AFTER_FLIP = [state.value for state in State if not state.ended and not state.before_flip]
 
 
@@ -52,10 +53,12 @@ class Runs:
         hold_minutes: float,
         version: int | None = None,
         retry_build: str = "",
+        back_of: str | None = None,
     ) -> RunRow:
         """Open a switchover, or return it as it is when it is open already. ``version`` is the pointer's.
 
         ``retry_build``: the beginning of the INDEX_HASH that a person asks for again after it was taken back.
+        ``back_of``: the promoted run that this one takes back.
         """
         values = {
             "id": id,
@@ -69,6 +72,7 @@ class Runs:
             "plan_digest": plan.digest,
             "hold_minutes": hold_minutes,
             "retry_build": retry_build,
+            "back_of": back_of,
         }
         with self._db.transaction() as connection:
             connection.execute(postgresql.insert(table).values(values).on_conflict_do_nothing())
@@ -103,12 +107,18 @@ class Runs:
         return _run_row(row) if row is not None else None
 
     def took_back(self, pointer: str, build: str) -> RunRow | None:
-        """The switchover that rolled this build (its INDEX_HASH) back; ``None`` when the newest one promoted it."""
-        judged = table.c.state.in_([State.PROMOTED.value, State.ROLLED_BACK.value])
-        query = sa.select(*_ROW).where(table.c.pointer == pointer, table.c.approved_hash == build, judged)
+        """The switchover that took this build (its INDEX_HASH) back; ``None`` when the newest one promoted it.
+
+        That is one that rolled it back, or a way back after its promotion.
+        """
+        promoted = table.c.state == State.PROMOTED.value
+        left = sa.and_(table.c.blue_hash == build, table.c.back_of.is_not(None), promoted)
+        judged = sa.and_(table.c.approved_hash == build, table.c.state.in_(_JUDGED))
+        query = sa.select(*_ROW).where(table.c.pointer == pointer, sa.or_(judged, left))
         with self._db.transaction() as connection:
             row = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).mappings().one_or_none()
-        return _run_row(row) if row is not None and row["state"] == State.ROLLED_BACK.value else None
+        stays = row is not None and row["state"] == State.PROMOTED.value and row["approved_hash"] == build
+        return None if row is None or stays else _run_row(row)
 
     def open_of(self, service: str) -> list[RunRow]:
         """Switchovers of one service that have not ended, the newest first."""

@@ -44,6 +44,7 @@ run = sa.Table(
     sa.Column("left_out", AnyJson),  # readers that a person left out of the proof: name -> who, and why
     sa.Column("hold_minutes", sa.Float, nullable=False),
     sa.Column("retry_build", AnyText, nullable=False, server_default=""),
+    sa.Column("back_of", AnyText),  # of a way back: the promoted run that it takes back
     sa.Column("decision", AnyText),
     sa.Column("reason", AnyText, nullable=False, server_default=""),
     _at("opened_at", required=True),

@@ -14,12 +14,14 @@ def ttr(row: RunRow) -> dict[str, float | None] | None:
     ``detect``: first bad answer -> verdict. ``decide``: verdict -> decision written. ``hand_over``: decision
     -> the actor starts. ``flip``: -> the store has applied. ``converge``: -> every reader follows. ``total``
     counts from the verdict on, so it is the sum of all but ``detect``. One clock: the ledger's. No part is negative.
+    A way back after a promotion counts from a person's yes, and to ``hand_over`` belongs that the writers stand still.
     """
     if row.converged_at is None or row.rollback_started_at is None:
         return None
     # Each is no later than what follows it: a decision before a verdict is written counts as the judgement.
     decided = min(row.decided_at or row.rollback_started_at, row.rollback_started_at)
     judged = min(row.judged_at or decided, decided)
+    decided = judged if row.back_of is not None else decided  # its own decision is that Blue stays
     applied = max(row.rollback_applied_at or row.rollback_started_at, row.rollback_started_at)
     first_bad = row.first_bad_at if row.first_bad_at is not None and row.first_bad_at <= judged else None
     return {

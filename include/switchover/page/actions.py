@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from switchover.report.review import Review
 
 UNDECIDED = (State.FLIPPING, State.HOLDING, State.STUCK)
 NOTE = "Roll back now, from the review page"
+BACK_NOTE = "Take a promotion back, from the review page"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,11 @@ class Action:
 
 def actions(review: Review, base: str | None) -> list[Action]:
     """What may be decided now; nothing in a file, which is no place to act from."""
-    if base is None or review.row.decision is not None:
+    if base is None:
+        return []
+    if review.row.state is State.PROMOTED:
+        return _take_back(review, base)
+    if review.row.decision is not None:
         return []
     api = f"{base.rpartition('/')[0]}/api/v2/dags"
     asked = open_question(review.facts.approvals)
@@ -74,6 +80,33 @@ def _roll_back(review: Review, api: str) -> Action:
         bad=True,
     )
     return Action(key="roll back", title="", told="", choices=(choice,))
+
+
+def _take_back(review: Review, base: str) -> list[Action]:
+    """As long as this run knows of a way back; whether another was promoted since, the task finds out, and refuses."""
+    row = review.row
+    try:
+        plan = row.read_plan()
+    except ValueError:
+        return []
+    if row.back_of or row.ended_at is None or review.now > row.ended_at + timedelta(hours=plan.retire.after_h):
+        return []
+    dag = f"rollback__{row.service}"
+    lacks = "; ".join(spec.replay_line(row.blue) for spec in plan.writers) or "the plan names no writer"
+    choice = Choice(
+        label="Take this promotion back",
+        ask=f"Bring {row.service} back to {row.blue}?",
+        told=f"The writers stand still, {row.blue} and every reader are proven, and {row.blue} goes live instead of"
+        f" {row.green}. What {row.blue} lacks since the promotion: {lacks}.",
+        yes="Yes, take it back",
+        method="POST",
+        url=f"{base.rpartition('/')[0]}/api/v2/dags/{quote(dag)}/dagRuns",
+        body=json.dumps({"logical_date": None, "conf": {"after_promotion": True}, "note": BACK_NOTE}),
+        done=dag,
+        follows=True,
+        bad=True,
+    )
+    return [Action(key="take back", title="", told="", choices=(choice,))]
 
 
 def _answer(review: Review, asked: Mapping[str, Any], api: str) -> Action:

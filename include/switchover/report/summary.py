@@ -115,7 +115,11 @@ def status_line(row: RunRow, now: datetime) -> str:
     since = clock((now - (row.ended_at or row.updated_at)).total_seconds())
     why = f"; {row.reason}" if row.reason else ""
     words = {
-        State.PROMOTED: f"promoted: ended with Green {row.green!r} live",
+        State.PROMOTED: (
+            f"brought back: ended with {row.green!r} live again{why}"
+            if row.back_of
+            else f"promoted: ended with Green {row.green!r} live"
+        ),
         State.ROLLED_BACK: f"rolled back: ended with Blue {row.blue!r} live{why}",
         State.ABORTED: f"aborted {_where_aborted(row)}: ended with Blue {row.blue!r} live{why}",
         State.STUCK: f"STUCK: {row.reason}",

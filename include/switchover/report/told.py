@@ -119,6 +119,8 @@ ENDS = (Event.ROLLBACK, Event.PROMOTION, Event.ABORT)
 def _ended(now: Now) -> str:
     row = now.row
     word = {State.PROMOTED: "promoted", State.ROLLED_BACK: "rolled back", State.ABORTED: "aborted"}[row.state]
+    if row.back_of is not None:
+        word = {State.PROMOTED: "brought back after its promotion"}.get(row.state, "not brought back")
     word = " ".join(filter(None, (word, now.by)))
     return f"{word}, but a person must look: {now.serves}" if now.elsewhere else f"{word}; {now.serves}"
 
@@ -149,7 +151,7 @@ def line_of(now: Now) -> str:
     row = now.row
     since = clock((now.at - (row.ended_at or row.updated_at)).total_seconds())
     words = {
-        State.PROMOTED: f"Promoted {since} ago",
+        State.PROMOTED: f"{'Brought back' if row.back_of else 'Promoted'} {since} ago",
         State.ROLLED_BACK: f"Rolled back {since} ago",
         State.ABORTED: f"Aborted {since} ago",
         State.STUCK: f"Stuck for {since}",

@@ -109,7 +109,12 @@ def check_target(switch: Switch, target: str, *, index_hash: str) -> None:
 
 
 def _flip(switch: Switch, row: RunRow, action: Action) -> None:
-    _move_pointer(switch, row.blue, row.green, approved=row.approved_hash, back=False)
+    back = row.back_of is not None
+    if back:
+        switch.ledger.runs.stamp(switch.id, "rollback_started_at")
+    _move_pointer(switch, row.blue, row.green, approved=row.approved_hash, back=back)
+    if back:
+        switch.ledger.runs.stamp(switch.id, "rollback_applied_at")
 
 
 def _roll_back(switch: Switch, row: RunRow, action: Action) -> None:
@@ -149,15 +154,18 @@ def _read_back(switch: Switch, target: str, *, index_hash: str | None) -> None:
 
 def _confirm_flip(switch: Switch, row: RunRow, action: Action) -> None:
     _read_back(switch, row.green, index_hash=row.approved_hash)
+    if row.back_of is not None:
+        switch.ledger.runs.stamp(switch.id, "converged_at")
     now = switch.ledger.now()
     hold_until = now + timedelta(minutes=row.hold_minutes)
     switch.move(State.HOLDING, flipped_at=now, hold_until=hold_until, version=switch.pointer.read().version)
-    switch.say(f"every reader serves Green {row.green!r}; holding until {hold_until:%H:%M:%S} UTC")
+    then = "" if row.back_of else f"; holding until {hold_until:%H:%M:%S} UTC"
+    switch.say(f"every reader serves {'' if row.back_of else 'Green '}{row.green!r}{then}")
 
 
 def _promote(switch: Switch, row: RunRow, action: Action) -> None:
     switch.move(State.PROMOTED)
-    switch.say(f"promoted: {row.green!r} stays live")
+    switch.say(f"{'brought back' if row.back_of else 'promoted'}: {row.green!r} stays live")
 
 
 def _confirm_rollback(switch: Switch, row: RunRow, action: Action) -> None:
@@ -170,7 +178,12 @@ def _confirm_rollback(switch: Switch, row: RunRow, action: Action) -> None:
     switch.ledger.runs.stamp(switch.id, "converged_at")
     ended = switch.move(State.ROLLED_BACK, reason=row.reason or action.why)
     switch.say(f"rolled back: every reader serves Blue {row.blue!r}")
-    total, budget = (ttr(ended) or {}).get("total"), switch.plan.rollback.ttr_s
+    say_ttr(switch, ended)
+
+
+def say_ttr(switch: Switch, row: RunRow) -> None:
+    """Write the measured time to restore down beside its budget."""
+    total, budget = (ttr(row) or {}).get("total"), switch.plan.rollback.ttr_s
     if total is not None:
         over = "ALARM: over the" if total > budget else "within the"
         switch.say(f"time to restore {total:g} s, {over} budget of {budget:g} s")

@@ -48,10 +48,10 @@ def ask_again(ledger: Ledger, *, plan: Plan, pointer: str, green: str, build: st
     if back is None:
         return None
     if word:
-        return f"{_told(back, green)}. A person asks for this build again: retry_build {word}"
+        return f"{_told(back, green, build)}. A person asks for this build again: retry_build {word}"
     raise TargetRefused(
-        f"{_told(back, green)}. Nothing was changed. Build another, or a person triggers switchover__{plan.service}"
-        f" with retry_build = {(build or '')[:SHORTEST]}"
+        f"{_told(back, green, build)}. Nothing was changed. Build another, or a person triggers"
+        f" switchover__{plan.service} with retry_build = {(build or '')[:SHORTEST]}"
     )
 
 
@@ -60,9 +60,9 @@ def took_back(ledger: Ledger, *, pointer: str, build: str | None) -> RunRow | No
     return ledger.runs.took_back(pointer, build) if build else None
 
 
-def _told(back: RunRow, green: str) -> str:
+def _told(back: RunRow, green: str, build: str | None) -> str:
     at = back.ended_at or back.updated_at
     return (
-        f"{green!r} is build {(back.approved_hash or '')[:SHORTEST]}, which switchover {back.id!r} took back at"
+        f"{green!r} is build {(build or '')[:SHORTEST]}, which switchover {back.id!r} took back at"
         f" {at:%Y-%m-%d %H:%M} UTC: {back.reason}"
     )

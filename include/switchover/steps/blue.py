@@ -16,7 +16,7 @@ def blue_checks(switch: Switch, blue: str, manifest: Manifest) -> list[Check]:
     moved = f"{count:,} rows, {count - built:+,} beside its build" if count != built else f"{count:,} rows, as built"
     return [
         _promoted(switch, blue, manifest),
-        _same_index(switch, blue, manifest),
+        same_index(switch, blue, manifest),
         Check(name="Blue since its build", ok=count > 0, found=moved, expected="not empty; the rest is shown only"),
     ]
 
@@ -34,7 +34,7 @@ def _promoted(switch: Switch, blue: str, manifest: Manifest) -> Check:
     )
 
 
-def _same_index(switch: Switch, blue: str, manifest: Manifest) -> Check:
+def same_index(switch: Switch, blue: str, manifest: Manifest) -> Check:
     """An index that was dropped and made again under its name, with the old manifest, is another one."""
     creation = switch.index.mark(blue).creation
     known = switch.ledger.receipts.newest(target=blue, index_hash=manifest.index_hash)

@@ -15,6 +15,7 @@ from switchover.protocol import Decision, State
 from switchover.report.summary import status_line
 from switchover.steps import finish
 from switchover.steps.mend import mend_readers
+from switchover.steps.promoted import refusal
 from switchover.steps.switch import Switch
 
 
@@ -49,7 +50,7 @@ def run_to_roll_back(*, service: str, ledger: Ledger, run: str | None = None) ->
 
 def _refusal(row: RunRow, ledger: Ledger) -> StateConflict:
     if row.state is State.PROMOTED or row.decision is Decision.PROMOTE:
-        return StateConflict(finish.promoted(row))
+        return refusal(row, ledger)
     return StateConflict(
         f"switchover {row.id!r}: {status_line(row, ledger.now())}; nothing is open, nothing was changed."
         f" Writers still frozen? `switchover restore '{row.id}'`"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from switchover.approval import Gate
 from switchover.errors import NotConverged, StateConflict, SwitchoverError
 from switchover.judge.gates import Outcome
-from switchover.ledger import RunRow
 from switchover.plan import Plan
 from switchover.protocol import Decision, Kind, State, decide
 from switchover.steps.act import drive, stuck
@@ -18,6 +16,7 @@ from switchover.steps.flip import accepted, permitted
 from switchover.steps.frozen import held_lines, unresumed
 from switchover.steps.mend import leave_out, mend_readers
 from switchover.steps.observe import observe
+from switchover.steps.promoted import refusal
 from switchover.steps.resume import resume_writers
 from switchover.steps.switch import Switch
 
@@ -101,7 +100,7 @@ def rollback(switch: Switch) -> list[str]:
     with switch.step("rollback", wait=True) as note:
         row = switch.decide(Decision.ROLL_BACK, reason="asked to roll back")
         if row.decision is Decision.PROMOTE or row.state is State.PROMOTED:
-            raise StateConflict(promoted(row))
+            raise refusal(row, switch.ledger)
         drive(switch)
         row = switch.read()
         if row.state not in (State.ROLLED_BACK, State.ABORTED):
@@ -110,17 +109,6 @@ def rollback(switch: Switch) -> list[str]:
         resumed = f"{row.blue!r} is live, read back by every reader; {len(names)} writers resumed"
         note.text = "; ".join([resumed, *held_lines(switch)])
         return names
-
-
-def promoted(row: RunRow) -> str:
-    """Why a promoted run is not rolled back, and what there is instead, each with what it does not do."""
-    swap = f"switchover pointer swap --expect {shlex.quote(row.green)} --to {shlex.quote(row.blue)} --plan FILE"
-    return (
-        f"switchover {row.id!r}: was promoted, and the writers go on with {row.green!r}; nothing was changed. A"
-        f" promotion has no way back of its own yet. What there is: trigger switchover__{row.service} with Green"
-        f" {row.blue!r}; it freezes the writers, and goes only if {row.blue!r} is no worse than {row.green!r} by the"
-        f" plan's rules. By hand, without rules and with the writers running: `{swap}`"
-    )
 
 
 def abort(switch: Switch) -> list[str]:

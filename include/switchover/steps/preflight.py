@@ -78,7 +78,7 @@ def preflight(
     switch = Switch(edge=edge, ledger=ledger, id=id, actor="dry run" if dry_run else actor, plan=plan)
     if dry_run:
         arms, minutes = BothArms(blue=live, green=found.green), found.hold_minutes
-        others = partial(_refuse_others, ledger, pointer, id)
+        others = partial(refuse_others, ledger, pointer, id)
         lines = look(switch, arms=arms, minutes=minutes, word=retry_build, refuse_others=others)
         return replace(found, route=Route.DRY_RUN, lines=lines)
     ledger.require_kept_commits()
@@ -120,7 +120,7 @@ def _open(switch: Switch, ledger: Ledger, pointer: Pointer, found: Preflight, *,
     plan = switch.plan
     lease = ledger.leases.take(pointer.key, holder=switch.id, seconds=plan.handover_s)
     try:
-        _refuse_others(ledger, pointer, switch.id)
+        refuse_others(ledger, pointer, switch.id)
         shared = found.blue in plan.sharing(found.green) and not retry_build  # its pins decide: verify asks the arm
         build = None if shared else switch.index.health(found.green).stored_hash
         again = ask_again(ledger, plan=plan, pointer=pointer.key, green=found.green, build=build, word=retry_build)
@@ -173,7 +173,7 @@ def _live(plan: Plan, pointer: Pointer) -> str:
     return live
 
 
-def _refuse_others(ledger: Ledger, pointer: Pointer, id: str) -> None:
+def refuse_others(ledger: Ledger, pointer: Pointer, id: str) -> None:
     """``StateConflict`` while another switchover of this pointer is open, or has left writers frozen."""
     others = [row for row in ledger.runs.open_on(pointer.key) if row.id != id]
     if others:

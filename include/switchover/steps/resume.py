@@ -19,6 +19,7 @@ from switchover.ledger.journal import Row
 from switchover.protocol import State
 from switchover.steps.act import prove_live
 from switchover.steps.frozen import held_lines
+from switchover.steps.replay import put_back
 from switchover.steps.switch import Switch
 from switchover.writers import Writer, WriterSpec
 from switchover.writers.base import REPORTED
@@ -101,6 +102,8 @@ def _resume(switch: Switch, spec: WriterSpec, writer: Writer, row: Row, target: 
             return _hold(switch, writer.name, str(changed))
     journal.resuming(switch.id, writer.name, on=target)
     if way is not Way.KEEP:
+        if not writer.thawed(row["found"]):
+            put_back(switch, spec, target)
         try:
             writer.restore(row["found"], epoch=lease.epoch)
         except BadInput:

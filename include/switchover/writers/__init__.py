@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from switchover.registry import kinds, one_of
-from switchover.writers.base import Drain, State, Writer, WriterSpec
+from switchover.writers.base import Drain, QueuedWrites, State, Writer, WriterSpec
 
-__all__ = ["KINDS", "AnyWriter", "Drain", "State", "Writer", "WriterSpec"]
+__all__ = ["KINDS", "AnyWriter", "Drain", "QueuedWrites", "State", "Writer", "WriterSpec"]
 
 KINDS = kinds(
     "switchover.writers",

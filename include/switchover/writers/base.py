@@ -63,6 +63,11 @@ class QueuedWrites(Part):
 
     connection: ConnectionId = Field(description="PostgreSQL connection with the queue.")
     stream: str = Field(min_length=1, description="Name of the stream.")
+    replay: bool = Field(
+        False,
+        description="A write's effect is on the live arm alone: `switchover back` puts what was written since the"
+        " promotion back in the queue. The writer's `WriteQueue` keeps it so long: `keep_h`.",
+    )
 
 
 class WriterSpec(Part, ABC):
@@ -96,6 +101,13 @@ class WriterSpec(Part, ABC):
         if REPORTED in self.pins.values() and self.reports is None:
             raise ValueError(f"reports: missing; a pin that is `{REPORTED}` must be asked for somewhere")
         return self
+
+    def replay_line(self, blue: str) -> str:
+        """What becomes of its writes since a promotion when that is taken back to ``blue``, for people."""
+        if self.queue is not None and self.queue.replay:
+            return f"writer {self.name!r}: what it has written since the promotion is put back in its queue"
+        why = "no queue keeps its writes" if self.queue is None else "its queue is not replayed (queue.replay)"
+        return f"writer {self.name!r}: {why}; {blue!r} lacks those since the promotion unless it catches up itself"
 
     @abstractmethod
     def build(self, edge: Edge) -> Writer:

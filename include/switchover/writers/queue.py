@@ -35,13 +35,23 @@ INDEX = (
 )
 WAITING = """SELECT count(*), extract(epoch FROM clock_timestamp() - min(at))::float8
     FROM switchover_intent WHERE stream = %s AND applied_at IS NULL"""
+#: Writes of a stream that were applied in the last seconds and were not refused. Of the seconds the server's own clock
+#: decides, so that no other clock matters.
+_SINCE = "stream = %s AND applied_at > clock_timestamp() - make_interval(secs => %s) AND refused IS NULL"
+WRITTEN_SINCE = f"SELECT count(*) FROM switchover_intent WHERE {_SINCE}"
+#: While ``applied_at`` is NULL, ``applied_on`` says by which way back a write was put back.
+PUT_BACK = f"UPDATE switchover_intent SET applied_at = NULL, applied_on = %s WHERE {_SINCE}"
 BOUND = 10_000
 PAYLOAD_BYTES = 256 << 10
 RETRY_AFTER_S = 5
 LOCK_WAIT_S = 2
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7340005))"
-_NEXT = """SELECT id, key, revision, payload FROM switchover_intent
+_NEXT = """SELECT id, key, revision, payload, applied_on FROM switchover_intent
     WHERE stream = %s AND applied_at IS NULL ORDER BY id LIMIT %s"""
+_KEEP = """INSERT INTO switchover_intent (stream, key, revision, payload, applied_at)
+    VALUES (%s, %s, %s, %s, clock_timestamp()) ON CONFLICT (stream, key, revision) DO NOTHING"""
+_FORGET = """DELETE FROM switchover_intent WHERE id IN (SELECT id FROM switchover_intent
+    WHERE stream = %s AND applied_at < clock_timestamp() - make_interval(hours => %s) LIMIT 1000)"""
 _LEFT = "UPDATE switchover_intent SET applied_at = clock_timestamp(), applied_on = %s, refused = %s WHERE id = %s"
 
 Apply = Callable[[Any], Any]
@@ -70,12 +80,17 @@ class WriteQueue:
     and makes a transaction of its own on it. ``Unreachable`` when the database does not answer: repeat the write.
     """
 
-    def __init__(self, *, fence: Fence, gate: str, stream: str, bound: int = BOUND) -> None:
-        """``gate``: name of the writer's row in ``switchover_fence``."""
+    def __init__(self, *, fence: Fence, gate: str, stream: str, bound: int = BOUND, keep_h: int = 0) -> None:
+        """``gate``: name of the writer's row in ``switchover_fence``.
+
+        ``keep_h``: hours for which also what is applied at once stays in the queue's table, so that a way back after a
+        promotion can put it back; no less than the plan's ``retire.after_h``. 0 keeps only what had to wait.
+        """
         self._fence = fence
         self._gate = gate
         self._stream = stream
         self._bound = bound
+        self._keep_h = keep_h
         self._what = f"queue of {stream!r}"
 
     @staticmethod
@@ -101,7 +116,10 @@ class WriteQueue:
         text = json.dumps(payload, sort_keys=True, ensure_ascii=False)
         with self._alone(connection):
             if self._open(connection) and self._waiting(connection).count == 0:
-                return self._apply(connection, key, revision, payload, apply)
+                how = self._apply(connection, key, revision, payload, apply)
+                if self._keep_h and how is How.APPLIED:
+                    _run(connection, _KEEP, [self._stream, key, revision, text])
+                return how
             return self._queue(connection, key, revision, text)
 
     def drain(
@@ -118,10 +136,12 @@ class WriteQueue:
                 return 0
             rows = _run(connection, _NEXT, [self._stream, limit]).fetchall()
             arm = onto() if rows else ""
-            for row, key, revision, text in rows:
+            if self._keep_h and not rows:
+                _run(connection, _FORGET, [self._stream, self._keep_h])
+            for row, key, revision, text, again in rows:
                 refused = None
                 try:
-                    self._apply(connection, key, revision, json.loads(text), apply)
+                    self._apply(connection, key, revision, json.loads(text), apply, again=again or "")
                 except FenceConflict as conflict:
                     refused = str(conflict)
                 _run(connection, _LEFT, [arm, refused, row])
@@ -132,8 +152,19 @@ class WriteQueue:
         with self._translated(), connection.transaction():
             return self._waiting(connection)
 
-    def _apply(self, connection: psycopg.Connection[Any], key: str, revision: int, payload: Any, apply: Apply) -> How:
-        name = fence_key(source_type="intent", source_id=f"{self._stream}/{key}", revision=revision, action="write")
+    def _apply(
+        self,
+        connection: psycopg.Connection[Any],
+        key: str,
+        revision: int,
+        payload: Any,
+        apply: Apply,
+        *,
+        again: str = "",
+    ) -> How:
+        """``again``: the way back that put it back. To apply it on the other arm is another effect, and once too."""
+        action = f"write for {again}" if again else "write"
+        name = fence_key(source_type="intent", source_id=f"{self._stream}/{key}", revision=revision, action=action)
         with self._fence.once(name, payload, connection=connection) as effect:
             if not effect.first:
                 return How.REPEATED
@@ -141,8 +172,8 @@ class WriteQueue:
         return How.APPLIED
 
     def _queue(self, connection: psycopg.Connection[Any], key: str, revision: int, text: str) -> How:
-        query = """SELECT revision, payload FROM switchover_intent WHERE stream = %s AND key = %s
-                   ORDER BY revision DESC LIMIT 1"""
+        query = """SELECT revision, payload, applied_at IS NOT NULL FROM switchover_intent
+                   WHERE stream = %s AND key = %s ORDER BY revision DESC LIMIT 1"""
         last = _run(connection, query, [self._stream, key]).fetchone()
         if last is not None and last[0] == revision:
             if last[1] != text:
@@ -151,7 +182,7 @@ class WriteQueue:
                     key=key,
                     diff=changes(last[1], text),
                 )
-            return How.QUEUED
+            return How.REPEATED if last[2] else How.QUEUED
         if last is not None and last[0] > revision:
             raise BadInput(
                 f"{self._what}: key {key!r} revision {revision} comes after revision {last[0]}; allowed: a later one"

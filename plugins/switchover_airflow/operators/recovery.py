@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from switchover.edge.edge import Edge
 from switchover.ledger.ttr import ttr
 from switchover.plan import Plan
-from switchover.steps.breakglass import break_glass
+from switchover.steps.back import CameBack, go_back
+from switchover.steps.breakglass import Back, break_glass
 from switchover.steps.rehearse import rehearse_service
 from switchover.steps.retire import retire
 from switchover_airflow.connections import airflow_edge
@@ -55,14 +56,24 @@ class RehearseOperator(PlanOperator):
 
 
 class BreakGlassOperator(PlanOperator):
-    """Bring the service back to Blue now: no gates, no questions."""
+    """Bring the service back to Blue now: no gates, no questions.
 
+    :param after_promotion: a person's word that a promotion is taken back (templated): true or false
+    """
+
+    template_fields: Collection[str] = ("after_promotion",)
     ui_color = "#fce8e6"
+
+    def __init__(self, *, after_promotion: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.after_promotion = after_promotion
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the run, its state, the time to restore and the writers that were resumed."""
+        promoted = str(self.after_promotion).lower() == "true"  # a form gives a boolean, a rendered template its text
+        how: Callable[..., Back | CameBack] = go_back if promoted else break_glass
         with self.opened() as (plan, edge):
-            back = break_glass(plan=plan, edge=edge, actor=_actor(context), person=_person(context))
+            back = how(plan=plan, edge=edge, actor=_actor(context), person=_person(context))
         return {"run": back.row.id, "state": back.row.state.value, "ttr_s": ttr(back.row), "writers": back.writers}
 
 
