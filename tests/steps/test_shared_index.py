@@ -12,10 +12,11 @@ from sandbox.service.build import stand_over
 from sandbox.service.prompts import BETTER, COPIES_ITS_EXAMPLE
 from switchover.errors import BadInput, InvariantBroken
 from switchover.plan import Plan
-from switchover.protocol import State
+from switchover.protocol import Decision, State
 from switchover.steps.attest import attest_green
+from switchover.steps.back import go_back
 from switchover.steps.build import builder_of
-from switchover.steps.finish import restore
+from switchover.steps.finish import restore, unfreeze
 from switchover.steps.flip import flip
 from switchover.steps.freeze import freeze
 from switchover.steps.preflight import preflight
@@ -68,6 +69,21 @@ def test_it_is_verified_flipped_and_brought_back(shared: World) -> None:
         verified(shared, "docs:2")
     prompt(shared, COPIES_ITS_EXAMPLE)
     verified(shared, "docs:3")
+
+
+def test_a_promotion_over_one_index_is_taken_back_and_nothing_is_applied_twice(shared: World) -> None:
+    told = shared.plan.model_dump(mode="json")
+    told["writers"][0]["queue"] = {"connection": "docs_db", "stream": "of no table", "replay": True}
+    plan = Plan.model_validate(told)
+    switch = shared.warmed(plan=plan)
+    flip(switch)
+    switch.leadership.take()
+    switch.decide(Decision.PROMOTE, reason="by hand")
+    unfreeze(switch)
+    restore(switch)
+    came = go_back(plan=plan, edge=shared.edge, actor="test", person="ada")
+    assert (shared.live, shared.frozen, came.row.state) == ("docs_v1", False, State.PROMOTED)
+    assert came.lines[0] == "'docs_v1' and 'docs_prompt' stand over one index: no write is missing"
 
 
 def verified(world: World, id: str) -> None:

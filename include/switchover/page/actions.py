@@ -92,7 +92,8 @@ def _take_back(review: Review, base: str) -> list[Action]:
     if row.back_of or row.ended_at is None or review.now > row.ended_at + timedelta(hours=plan.retire.after_h):
         return []
     dag = f"rollback__{row.service}"
-    lacks = "; ".join(spec.replay_line(row.blue) for spec in plan.writers) or "the plan names no writer"
+    lines = [] if row.blue in plan.sharing(row.green) else [spec.replay_line(row.blue) for spec in plan.writers]
+    lacks = "; ".join(lines) or "nothing that the plan knows of"
     choice = Choice(
         label="Take this promotion back",
         ask=f"Bring {row.service} back to {row.blue}?",

@@ -14,6 +14,8 @@ from switchover.writers import QueuedWrites, WriterSpec, queue
 
 def lacking(*, plan: Plan, edge: Edge, ledger: Ledger, promoted: RunRow) -> list[str]:
     """One line a writer, for people: how many writes Blue lacks and gets, or that nobody knows. Changes nothing."""
+    if promoted.blue in plan.sharing(promoted.green):
+        return [f"{promoted.blue!r} and {promoted.green!r} stand over one index: no write is missing"]
     return [_line(spec, edge, _seconds_since(ledger, promoted), promoted.blue) for spec in plan.writers]
 
 
@@ -23,7 +25,13 @@ def put_back(switch: Switch, spec: WriterSpec, target: str) -> None:
     Only while it stands still. Safe to repeat: what was put back before is applied once all the same.
     """
     row = switch.read()
-    if row.back_of is None or target != row.green or spec.queue is None or not spec.queue.replay:
+    if (
+        row.back_of is None
+        or row.blue in switch.plan.sharing(row.green)
+        or target != row.green
+        or spec.queue is None
+        or not spec.queue.replay
+    ):
         return
     seconds = _seconds_since(switch.ledger, switch.ledger.runs.get(row.back_of))
     with sql.transaction(switch.edge.sql(spec.queue.connection), f"writer {spec.name!r}: its queue") as connection:
