@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
@@ -12,6 +13,8 @@ CONNECTION = "connection"
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$"), CONNECTION]
 #: The connection of the ledger, for plans and commands that name no other.
 LEDGER = "switchover_ledger"
+#: Where a key stands in a plan, from the top.
+Key = tuple[str, ...]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
@@ -60,3 +63,24 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(each)
     else:
         yield value
+
+
+def moved_key(data: Any, old: Key, new: Key) -> dict[str, Any] | None:
+    """A copy of ``data`` with the value of ``old`` moved to ``new``; ``None``: no value, or the place is taken."""
+    if not isinstance(data, dict) or old[0] not in data:
+        return None
+    copied: dict[str, Any] = copy.deepcopy(data)
+    source: Any = copied
+    for step in old[:-1]:
+        source = source.get(step) if isinstance(source, dict) else None
+    if not isinstance(source, dict) or old[-1] not in source:
+        return None
+    value, place = source.pop(old[-1]), copied
+    for step in new[:-1]:
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            return None
+    if new[-1] in place:
+        return None
+    place[new[-1]] = value
+    return copied

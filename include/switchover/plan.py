@@ -6,7 +6,6 @@ and every error names file, line, key, what was found and what is allowed (see `
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -20,17 +19,26 @@ from switchover.errors import BadInput
 from switchover.gold.spec import Gold
 from switchover.indexes import KINDS as INDEX_KINDS
 from switchover.indexes import AnyIndex, Index, IndexSpec
-from switchover.indexes.of_arms import build_indexes, place_of
+from switchover.indexes.of_arms import build_indexes, check_indexes, sharing
 from switchover.indexing.spec import Build
 from switchover.judge.rules import Rules
 from switchover.notify.parts import Channel
-from switchover.part import LEDGER, ConnectionId, Identifier, Part, at_most, at_most_characters, connections_in
+from switchover.part import (
+    LEDGER,
+    ConnectionId,
+    Identifier,
+    Key,
+    Part,
+    at_most,
+    at_most_characters,
+    connections_in,
+    moved_key,
+)
 from switchover.pins import canonical_json, check_pin_names, digest
 from switchover.pointers import AnyPointer
 from switchover.signals import PlanSignals, check_sources, extras_of
 from switchover.writers import AnyWriter
 
-Key = tuple[str, ...]
 #: Keys of a plan that had another name, old and new. Ledgers keep plans for good, so the old names are always read.
 RENAMED: tuple[tuple[Key, Key], ...] = (
     (("judge", "context"), ("probes", "context")),
@@ -216,38 +224,30 @@ class Plan(Part):
         return self
 
     def _check_indexes(self) -> None:
-        self.index.check_arms([name for name, arm in self.arms.items() if arm.index is None])
-        for name, arm in self.arms.items():
-            if arm.index is not None:
-                try:
-                    arm.index.check_arms([name])
-                except ValueError as error:
-                    raise ValueError(f"arms.{name}.{error}") from None
-        sharing = next(((name, others) for name in self.arms if (others := self.sharing(name))), None)
-        if sharing is not None and not self.changes:
-            both = " and ".join(map(repr, (sharing[0], *sharing[1])))
-            raise ValueError(
-                f"index: {both} are one index, {place_of(self.index_of(sharing[0]), sharing[0])[-1]!r}; allowed where"
-                " `changes` names the pins that differ, as PROMPT_VER"
-            )
+        own = [name for name, arm in self.arms.items() if arm.index is not None]
+        self.index.check_arms([name for name in self.arms if name not in own])
+        check_indexes(self._indexes, own=own, may_share=bool(self.changes))
         if self.build is not None:
-            if not any(self.index_of(name).buildable for name in self.arms):
+            if not any(spec.buildable for spec in self._indexes.values()):
                 allowed = ", ".join(kind for kind, spec in INDEX_KINDS.items() if spec.buildable)
                 raise ValueError(f"build: indexes of kind {self.index.kind!r} are not built here; allowed: {allowed}")
             self.build.check_arms(self.arms)
 
+    @property
+    def _indexes(self) -> dict[str, IndexSpec]:
+        return {name: arm.index or self.index for name, arm in self.arms.items()}
+
     def index_of(self, arm: str) -> IndexSpec:
         """Where the arm's index is."""
-        return self.arms[arm].index or self.index
+        return self._indexes[arm]
 
     def sharing(self, arm: str) -> list[str]:
         """The other arms whose index is this very one, by the names that the plan gives."""
-        place = place_of(self.index_of(arm), arm)
-        return [name for name in self.arms if name != arm and place_of(self.index_of(name), name) == place]
+        return sharing(self._indexes, arm)
 
     def indexes(self, edge: Edge) -> Index:
         """The indexes of all arms, with clients from the edge. No I/O."""
-        return build_indexes({name: self.index_of(name) for name in self.arms}, edge)
+        return build_indexes(self._indexes, edge)
 
     def shape(self, arm: str) -> Shape:
         """How an arm is asked and what its answers mean; ``ValueError`` names the key that is wrong."""
@@ -302,32 +302,11 @@ def renamed(data: Any) -> tuple[Any, list[tuple[Key, Key]]]:
     """
     found = list[tuple[Key, Key]]()
     for old, new in RENAMED:
-        moved = _moved(data, old, new)
+        moved = moved_key(data, old, new)
         if moved is not None:
             data = moved
             found.append((old, new))
     return data, found
-
-
-def _moved(data: Any, old: Key, new: Key) -> dict[str, Any] | None:
-    """A copy of ``data`` with the value of ``old`` moved to ``new``; ``None``: no value, or the place is taken."""
-    if not isinstance(data, dict) or old[0] not in data:
-        return None
-    copied: dict[str, Any] = copy.deepcopy(data)
-    source: Any = copied
-    for step in old[:-1]:
-        source = source.get(step) if isinstance(source, dict) else None
-    if not isinstance(source, dict) or old[-1] not in source:
-        return None
-    value, place = source.pop(old[-1]), copied
-    for step in new[:-1]:
-        place = place.setdefault(step, {})
-        if not isinstance(place, dict):
-            return None
-    if new[-1] in place:
-        return None
-    place[new[-1]] = value
-    return copied
 
 
 def plan_schema() -> dict[str, Any]:

@@ -18,6 +18,29 @@ def place_of(spec: IndexSpec, arm: str) -> Place:
     return (spec.kind, spec.connection, spec.resolved(arm))
 
 
+def sharing(specs: Mapping[str, IndexSpec], arm: str) -> list[str]:
+    """The other arms whose index is this very one."""
+    place = place_of(specs[arm], arm)
+    return [name for name, spec in specs.items() if name != arm and place_of(spec, name) == place]
+
+
+def check_indexes(specs: Mapping[str, IndexSpec], *, own: Collection[str], may_share: bool) -> None:
+    """``ValueError`` for an index that one arm has of its ``own`` and that cannot be, or for two arms in one place."""
+    for arm in own:
+        try:
+            specs[arm].check_arms([arm])
+        except ValueError as error:
+            raise ValueError(f"arms.{arm}.{error}") from None
+    for arm, spec in specs.items():
+        others = sharing(specs, arm)
+        if others and not may_share:
+            both = " and ".join(map(repr, (arm, *others)))
+            raise ValueError(
+                f"index: {both} are one index, {spec.resolved(arm)!r}; allowed where `changes` names the pins that"
+                " differ, as PROMPT_VER"
+            )
+
+
 def build_indexes(specs: Mapping[str, IndexSpec], edge: Edge) -> Index:
     """What stands behind each arm, by the arm's name. No I/O."""
     stores: list[tuple[IndexSpec, Index]] = []
