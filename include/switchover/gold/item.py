@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -107,11 +108,21 @@ def item_of(where: str, body: Mapping[str, Any]) -> Item:
     try:
         return Item.model_validate(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ascii(".".join(str(step) for step in first["loc"]))[1:-1][:80]
-        raise GoldError(
-            f"{where}: {key or 'item'}: {first['msg'].removeprefix('Value error, ')}; found {kind_of(first['input'])}"
-        ) from None
+        raise GoldError(f"{where}: {_told(error.errors()[0])}") from None
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """Where and what, by our own names alone: a key of the file is content too."""
+    known = {*Item.model_fields, *Answer.model_fields}
+    steps = [str(step) if isinstance(step, int) or step in known else "…" for step in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        *above, unknown = error["loc"]
+        allowed = Answer.model_fields if above else Item.model_fields
+        near = difflib.get_close_matches(str(unknown), allowed, n=1)
+        perhaps = f", perhaps `{near[0]}`" if near else ""
+        return f"{'.'.join(steps[:-1]) or 'item'}: found a key that is unknown{perhaps}; allowed: {', '.join(allowed)}"
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(steps) or 'item'}: {said}; found {kind_of(error['input'])}"
 
 
 def grade_of(items: Iterable[Item], wanted: Grade | None = None) -> Grade:
