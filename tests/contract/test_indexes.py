@@ -79,6 +79,23 @@ def test_what_is_not_there_is_said_so(world: IndexWorld, index: Index) -> None:
     index.drop(nowhere)
 
 
+def test_the_store_says_how_it_holds_the_vectors(world: IndexWorld, index: Index) -> None:
+    held = index.vectors(world.name)
+    assert (held.metric, held.dimension) == HELD[world.kind]
+
+
+#: What each store says of the suite's index: pgvector's has no dimension and no approximate index, those of the search
+#: engines have plain numbers.
+HELD = {
+    "pgvector": ("", None),
+    "opensearch": ("", None),
+    "elasticsearch": ("", None),
+    "qdrant": ("ip", 4),
+    "milvus": ("", None),
+    "chroma": ("", None),
+}
+
+
 def test_an_index_without_a_manifest_is_said_so(world: IndexWorld) -> None:
     bare = index_of(world)
     assert bare.health(world.name).stored_hash is None

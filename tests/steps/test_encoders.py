@@ -12,11 +12,12 @@ from switchover.edge.connection import environment_connections
 from switchover.edge.edge import Edge
 from switchover.errors import InvariantBroken
 from switchover.plan import Plan
+from switchover.steps.arm_checks import about_arms, read_facts
 from switchover.steps.encoders import known_again
 from switchover.steps.freeze import freeze
 from switchover.steps.preflight import preflight
 from switchover.steps.switch import Switch
-from switchover.steps.verify import about_arms, read_facts, verify
+from switchover.steps.verify import verify
 from switchover.steps.world import BothArms
 from tests.contract.encoders.standins import KEY, OpenAiStandIn
 from tests.steps.conftest import World
@@ -54,7 +55,7 @@ def plan_with(plan: Plan, green: Any = None, judge: Any = None) -> Plan:
 def green_encoder(world: World, edge: Edge, green: Any) -> tuple[bool, str]:
     switch = Switch(edge=edge, ledger=world.ledger, id="docs:look", actor="test", plan=plan_with(world.plan, green))
     arms = BothArms(blue="docs_v1", green="docs_v2")
-    checks = {check.name: check for check in about_arms(switch, read_facts(switch, arms), arms)}
+    checks = {check.name: check for check in about_arms(switch, read_facts(switch, arms)[0], arms)}
     return checks["Green encoder"].ok, checks["Green encoder"].found
 
 

@@ -17,10 +17,10 @@ from switchover.indexes.base import Health
 from switchover.indexes.pgvector import PgvectorIndex
 from switchover.protocol import Decision, State
 from switchover.steps import finish
+from switchover.steps.arm_checks import about_arms, read_facts
 from switchover.steps.flip import flip
 from switchover.steps.retire import retire
 from switchover.steps.switch import Switch
-from switchover.steps.verify import about_arms, read_facts
 from tests.steps.conftest import World
 
 MANIFESTS = "SELECT target FROM switchover_manifest ORDER BY target"
@@ -184,7 +184,7 @@ def test_no_message_says_that_nothing_happened_once_the_removal_was_sent(
 def test_two_arms_on_one_index_need_a_change_that_the_plan_names(world: World) -> None:
     """By where the names lead: a flip between two names of one table would move nothing."""
     switch = world.warmed()
-    facts = read_facts(switch, switch.read())
+    facts, _ = read_facts(switch, switch.read())
     arms = switch.plan.arms
     switch.plan = switch.plan.model_copy(update={"arms": {**arms, "public.docs_v1": arms["docs_v2"]}})
     one = SimpleNamespace(blue="docs_v1", green="public.docs_v1")

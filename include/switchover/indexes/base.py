@@ -52,6 +52,19 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Vectors:
+    """How the store itself holds the vectors. "" and ``None``: it does not say.
+
+    ``metric``: ``cosine``, ``ip`` (inner product, of normalised vectors the same) or ``l2``. ``parameters``: of its
+    approximate index, in words.
+    """
+
+    metric: str = ""
+    dimension: int | None = None
+    parameters: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One stored row. ``vector``: its bytes as they are digested; ``values``: its numbers, those that are stored.
 
@@ -86,6 +99,10 @@ class Index(Protocol):
 
     def mark(self, target: str) -> Mark:
         """A quick look, whatever the size. ``TargetRefused`` when there is no such index."""
+        ...
+
+    def vectors(self, target: str) -> Vectors:
+        """Metric, dimension and parameters as the store has them, whatever the manifest says."""
         ...
 
     def count(self, target: str) -> int:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field
 
 from switchover.edge.names import Namer
 from switchover.errors import TargetRefused
-from switchover.indexes.base import Health, IndexSpec, Mark, Row, Sample
+from switchover.indexes.base import Health, IndexSpec, Mark, Row, Sample, Vectors
 from switchover.indexes.receipt import Adder, Choice, Tally
 from switchover.lazy import lazy
 from switchover.pins import Manifest, content_digest, pairs_digest
@@ -38,6 +38,7 @@ class About:
     creation: str
     count: int
     kept: Mapping[str, Any]
+    vectors: Vectors = field(default_factory=Vectors)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +145,10 @@ class CollectionIndex:
     def count(self, target: str) -> int:
         """See :class:`Index`."""
         return self._about(target).count
+
+    def vectors(self, target: str) -> Vectors:
+        """See :class:`Index`."""
+        return self._about(target).vectors
 
     def newest(self, target: str) -> int:
         """See :class:`Index`."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from switchover.edge.edge import Edge
-from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample
+from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample, Vectors
 from switchover.indexes.receipt import Choice, Tally
 from switchover.pins import Manifest
 
@@ -98,6 +98,11 @@ class ArmIndexes:
         """See :class:`Index`."""
         store, name = self._of(target)
         return store.mark(name)
+
+    def vectors(self, target: str) -> Vectors:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.vectors(name)
 
     def count(self, target: str) -> int:
         """See :class:`Index`."""

@@ -19,7 +19,7 @@ from switchover.edge.edge import Edge
 from switchover.edge.names import table_name
 from switchover.errors import TargetRefused
 from switchover.indexes import pgvector_sums as sums
-from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample
+from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample, Vectors
 from switchover.indexes.receipt import Choice, Tally
 from switchover.lazy import lazy
 from switchover.pins import Manifest, pairs_digest
@@ -43,6 +43,7 @@ SHARED = """WITH RECURSIVE whole AS (
        SELECT name FROM unnest(CAST(:others AS text[])) AS name
        WHERE to_regclass(name)::oid IN (SELECT oid FROM whole)"""
 KINDS = ("vector", "halfvec", "sparsevec", "real[]", "double precision[]")
+METRICS = {"_cosine_ops": "cosine", "_ip_ops": "ip", "_l2_ops": "l2"}  # by how the operator class is called
 COUNTED_BLOCKS = 8_192  # up to 64 MB a table's rows are counted, not estimated
 
 
@@ -129,6 +130,14 @@ class PgvectorIndex:
         with self._transaction(target) as connection:
             query = f"SELECT coalesce(max({self._revision}), 0) FROM {quoted(target)}"
             return int(connection.execute(sa.text(query)).scalar_one())
+
+    def vectors(self, target: str) -> Vectors:
+        """See :class:`Index`. Without an approximate index each query names its own metric."""
+        with self._transaction(target) as connection:
+            values = {"table": quoted(target), "column": self._names.vector or ""}
+            row = connection.execute(sa.text(sums.VECTORS), values).one()
+        metric = next((name for ends, name in METRICS.items() if (row.opclass or "").endswith(ends)), "")
+        return Vectors(metric=metric, dimension=row.dimension, parameters=row.parameters or "no approximate index")
 
     def mark(self, target: str) -> Mark:
         """See :class:`Index`. The server publishes its counts of a session's writes some seconds after they are done.

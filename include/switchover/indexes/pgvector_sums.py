@@ -37,6 +37,18 @@ WHOLE = """WITH RECURSIVE whole AS (
         WHERE relkind IN ('r', 'm', 'f'))"""
 # No id of the server itself: reading that needs a file which managed services, and some servers, do not give.
 # The server counts every row that is written or removed; a file of another number is another table's content.
+VECTORS = """SELECT
+           (SELECT nullif(atttypmod, -1) FROM pg_attribute
+            WHERE attrelid = to_regclass(:table) AND attname = :column) AS dimension,
+           found.opclass, found.parameters
+       FROM (SELECT 1) AS one LEFT JOIN LATERAL (
+           SELECT op.opcname AS opclass,
+                  am.amname || coalesce(' ' || array_to_string(c.reloptions, ', '), '') AS parameters
+           FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam
+           JOIN pg_opclass op ON op.oid = i.indclass[0]
+           JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+           WHERE i.indrelid = to_regclass(:table) AND a.attname = :column AND am.amname IN ('hnsw', 'ivfflat')
+           ORDER BY c.relname LIMIT 1) AS found ON true"""
 MARK = (
     WHOLE
     + """ SELECT to_regclass(:table)::oid AS oid,

@@ -11,10 +11,11 @@ from pydantic import Field
 
 from switchover.edge.edge import Edge
 from switchover.edge.names import qdrant_name
-from switchover.indexes.base import Index
+from switchover.indexes.base import Index, Vectors
 from switchover.indexes.collections import About, CollectionIndex, CollectionSpec, Stored
 from switchover.pointers.qdrant import Missing, QdrantStore, qdrant_place
 
+METRICS = {"Cosine": "cosine", "Dot": "ip", "Euclid": "l2"}
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
@@ -56,7 +57,24 @@ class QdrantCollections:
         except Missing:
             return None
         count = self._server.ask(f"collection {name}", lambda client: client.count(name, exact=True)).count
-        return About(creation=f"{self.place}/{name}", count=count, kept=info.config.metadata or {})
+        return About(
+            creation=f"{self.place}/{name}",
+            count=count,
+            kept=info.config.metadata or {},
+            vectors=self._held(info.config),
+        )
+
+    def _held(self, config: Any) -> Vectors:
+        params = config.params.vectors
+        found = params.get(self._vector) if isinstance(params, dict) else params
+        if found is None:
+            return Vectors()
+        hnsw = config.hnsw_config
+        return Vectors(
+            metric=METRICS.get(found.distance.value, found.distance.value.lower()),
+            dimension=found.size,
+            parameters=f"hnsw m={hnsw.m}, ef_construct={hnsw.ef_construct}" if hnsw is not None else "",
+        )
 
     def every(self, name: str, *, size: int) -> Iterator[Sequence[Stored]]:
         """See :class:`CollectionStore`. In the order of the ids."""

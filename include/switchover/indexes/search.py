@@ -17,7 +17,7 @@ from switchover.edge.edge import Edge
 from switchover.edge.names import search_name
 from switchover.edge.search_api import SearchApi, quoted, search_api
 from switchover.errors import TargetRefused, Unreachable
-from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample
+from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample, Vectors
 from switchover.indexes.receipt import Adder, Choice, Tally
 from switchover.lazy import lazy
 from switchover.pins import Manifest, content_digest, pairs_digest
@@ -30,6 +30,13 @@ else:
 PAGE = 1_000  # documents
 RANGE = 100_000  # of a shard's sequence numbers: one part of a reading
 SEED = 1
+METRICS = {
+    "cosinesimil": "cosine",
+    "innerproduct": "ip",
+    "dot_product": "ip",
+    "max_inner_product": "ip",
+    "l2_norm": "l2",
+}
 _PART = re.compile(r"(\d+):(\d+)-(\d+)")
 
 
@@ -135,6 +142,10 @@ class SearchIndex:
         last = self._last_numbers(target)
         numbers = " ".join(f"{shard}:{last[shard]}" for shard in sorted(last))
         return Mark(creation=f"{self._api.kind} {uuid}", change=numbers or "empty")
+
+    def vectors(self, target: str) -> Vectors:
+        """See :class:`Index`."""
+        return held_vectors(self._mappings(target) or {}, self._vector or "")
 
     def count(self, target: str) -> int:
         """See :class:`Index`."""
@@ -296,11 +307,13 @@ class SearchIndex:
 
     def _meta(self, target: str) -> Mapping[str, Any] | None:
         """``_meta`` of the mapping; ``None`` when there is no index of that very name."""
+        found = self._mappings(target)
+        return None if found is None else dict(found.get("_meta", {}))
+
+    def _mappings(self, target: str) -> Mapping[str, Any] | None:
         index = self._index(target)
         answer = self._api.call("GET", f"/{quoted(index)}/_mapping")
-        if not answer.ok or index not in answer.body:
-            return None
-        return dict(answer.body[index]["mappings"].get("_meta", {}))
+        return dict(answer.body[index]["mappings"]) if answer.ok and index in answer.body else None
 
     def _field(self, target: str, hit: Mapping[str, Any], name: str) -> Any:
         found = hit.get("_source", {}).get(name)
@@ -318,3 +331,17 @@ class SearchIndex:
 
     def _what(self, target: str) -> str:
         return f"index {self._index(target)!r} in {self._api.kind} at {self._api.place}"
+
+
+def held_vectors(mappings: Mapping[str, Any], name: str) -> Vectors:
+    """What a mapping says of a vector field: Elasticsearch as ``similarity``, OpenSearch as ``space_type``."""
+    found: Any = mappings
+    for part in name.split("."):
+        found = found.get("properties", {}).get(part, {})
+    method = found.get("method") or {}
+    said = str(found.get("similarity") or method.get("space_type") or found.get("space_type") or "")
+    options = found.get("index_options") or {"type": method.get("name"), **method.get("parameters", {})}
+    told = ", ".join(f"{name} {value}" for name, value in sorted(options.items()) if value is not None)
+    return Vectors(
+        metric=METRICS.get(said, said), dimension=found.get("dims") or found.get("dimension"), parameters=told
+    )

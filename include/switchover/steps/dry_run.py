@@ -13,6 +13,7 @@ from functools import partial
 from switchover.errors import InvariantBroken, LeaseLost, SwitchoverError
 from switchover.planfile.departures import departed, departures
 from switchover.pointers import Change
+from switchover.steps.arm_checks import look_at_arms
 from switchover.steps.asked import ask_again
 from switchover.steps.attest import content_checks
 from switchover.steps.caches import questions_to_prime
@@ -21,7 +22,7 @@ from switchover.steps.controls import CANNOT, controls
 from switchover.steps.flip import require_watchdog
 from switchover.steps.resume import pins_differ
 from switchover.steps.switch import Switch
-from switchover.steps.verify import gold_valid, judge_encoder, look_at_arms, look_there, signals_answer
+from switchover.steps.verify import gold_valid, judge_encoder, look_there, signals_answer
 from switchover.steps.world import Arms
 from switchover.writers import Writer, WriterSpec
 

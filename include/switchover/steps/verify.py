@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 
-from switchover.cache import CacheNamespace
-from switchover.edge.answers import Report
-from switchover.errors import BadInput, InvariantBroken, SwitchoverError
+from switchover.errors import InvariantBroken, SwitchoverError
 from switchover.gold.goldset import gold_json
 from switchover.judge.by_vectors import worthless
 from switchover.judge.calibration import LEAST_AUC
 from switchover.ledger import RunRow
-from switchover.pins import REQUIRED, ArmPins, Manifest, changed_pins
 from switchover.protocol import State
 from switchover.steps.act import proceed
+from switchover.steps.arm_checks import Facts, all_guarded, guarded, look_at_arms
 from switchover.steps.asked import SHORTEST, took_back
 from switchover.steps.attest import content_checks
-from switchover.steps.blue import blue_checks
 from switchover.steps.checks import Check
-from switchover.steps.encoders import held_against_index, known_again
+from switchover.steps.encoders import known_again
 from switchover.steps.rehearse import rehearse
 from switchover.steps.switch import Switch
 from switchover.steps.world import Arms
@@ -29,35 +25,23 @@ from switchover.writers import WriterSpec
 from switchover.writers.proving import EXPECTED, prove
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What stands beside both arms' indexes and what both arms report, by role."""
-
-    manifests: dict[str, Manifest]
-    reports: dict[str, Report]
-    pins: dict[str, ArmPins]
-
-
 def verify(switch: Switch) -> list[Check]:
     """Run every check, record it, and approve Green's build. ``InvariantBroken`` names what failed."""
     with switch.step("verify") as note:
         proceed(switch)
         row = switch.read()
-        checks = [*look_there(switch, row)]
-        facts: Facts | None = None
-        if all(check.ok for check in checks):
-            facts, more = look_at_arms(switch, row)
-            checks += more
-            checks += _all_guarded("Green content", lambda: content_checks(switch, row))
+        facts, more = look_at_arms(switch, row)
+        checks = [*look_there(switch, row), *more]
+        checks += all_guarded("Green content", lambda: content_checks(switch, row))
         if facts is not None:
             _remember_arms(switch, facts, row)
             checks.append(_not_taken_back(switch, facts, row))
-        checks += [_guarded(name, check, switch) for name, check in STANDALONE.items()]
+        checks += [guarded(name, check, switch) for name, check in STANDALONE.items()]
         checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
         if facts is not None and all(check.ok for check in checks):
             hashes = {role: manifest.index_hash for role, manifest in facts.manifests.items()}
             switch.ledger.runs.stamp(switch.id, approved_hash=hashes["green"], blue_hash=hashes["blue"])
-            checks.append(_guarded("rollback path", _rollback_path, switch))
+            checks.append(guarded("rollback path", _rollback_path, switch))
         switch.ledger.journal.checked(switch.id, [asdict(check) for check in checks])
         failed = [check for check in checks if not check.ok]
         note.text = f"{len(checks) - len(failed)} of {len(checks)} checks hold"
@@ -70,37 +54,13 @@ def verify(switch: Switch) -> list[Check]:
         return checks
 
 
-def _guarded(name: str, check: Callable[[Switch], Check], switch: Switch) -> Check:
-    """A check that cannot be made has failed; it never stops the others."""
-    try:
-        return check(switch)
-    except SwitchoverError as error:
-        return Check(name=name, ok=False, found=str(error), expected="an answer")
-
-
-def _all_guarded(name: str, checks: Callable[[], list[Check]]) -> list[Check]:
-    try:
-        return checks()
-    except SwitchoverError as error:
-        return [Check(name=name, ok=False, found=str(error), expected="an answer")]
-
-
 def look_there(switch: Switch, arms: Arms) -> list[Check]:
     """Whether both indexes are there; a store that does not answer is a check that has failed."""
     both = (("Blue", arms.blue), ("Green", arms.green))
     return [
-        _guarded(f"{role} index {target}", partial(index_there, role=role, target=target), switch)
+        guarded(f"{role} index {target}", partial(index_there, role=role, target=target), switch)
         for role, target in both
     ]
-
-
-def look_at_arms(switch: Switch, arms: Arms) -> tuple[Facts | None, list[Check]]:
-    """What both arms are, and every check of it; no facts where one of them does not answer."""
-    try:
-        facts = read_facts(switch, arms)
-        return facts, [*about_arms(switch, facts, arms), *blue_checks(switch, arms.blue, facts.manifests["blue"])]
-    except SwitchoverError as error:
-        return None, [Check(name="both arms", ok=False, found=str(error), expected="each says what it is")]
 
 
 def index_there(switch: Switch, role: str, target: str) -> Check:
@@ -112,98 +72,12 @@ def index_there(switch: Switch, role: str, target: str) -> Check:
     return Check(name=f"{role} index {target}", ok=found == "filled", found=found, expected="filled")
 
 
-def read_facts(switch: Switch, arms: Arms) -> Facts:
-    """Read what stands beside both indexes, and ask both arms what they are."""
-    manifests = {"blue": switch.index.manifest(arms.blue), "green": switch.index.manifest(arms.green)}
-    reports = asyncio.run(_reports(switch, arms))
-    plan = switch.plan
-    # A shared index cannot say what the arms over it do not share: of those pins the arm's own word counts.
-    apart = plan.changes if arms.blue in plan.sharing(arms.green) else ()
-    pins = {
-        role: ArmPins(
-            manifest={name: value for name, value in manifests[role].pins.items() if name not in apart},
-            reported=reports[role].pins,
-            promised=plan.arms[target].promised,
-        )
-        for role, target in (("blue", arms.blue), ("green", arms.green))
-    }
-    return Facts(manifests=manifests, reports=reports, pins=pins)
-
-
-async def _reports(switch: Switch, arms: Arms) -> dict[str, Report]:
-    async with switch.asking(arms) as clients:
-        return {role: await client.report_async() for role, client in clients.items()}
-
-
 def _remember_arms(switch: Switch, facts: Facts, arms: Arms) -> None:
     for role, target in (("blue", arms.blue), ("green", arms.green)):
         shared = arms.blue in switch.plan.sharing(arms.green)
         pins = facts.pins[role].values if shared else facts.manifests[role].pins
         reported = facts.reports[role].pins
         switch.ledger.subjects.found_arm(switch.id, role, target=target, pins=pins, reported=reported)
-
-
-def about_arms(switch: Switch, facts: Facts, arms: Arms) -> list[Check]:
-    """What both arms are: their pins, secrets, encoders, and what differs between them."""
-    checks = []
-    for role, target in (("blue", arms.blue), ("green", arms.green)):
-        checks += [
-            _pins_known(switch, role.capitalize(), facts.pins[role]),
-            _secrets_present(switch, role.capitalize(), facts.reports[role]),
-            _encoder(switch, role, target, facts),
-        ]
-    changed = changed_pins(*(facts.pins[role].values for role in ("blue", "green")))
-    undeclared = [name for name in changed if name not in (*switch.plan.changes, "INDEX_HASH", "BUILD_ID")]
-    checks.append(
-        Check(
-            name="only declared pins differ",
-            ok=not undeclared,
-            found=f"undeclared: {', '.join(undeclared)}" if undeclared else f"changed: {', '.join(changed) or 'none'}",
-            expected=f"changes within {', '.join(switch.plan.changes) or 'INDEX_HASH, BUILD_ID'}",
-        )
-    )
-    if switch.index.shared(arms.green, [arms.blue]):
-        differ = [name for name in changed if name in switch.plan.changes]
-        found = f"one index; {', '.join(differ) or 'no pin of `changes`'} differs"
-        checks.append(
-            Check(name="the arms differ", ok=bool(differ), found=found, expected="two indexes, or a pin in `changes`")
-        )
-    if switch.plan.cache is not None:
-        checks.append(_cache_namespaces(facts))
-    return checks
-
-
-def _cache_namespaces(facts: Facts) -> Check:
-    """What each arm reports of its cache, if it does, must be what its pins give."""
-    name, expected = "cache namespaces", "as the pins give"
-    try:
-        given = {role: CacheNamespace.of(pins.values).id for role, pins in facts.pins.items()}
-    except BadInput as error:
-        return Check(name=name, ok=False, found=str(error), expected=expected)
-    reported = {role: facts.reports[role].cache_namespace or given[role] for role in given}
-    found = ", ".join(
-        f"{role.capitalize()} {reported[role]}" + (f" (its pins give {space})" if reported[role] != space else "")
-        for role, space in given.items()
-    )
-    return Check(name=name, ok=reported == given, found=found, expected=expected)
-
-
-def _pins_known(switch: Switch, label: str, pins: ArmPins) -> Check:
-    """Every pin that the plan requires is known, and all who say a pin say the same."""
-    wrong = pins.wrong((*REQUIRED, *switch.plan.pins))
-    found = "; ".join(wrong) or f"all equal: {pins.told()}"
-    return Check(name=f"{label} pins", ok=not wrong, found=found, expected="those required, and all equal")
-
-
-def _secrets_present(switch: Switch, label: str, report: Report) -> Check:
-    absent = [name for name in switch.plan.secrets if not report.secrets.get(name)]
-    found = f"absent: {', '.join(absent)}" if absent else "all present"
-    return Check(name=f"{label} secrets", ok=not absent, found=found, expected="all present")
-
-
-def _encoder(switch: Switch, role: str, target: str, facts: Facts) -> Check:
-    ok, found, expected = held_against_index(switch, target, facts.manifests[role], facts.reports[role])
-    return Check(name=f"{role.capitalize()} encoder", ok=ok, found=found, expected=expected)
 
 
 def _other_pins(switch: Switch, facts: Facts, before: RunRow) -> bool:
