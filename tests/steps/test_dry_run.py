@@ -87,7 +87,7 @@ def test_it_tells_every_read_and_every_intended_change(world: World) -> None:
         (lambda plan: plan["writers"][0].update(connection="no_db"), "writer 'ingest process'"),
         (lambda plan: plan["readers"][0].update(path="/healthz"), "readers: "),
         (lambda plan: plan["arms"]["docs_v2"].update(ask="/none"), "question to Green: HTTP 404"),
-        (lambda plan: plan["arms"]["docs_v2"].update(version="/none"), "both arms"),
+        (lambda plan: plan["arms"]["docs_v2"].update(version="/none"), "Green arm"),
         (lambda plan: plan["signals"].update(table="no_such_table"), "signals answer"),
         (lambda plan: plan["writers"][0].update(fence="no_such_fence"), "writer 'ingest process'"),
         (lambda plan: plan["gold"].update(path="/nowhere/gold.jsonl"), "gold set"),

@@ -49,8 +49,9 @@ def look_at_arms(switch: Switch, arms: Arms) -> tuple[Facts | None, list[Check]]
     facts, silent = read_facts(switch, arms)
     checks = [*silent, *about_arms(switch, facts, arms)]
     for role, target in (("blue", arms.blue), ("green", arms.green)):
+        label = role.capitalize()
         if (manifest := facts.manifests.get(role)) is not None:
-            label, held = role.capitalize(), partial(switch.index.vectors, target)
+            held = partial(switch.index.vectors, target)
             checks += all_guarded(f"{label} store", partial(_described, label, manifest, held))
         if role in facts.reports and facts.reports[role].count is not None:
             checks.append(
