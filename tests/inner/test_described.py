@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from switchover.indexes.base import Vectors
-from switchover.indexes.search import held_vectors
+from switchover.indexes.search_mapping import held_vectors
 from switchover.pins import IndexFacts, Manifest, embed_schema
 from switchover.steps.described import described_checks
 

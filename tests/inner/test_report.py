@@ -29,7 +29,9 @@ def test_no_part_of_the_time_to_restore_is_negative_and_they_add_up(
 ) -> None:
     at = {name: None if s is None else AT + timedelta(seconds=s) for name, s in times.items()}
     began = AT + timedelta(seconds=started)
-    known: Any = SimpleNamespace(**at, rollback_started_at=began, converged_at=began + timedelta(seconds=took))
+    known: Any = SimpleNamespace(
+        **at, back_of=None, rollback_started_at=began, converged_at=began + timedelta(seconds=took)
+    )
     parts = ttr(cast(RunRow, known))
     assert parts is not None
     assert all(value is None or value >= 0 for value in parts.values())

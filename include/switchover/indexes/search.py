@@ -19,6 +19,7 @@ from switchover.edge.search_api import SearchApi, quoted, search_api
 from switchover.errors import TargetRefused, Unreachable
 from switchover.indexes.base import Health, Index, IndexSpec, Mark, Row, Sample, Vectors
 from switchover.indexes.receipt import Adder, Choice, Tally
+from switchover.indexes.search_mapping import asked_fields, held_vectors
 from switchover.lazy import lazy
 from switchover.pins import Manifest, content_digest, pairs_digest
 
@@ -30,13 +31,6 @@ else:
 PAGE = 1_000  # documents
 RANGE = 100_000  # of a shard's sequence numbers: one part of a reading
 SEED = 1
-METRICS = {
-    "cosinesimil": "cosine",
-    "innerproduct": "ip",
-    "dot_product": "ip",
-    "max_inner_product": "ip",
-    "l2_norm": "l2",
-}
 _PART = re.compile(r"(\d+):(\d+)-(\d+)")
 
 
@@ -185,7 +179,11 @@ class SearchIndex:
 
     def rows(self, target: str, ids: Collection[str]) -> list[Row]:
         """See :class:`Index`."""
-        body = {"query": {"ids": {"values": list(ids)}}, "size": max(len(ids), 1), **self._fields(self._text)}
+        body = {
+            "query": {"ids": {"values": list(ids)}},
+            "size": max(len(ids), 1),
+            **asked_fields(self._vector, self._text),
+        }
         found = self._ask(target, "POST", f"/{self._path(target)}/_search", body)
         return [self._row(target, hit) for hit in found["hits"]["hits"]]
 
@@ -194,7 +192,7 @@ class SearchIndex:
         upto = self.manifest(target).facts.corpus_revision
         of = {"range": {self._revision: {"lte": upto}}} if self._revision is not None else {"match_all": {}}
         random = {"random_score": {"seed": SEED, "field": "_seq_no"}, "query": of}
-        body = {"query": {"function_score": random}, "size": size, **self._fields(self._text)}
+        body = {"query": {"function_score": random}, "size": size, **asked_fields(self._vector, self._text)}
         hits = self._ask(target, "POST", f"/{self._path(target)}/_search", body)["hits"]["hits"]
         rows = [self._row(target, hit) for hit in hits]
         if self._vector is None:
@@ -243,7 +241,7 @@ class SearchIndex:
                 "size": PAGE,
                 "sort": [{"_seq_no": "asc"}],
                 "track_total_hits": False,
-                **self._fields(*wanted),
+                **asked_fields(self._vector, *wanted),
             }
             hits = self._ask(target, "POST", path, body, preference=f"_shards:{shard}")["hits"]["hits"]
             yield from hits
@@ -272,13 +270,7 @@ class SearchIndex:
         found = self._api.call("GET", f"/{quoted(index)}/_settings")
         if not found.ok or index not in found.body:
             raise TargetRefused(f"{self._what(target)}: is not there")
-        settings: Mapping[str, str] = found.body[index]["settings"]["index"]
-        return settings
-
-    def _fields(self, *names: str) -> dict[str, Any]:
-        """What is asked of each document; the vector also by ``fields``, where ``_source`` is kept without it."""
-        vector = [] if self._vector is None else [self._vector]
-        return {"_source": [*names, *vector], **({"fields": vector} if vector else {})}
+        return dict(found.body[index]["settings"]["index"])
 
     def _row(self, target: str, hit: Mapping[str, Any]) -> Row:
         text, numbers = str(self._field(target, hit, self._text)), None
@@ -289,8 +281,9 @@ class SearchIndex:
         if not isinstance(numbers, list) or not all(isinstance(number, (int, float)) for number in numbers):
             raise TargetRefused(f"{self._what(target)}: {self._vector!r} is no list of numbers in every document")
         values = np.array(numbers, dtype=np.float64)
-        stored = values.astype(">f4").tobytes()
-        return Row(id=hit["_id"], text=text, vector=stored, values=values, dimension=len(values))
+        return Row(
+            id=hit["_id"], text=text, vector=values.astype(">f4").tobytes(), values=values, dimension=len(values)
+        )
 
     def _count(self, target: str, query: Any) -> int:
         return int(self._ask(target, "POST", f"/{self._path(target)}/_count", {"query": query})["count"])
@@ -331,17 +324,3 @@ class SearchIndex:
 
     def _what(self, target: str) -> str:
         return f"index {self._index(target)!r} in {self._api.kind} at {self._api.place}"
-
-
-def held_vectors(mappings: Mapping[str, Any], name: str) -> Vectors:
-    """What a mapping says of a vector field: Elasticsearch as ``similarity``, OpenSearch as ``space_type``."""
-    found: Any = mappings
-    for part in name.split("."):
-        found = found.get("properties", {}).get(part, {})
-    method = found.get("method") or {}
-    said = str(found.get("similarity") or method.get("space_type") or found.get("space_type") or "")
-    options = found.get("index_options") or {"type": method.get("name"), **method.get("parameters", {})}
-    told = ", ".join(f"{name} {value}" for name, value in sorted(options.items()) if value is not None)
-    return Vectors(
-        metric=METRICS.get(said, said), dimension=found.get("dims") or found.get("dimension"), parameters=told
-    )
