@@ -179,11 +179,8 @@ class SearchIndex:
 
     def rows(self, target: str, ids: Collection[str]) -> list[Row]:
         """See :class:`Index`."""
-        body = {
-            "query": {"ids": {"values": list(ids)}},
-            "size": max(len(ids), 1),
-            **asked_fields(self._vector, self._text),
-        }
+        asked = asked_fields(self._vector, self._text)
+        body = {"query": {"ids": {"values": list(ids)}}, "size": max(len(ids), 1), **asked}
         found = self._ask(target, "POST", f"/{self._path(target)}/_search", body)
         return [self._row(target, hit) for hit in found["hits"]["hits"]]
 
@@ -267,8 +264,7 @@ class SearchIndex:
     def _settings(self, target: str) -> Mapping[str, str]:
         """What the cluster itself has set: the index's own id, the number of its shards."""
         index = self._index(target)
-        found = self._api.call("GET", f"/{quoted(index)}/_settings")
-        if not found.ok or index not in found.body:
+        if not (found := self._api.call("GET", f"/{quoted(index)}/_settings")).ok or index not in found.body:
             raise TargetRefused(f"{self._what(target)}: is not there")
         return dict(found.body[index]["settings"]["index"])
 
@@ -281,9 +277,8 @@ class SearchIndex:
         if not isinstance(numbers, list) or not all(isinstance(number, (int, float)) for number in numbers):
             raise TargetRefused(f"{self._what(target)}: {self._vector!r} is no list of numbers in every document")
         values = np.array(numbers, dtype=np.float64)
-        return Row(
-            id=hit["_id"], text=text, vector=values.astype(">f4").tobytes(), values=values, dimension=len(values)
-        )
+        stored = values.astype(">f4").tobytes()
+        return Row(id=hit["_id"], text=text, vector=stored, values=values, dimension=len(values))
 
     def _count(self, target: str, query: Any) -> int:
         return int(self._ask(target, "POST", f"/{self._path(target)}/_count", {"query": query})["count"])
@@ -300,8 +295,7 @@ class SearchIndex:
 
     def _meta(self, target: str) -> Mapping[str, Any] | None:
         """``_meta`` of the mapping; ``None`` when there is no index of that very name."""
-        found = self._mappings(target)
-        return None if found is None else dict(found.get("_meta", {}))
+        return None if (found := self._mappings(target)) is None else dict(found.get("_meta", {}))
 
     def _mappings(self, target: str) -> Mapping[str, Any] | None:
         index = self._index(target)
