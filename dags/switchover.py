@@ -176,7 +176,7 @@ def build_dag(plan: Plan) -> DAG:
 
 
 def build_rollback(plan: Plan) -> DAG:
-    """Break-glass: one task, no gates, nothing to fill in. Never paused, since a paused DAG would not run."""
+    """Break-glass: one task, no gates, nothing that must be filled in. Created unpaused: a paused DAG would not run."""
     with DAG(
         dag_id=f"rollback__{plan.service}",
         description=f"Break-glass: bring {plan.service} back to Blue now",
