@@ -67,8 +67,15 @@ def test_it_is_verified_flipped_and_brought_back(shared: World) -> None:
 
     with pytest.raises(InvariantBroken, match="Green was not taken back: found build"):
         verified(shared, "docs:2")
+    with pytest.raises(InvariantBroken, match="1 of .* reads failed, .*: Green was not taken back: build"):
+        dry(shared)
     prompt(shared, COPIES_ITS_EXAMPLE)
+    assert any("its pins decide" in line for line in dry(shared))
     verified(shared, "docs:3")
+
+
+def dry(world: World) -> tuple[str, ...]:
+    return tuple(preflight(plan=world.plan, edge=world.edge, id="docs:dry", actor="test", dry_run=True).lines)
 
 
 def test_a_promotion_over_one_index_is_taken_back_and_nothing_is_applied_twice(shared: World) -> None:
@@ -103,8 +110,7 @@ def test_arms_that_do_not_differ_are_one_arm(shared: World) -> None:
 
 
 def test_a_dry_run_says_it_too(shared: World) -> None:
-    found = preflight(plan=shared.plan, edge=shared.edge, id="docs:1", actor="test", dry_run=True)
-    assert any("one index; PROMPT_VER differs" in line for line in found.lines), found.lines
+    assert any("one index; PROMPT_VER differs" in line for line in dry(shared))
 
 
 def test_it_is_neither_built_nor_said_of_one_arm_alone(shared: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from switchover.errors import BadInput, TargetRefused
+from switchover.indexes import Index
 from switchover.ledger import Ledger, RunRow
 from switchover.plan import Plan
 
@@ -53,6 +54,14 @@ def ask_again(ledger: Ledger, *, plan: Plan, pointer: str, green: str, build: st
         f"{_told(back, green, build)}. Nothing was changed. Build another, or a person triggers"
         f" switchover__{plan.service} with retry_build = {(build or '')[:SHORTEST]}"
     )
+
+
+def build_asked(plan: Plan, index: Index, *, blue: str, green: str, word: str) -> str | None:
+    """The INDEX_HASH of Green that may have been taken back; ``None`` when it has none.
+
+    None either where Green stands over Blue's own index and nobody names it: there its pins decide, which verify asks.
+    """
+    return None if blue in plan.sharing(green) and not word else index.health(green).stored_hash
 
 
 def took_back(ledger: Ledger, *, pointer: str, build: str | None) -> RunRow | None:

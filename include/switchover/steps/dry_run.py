@@ -14,7 +14,7 @@ from switchover.errors import InvariantBroken, LeaseLost, SwitchoverError
 from switchover.planfile.departures import departed, departures
 from switchover.pointers import Change
 from switchover.steps.arm_checks import look_at_arms
-from switchover.steps.asked import ask_again
+from switchover.steps.asked import ask_again, build_asked
 from switchover.steps.attest import content_checks
 from switchover.steps.caches import questions_to_prime
 from switchover.steps.checks import Check
@@ -22,7 +22,7 @@ from switchover.steps.controls import CANNOT, controls
 from switchover.steps.flip import require_watchdog
 from switchover.steps.resume import pins_differ
 from switchover.steps.switch import Switch
-from switchover.steps.verify import gold_valid, judge_encoder, look_there, signals_answer
+from switchover.steps.verify import gold_valid, judge_encoder, look_there, not_taken_back, signals_answer
 from switchover.steps.world import Arms
 from switchover.writers import Writer, WriterSpec
 
@@ -97,8 +97,11 @@ def _reads(switch: Switch, arms: Arms, word: str) -> Iterator[Check]:
         yield _answers(what, read)
     yield _answers(f"change of {key}", partial(_change, switch, arms))
     yield from look_there(switch, arms)
-    yield _answers(f"build of {arms.green}", partial(_build, switch, arms.green, word))
-    yield from look_at_arms(switch, arms)[1]
+    yield _answers(f"build of {arms.green}", partial(_build, switch, arms, word))
+    facts, checks = look_at_arms(switch, arms)
+    yield from checks
+    if facts is not None and arms.blue in plan.sharing(arms.green):
+        yield _checked("Green was not taken back", partial(not_taken_back, switch, facts, arms, word))
     try:
         yield from content_checks(switch, arms, keep=False)
     except SwitchoverError as error:
@@ -123,10 +126,13 @@ def _change(switch: Switch, arms: Arms) -> str:
     )
 
 
-def _build(switch: Switch, green: str, word: str) -> str:
-    build = switch.index.health(green).stored_hash
-    again = ask_again(switch.ledger, plan=switch.plan, pointer=switch.pointer.key, green=green, build=build, word=word)
-    return again or f"INDEX_HASH {build}, never taken back"
+def _build(switch: Switch, arms: Arms, word: str) -> str:
+    plan, pointer = switch.plan, switch.pointer.key
+    build = build_asked(plan, switch.index, blue=arms.blue, green=arms.green, word=word)
+    again = ask_again(switch.ledger, plan=plan, pointer=pointer, green=arms.green, build=build, word=word)
+    return again or (
+        f"INDEX_HASH {build}, never taken back" if build else f"the index of {arms.blue!r}: its pins decide"
+    )
 
 
 def _to_prime(switch: Switch) -> str:

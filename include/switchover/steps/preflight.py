@@ -15,7 +15,7 @@ from switchover.ledger.heartbeat import Heartbeat
 from switchover.plan import Plan
 from switchover.planfile.departures import departed, departures
 from switchover.pointers import Pointer
-from switchover.steps.asked import ask_again, too_late
+from switchover.steps.asked import ask_again, build_asked, too_late
 from switchover.steps.controls import require_controls
 from switchover.steps.dry_run import look
 from switchover.steps.flip import require_watchdog
@@ -121,8 +121,7 @@ def _open(switch: Switch, ledger: Ledger, pointer: Pointer, found: Preflight, *,
     lease = ledger.leases.take(pointer.key, holder=switch.id, seconds=plan.handover_s)
     try:
         refuse_others(ledger, pointer, switch.id)
-        shared = found.blue in plan.sharing(found.green) and not retry_build  # its pins decide: verify asks the arm
-        build = None if shared else switch.index.health(found.green).stored_hash
+        build = build_asked(plan, switch.index, blue=found.blue, green=found.green, word=retry_build)
         again = ask_again(ledger, plan=plan, pointer=pointer.key, green=found.green, build=build, word=retry_build)
         pointer.refuse_older(lease.epoch)
         version = _still_live(pointer, found.blue)

@@ -35,7 +35,7 @@ def verify(switch: Switch) -> list[Check]:
         checks += all_guarded("Green content", lambda: content_checks(switch, row))
         if facts is not None:
             _remember_arms(switch, facts, row)
-            checks.append(_not_taken_back(switch, facts, row))
+            checks.append(not_taken_back(switch, facts, row, row.retry_build))
         checks += [guarded(name, check, switch) for name, check in STANDALONE.items()]
         checks += [_dedupe_fence(switch, spec) for spec in switch.plan.writers if spec.proves is not None]
         if facts is not None and all(check.ok for check in checks):
@@ -86,16 +86,16 @@ def _other_pins(switch: Switch, facts: Facts, before: RunRow) -> bool:
     return any(then.get(name) != facts.pins["green"].values.get(name) for name in switch.plan.changes)
 
 
-def _not_taken_back(switch: Switch, facts: Facts, row: RunRow) -> Check:
+def not_taken_back(switch: Switch, facts: Facts, arms: Arms, word: str) -> Check:
     """Preflight has asked this of the build that was there then; another may have come since.
 
     Over a shared index the build stays the same: there it is the pins that are tried again or not.
     """
     build = facts.manifests["green"].index_hash
-    back = took_back(switch.ledger, pointer=row.pointer, build=build)
-    if back is not None and row.blue in switch.plan.sharing(row.green) and _other_pins(switch, facts, back):
+    back = took_back(switch.ledger, pointer=switch.pointer.key, build=build)
+    if back is not None and arms.blue in switch.plan.sharing(arms.green) and _other_pins(switch, facts, back):
         back = None
-    asked = bool(row.retry_build) and build.startswith(row.retry_build)
+    asked = bool(word) and build.startswith(word)
     return Check(
         name="Green was not taken back",
         ok=back is None or asked,
