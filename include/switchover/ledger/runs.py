@@ -106,6 +106,13 @@ class Runs:
             row = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).mappings().one_or_none()
         return _run_row(row) if row is not None else None
 
+    def brought_back(self, service: str, *, limit: int = 10) -> list[RunRow]:
+        """The service's newest switchovers that were brought back to the last reader."""
+        query = sa.select(*_ROW).where(table.c.service == service, table.c.converged_at.is_not(None))
+        query = query.where(table.c.rollback_started_at.is_not(None)).order_by(table.c.converged_at.desc()).limit(limit)
+        with self._db.transaction() as connection:
+            return [_run_row(row) for row in connection.execute(query).mappings()]
+
     def took_back(self, pointer: str, build: str) -> RunRow | None:
         """The switchover that took this build (its INDEX_HASH) back; ``None`` when the newest one promoted it.
 

@@ -22,7 +22,11 @@ def headline(
     rehearsal: Mapping[str, Any] | None,
     asked: Mapping[str, Any] | None,
 ) -> str:
-    """``Green live for 6 min 20 s of 20 min; all 6 stop rules pass; Blue is warm; roll back takes about 2 s, ...``."""
+    """``Green live for 6 min 20 s of 20 min; all 6 stop rules pass; Blue is warm; roll back takes about 2 s, ...``.
+
+    ``rehearsal``: ``seconds`` of the pointer alone and ``at``; ``whole``: seconds of this service's last rollbacks,
+    from the verdict to the last reader. The store's own part alone would promise too much.
+    """
     waits = "waits for a person" if asked is not None and row.decision is None else ""
     if row.state is not State.HOLDING:
         return "; ".join(filter(None, (status_line(row, now), waits)))
@@ -64,4 +68,9 @@ def _way_back(rehearsal: Mapping[str, Any] | None, now: datetime) -> str:
     if rehearsal is None or rehearsal.get("seconds") is None:
         return "the way back was not rehearsed"
     ago = clock((now - rehearsal["at"]).total_seconds())
-    return f"roll back takes about {max(0.1, rehearsal['seconds']):.1f} s, rehearsed {ago} ago"
+    pointer = f"{max(0.1, rehearsal['seconds']):.1f} s, rehearsed {ago} ago"
+    whole = sorted(rehearsal.get("whole", ()))
+    if not whole:
+        return f"the way back of its pointer took {pointer}; a whole one was not measured here yet"
+    last = f"the last {len(whole)} did" if len(whole) > 1 else "the last one did"
+    return f"roll back takes about {max(0.1, whole[len(whole) // 2]):.1f} s, as {last} (its pointer {pointer})"

@@ -25,6 +25,7 @@ from switchover.judge.extra import ExtraRule
 from switchover.judge.gates import decisive
 from switchover.judge.rules import RULE_KINDS, Rules
 from switchover.ledger import Ledger, RunRow
+from switchover.ledger.ttr import ttr
 from switchover.pins import PIN_NAMES, ArmPins, changed_pins
 from switchover.plan import Plan
 from switchover.protocol import State
@@ -248,7 +249,10 @@ def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rehearsal(ledger: Ledger, row: RunRow, plan: Plan | None) -> dict[str, Any] | None:
     found = ledger.rehearsals.counting(row, plan) if plan is not None else None
-    return {"seconds": found.seconds, "at": found.at} if found is not None else None
+    if found is None:
+        return None
+    whole = [parts["total"] for back in ledger.runs.brought_back(row.service) if (parts := ttr(back)) is not None]
+    return {"seconds": found.seconds, "at": found.at, "whole": [each for each in whole if each is not None]}
 
 
 def _trends(ledger: Ledger, row: RunRow, gate: Sequence[Mapping[str, Any]]) -> dict[str, list[Look]]:
