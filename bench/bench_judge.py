@@ -40,6 +40,7 @@ FLIP = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RULES = Rules()
 BETS = bets(1 - RULES.coverage.accept)
 Columns = dict[str, Any]
+CITED = ("cited_right", "cited_retrieved")
 
 
 def make(rows: int, dimensions: int) -> tuple[Any, Any, Columns, int]:
@@ -73,6 +74,10 @@ def make(rows: int, dimensions: int) -> tuple[Any, Any, Columns, int]:
         "tool_loop": np.zeros(n, np.bool_),
         "observed": np.ones(n, np.bool_),
         **{
+            name: np.where(bad, worst, np.abs(best - np.round(0.3 * rng.random(n), 2)))
+            for name, (worst, best) in ANSWERS.items()
+        },
+        **{
             f"ms_{s}": np.where(bad, np.inf, rng.lognormal(2, 0.4, n))
             for s in ("retrieve", "rerank", "reason", "total")
         },
@@ -88,7 +93,6 @@ def evidence_of(ds: Any, columns: Columns, questions: int) -> Evidence:
         ds_question=ds,
         ndcg=np.full(len(ds), np.nan),  # of sets that are judged by ids
         reciprocal_rank=np.full(len(ds), np.nan),
-        **{name: np.full(len(ds), best) for name, (_, best) in ANSWERS.items()},
         **columns,
     )
     return raw.cleaned(unanswerable=np.zeros(len(ds), np.bool_))
@@ -127,6 +131,8 @@ def with_pandas(frame: pd.DataFrame) -> dict[str, float]:
         ds_question=unsure.ds_question.mask(failed, 0.0),
         coverage=unsure.coverage.mask(failed, 1.0),
         ms_total=unsure.ms_total.mask(failed, 0.0),
+        ds_anchor=unsure.ds_anchor.mask(failed, 0.0),
+        **{name: unsure[name].mask(failed, best) for name, (_, best) in ANSWERS.items()},
     )
     found: dict[str, Any] = {}
     medians = green.groupby("paraphrase").ds_question.quantile([0.48, 0.5, 0.52]).unstack()  # with its interval
@@ -143,6 +149,15 @@ def with_pandas(frame: pd.DataFrame) -> dict[str, float]:
     found["coverage"] = covered.mean()
     for name, other in (("", blue), ("strict ", unsure)):
         found[f"{name}coverage_vs_blue"] = (covered - other.groupby("question").coverage.mean()).mean()
+    said = ["ds_anchor", *ANSWERS]
+    mine = green.groupby("question")[said].mean()
+    for name, other in (("", blue), ("strict ", unsure)):
+        apart = (mine - other.groupby("question")[said].mean()).mean()
+        for rule, column in (("ds_anchor", "ds_anchor"), ("no_citation", "uncited"), *zip(CITED, CITED, strict=True)):
+            found[f"{name}{rule}"] = apart[column]
+        found[f"{name}answer_match"] = (apart.answer_f1 - apart.answer_ds) / 2
+    middles, theirs_too = (arm.ds_anchor.quantile([0.5, 0.95]) for arm in (green, blue))
+    found["anchor tail"] = middles[0.95] - theirs_too[0.95]
     flips, other = _flips(green, ["question"]), _flips(blue, ["question"])
     found["flip_rate"] = flips.mean()
     found["flips_vs_blue"] = (flips - other).mean()
