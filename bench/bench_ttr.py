@@ -5,8 +5,8 @@
 Each rollback is a whole run of the DAG in the sandbox: freeze, verify, one warm round, flip, then Green breaks, a stop
 rule fires, and Blue comes back. Between them run chains of as many tasks that do nothing, in the same Airflow: the
 overhead is the time of a run without its warm round and its hold, over the time of a chain. A second chain of as many
-tasks that do nothing has the shape of such a run: its seventh task waits in the triggerer, as the hold does, and its
-eleventh fails, as outcome does; ``overhead_ratio_same_shape`` is over that one. Prints one JSON line;
+tasks that do nothing has the shape of such a run: its eighth task waits in the triggerer, as the hold does, and its
+last fails, as outcome does; ``overhead_ratio_same_shape`` is over that one. Prints one JSON line;
 exits 1 when decide -> converged is over 2 s at p95, or the overhead over 1.3.
 """
 
@@ -59,13 +59,13 @@ with DAG("{plain}", schedule=None):
     chain(*[Nothing(task_id=f"nothing_{{number}}") for number in range({tasks})])
 
 with DAG("{shaped}", schedule=None):
-    kinds = {{6: Waits, 10: Fails}}
+    kinds = {{7: Waits, 12: Fails}}
     chain(*[
         kinds.get(number, Nothing)(task_id=f"nothing_{{number}}", trigger_rule="all_done") for number in range({tasks})
     ])
 """
 #: Tasks of a run that is rolled back: all of the checklist but unfreeze and abort, which are skipped.
-TASKS = 12
+TASKS = 13
 
 
 def roll_back(rig: Rig) -> dict[str, Any]:
