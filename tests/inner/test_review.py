@@ -88,6 +88,11 @@ def test_what_a_roll_back_takes_is_what_the_last_ones_took(ledger: Ledger) -> No
         ledger.runs.open(id=id, plan=plan, pointer="p", blue="a", green="b", hold_minutes=20)
         began, done = at + timedelta(seconds=1), at + timedelta(seconds=took)
         ledger.runs.stamp(id, judged_at=at, rollback_started_at=began, converged_at=done)
+    asked = ledger.runs.open(
+        id="docs:back", plan=plan, pointer="p", blue="a", green="b", hold_minutes=20, back_of="docs:old0"
+    )
+    far = at + timedelta(seconds=90)
+    ledger.runs.stamp(asked.id, judged_at=at, rollback_started_at=at, converged_at=far)  # a person's, no rollback
     status = review(ledger, "docs:1").facts.status
     told = r"roll back takes about 1.4 s, as the last 3 did \(its pointer 0.2 s, rehearsed \d+ s ago\)$"
     assert re.search(told, status), status

@@ -50,12 +50,12 @@ def build_indexes(specs: Mapping[str, IndexSpec], edge: Edge) -> Index:
         if store is None:
             store = spec.build(edge)
             stores.append((spec, store))
-        places[arm] = _Place(store=store, name=spec.name_in_store(arm))
+        places[arm] = _ArmIndex(store=store, name=spec.name_in_store(arm))
     return ArmIndexes(places)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class _ArmIndex:
     store: Index
     name: str
 
@@ -66,7 +66,7 @@ class ArmIndexes:
     A name that is no arm goes to the first arm's store as it is.
     """
 
-    def __init__(self, places: Mapping[str, _Place]) -> None:
+    def __init__(self, places: Mapping[str, _ArmIndex]) -> None:
         self._places = places
         self._first = next(iter(places.values())).store
 

@@ -107,9 +107,10 @@ class Runs:
         return _run_row(row) if row is not None else None
 
     def brought_back(self, service: str, *, limit: int = 10) -> list[RunRow]:
-        """The service's newest switchovers that were brought back to the last reader."""
+        """The service's newest switchovers that a rollback brought back, to the last reader."""
         query = sa.select(*_ROW).where(table.c.service == service, table.c.converged_at.is_not(None))
-        query = query.where(table.c.rollback_started_at.is_not(None)).order_by(table.c.converged_at.desc()).limit(limit)
+        query = query.where(table.c.rollback_started_at.is_not(None), table.c.back_of.is_(None))
+        query = query.order_by(table.c.converged_at.desc()).limit(limit)
         with self._db.transaction() as connection:
             return [_run_row(row) for row in connection.execute(query).mappings()]
 

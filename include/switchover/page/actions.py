@@ -53,11 +53,11 @@ def actions(review: Review, base: str | None) -> list[Action]:
     """What may be decided now; nothing in a file, which is no place to act from."""
     if base is None:
         return []
+    api = f"{base.rpartition('/')[0]}/api/v2/dags"
     if review.row.state is State.PROMOTED:
-        return _take_back(review, base)
+        return _take_back(review, api)
     if review.row.decision is not None:
         return []
-    api = f"{base.rpartition('/')[0]}/api/v2/dags"
     asked = open_question(review.facts.approvals)
     found = [_answer(review, asked, api)] if asked is not None else []
     return [*found, _roll_back(review, api)] if review.row.state in UNDECIDED else found
@@ -82,7 +82,7 @@ def _roll_back(review: Review, api: str) -> Action:
     return Action(key="roll back", title="", told="", choices=(choice,))
 
 
-def _take_back(review: Review, base: str) -> list[Action]:
+def _take_back(review: Review, api: str) -> list[Action]:
     """As long as this run knows of a way back; whether another was promoted since, the task finds out, and refuses."""
     row = review.row
     try:
@@ -101,7 +101,7 @@ def _take_back(review: Review, base: str) -> list[Action]:
         f" {row.green}. What {row.blue} lacks since the promotion: {lacks}.",
         yes="Yes, take it back",
         method="POST",
-        url=f"{base.rpartition('/')[0]}/api/v2/dags/{quote(dag)}/dagRuns",
+        url=f"{api}/{quote(dag)}/dagRuns",
         body=json.dumps({"logical_date": None, "conf": {"after_promotion": True}, "note": BACK_NOTE}),
         done=dag,
         follows=True,

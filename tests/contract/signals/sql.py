@@ -46,7 +46,8 @@ class SqlWorld(SignalsWorld):
 
     def connection(self) -> Connection:
         """See :class:`SignalsWorld`."""
-        return Connection(id=CONNECTION, conn_type="sqlite", host=str(self.file))
+        extra = {"timeout": "0.2"}  # what the driver itself waits for, so that its own word comes first
+        return Connection(id=CONNECTION, conn_type="sqlite", host=str(self.file), extra=extra)
 
     def run(self, statement: str, *given: Any) -> None:
         """One statement."""
@@ -103,7 +104,7 @@ class SqlWorld(SignalsWorld):
         self.run("DROP TABLE queue")
 
     def too_many(self) -> None:
-        """Somebody holds the database."""
+        """Somebody holds the database, and the driver says so."""
         self._lock = sqlite3.connect(self.file)
         self._lock.execute("BEGIN EXCLUSIVE")
 
