@@ -96,6 +96,29 @@ HELD = {
 }
 
 
+def test_the_documents_that_are_there_are_told(world: IndexWorld, index: Index) -> None:
+    assert index.documents(world.name, ["3"]) is None, "the plan does not say where a row's document stands"
+    numbered = index_of(world, doc="revision")
+    assert numbered.documents(world.name, [str(n) for n in range(4, 12)]) == {"4", "5", "6"}
+    assert numbered.documents(world.name, ["no 'number'"]) == set()
+    world.put("200", "later", 9, [1.0, 2.0, 3.0, 4.0])
+    assert numbered.documents(world.name, ["9", "10"]) == {"9"}, "a later write counts: it answers too"
+    if world.kind in TEXTS:
+        texts = index_of(world, doc=TEXTS[world.kind])
+        there = [ROWS[id][0] for id in ("1", "40")]
+        assert texts.documents(world.name, [*there, "Satz", "no such"]) == {*there}
+
+
+#: Where each store has the suite's texts as whole values; Chroma does not look for them.
+TEXTS = {
+    "pgvector": "text",
+    "opensearch": "text.keyword",
+    "elasticsearch": "text.keyword",
+    "qdrant": "text",
+    "milvus": "text",
+}
+
+
 def test_an_index_without_a_manifest_is_said_so(world: IndexWorld) -> None:
     bare = index_of(world)
     assert bare.health(world.name).stored_hash is None

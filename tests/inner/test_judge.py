@@ -27,14 +27,20 @@ from switchover.judge.rules import RULE_KINDS
 def test_a_good_green_passes_every_rule_at_the_warm_gate() -> None:
     verdicts = warm(probes(ticks=3))
     assert not_passing(verdicts) == {}
-    not_asked = {"http_5xx", "live_traffic", "cache_poison"}  # no live traffic yet, and no canaries
+    not_asked = {
+        "http_5xx",
+        "live_traffic",
+        "cache_poison",
+        "count_ratio",
+        "gold_present",
+    }  # no traffic, nothing counted
     assert set(verdicts) == set(RULE_KINDS) - not_asked
 
 
 def test_a_good_green_passes_every_rule_at_the_end_of_the_hold() -> None:
     verdicts = hold_end(hold_rows(12), [sample(1200)])  # 60 s at 20 requests a second
     assert not_passing(verdicts) == {}
-    assert set(verdicts) == set(RULE_KINDS) - {"cache_poison"}
+    assert set(verdicts) == set(RULE_KINDS) - {"cache_poison", "count_ratio", "gold_present"}
 
 
 def test_every_verdict_says_value_bound_margin_and_sample_size() -> None:

@@ -16,6 +16,7 @@ from switchover.judge import gates
 from switchover.judge.accept import Acceptance
 from switchover.judge.canaries import Canary
 from switchover.judge.gates import Outcome, judge_acceptance, judge_stop
+from switchover.judge.holdings import Holdings
 from switchover.judge.outcome import Harm, Measured
 from switchover.judge.power import Setup, Sufficiency
 from switchover.judge.rules import RULE_KINDS, Rules
@@ -146,7 +147,8 @@ def test_every_table_has_the_order_of_the_list() -> None:
     assert stops == [name for name in names if name in stops]
     seen = evidence(probes())
     canaries: list[Canary] = []
-    at_end = judge_acceptance(seen, rules=Rules(), rehearsal_ttr_s=1, traffic=True, signals=None, canaries=canaries)
+    counted: dict[str, Any] = {"canaries": canaries, "holdings": Holdings(green=1, blue=1)}
+    at_end = judge_acceptance(seen, rules=Rules(), rehearsal_ttr_s=1, traffic=True, signals=None, **counted)
     assert [verdict.rule for verdict in at_end] == names
     at_tick = judge_stop(seen, rules=Rules(), signals=None, canaries=canaries)
     assert [verdict.rule for verdict in at_tick] == stops

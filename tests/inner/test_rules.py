@@ -20,6 +20,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("accept", "ds_p95_drift"): ("<=", 0.10),
         ("accept", "coverage"): (">=", 0.70),
         ("accept", "coverage_vs_blue"): (">=", -0.02),
+        ("accept", "count_ratio"): (">=", 0.9),
+        ("accept", "gold_present"): (">=", 1.0),
         ("accept", "recall_at_k"): (">=", -0.02),
         ("accept", "ndcg_at_k"): (">=", -0.02),
         ("accept", "mrr"): (">=", -0.02),

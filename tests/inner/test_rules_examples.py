@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from switchover.arms.probe import is_tool_loop
 from switchover.judge import measure, ranking
 from switchover.judge.canaries import Canary
 from switchover.judge.gates import Outcome, Verdict, judge_acceptance, judge_stop
+from switchover.judge.holdings import Holdings
 from switchover.judge.outcome import figure
 from switchover.judge.rules import RULE_KINDS, Rules
 from switchover.judge.rules.cache_poison import CachePoisonRule
@@ -234,6 +236,38 @@ def test_rollback_path() -> None:
     verdict = judged(probes(ticks=1), 40)["rollback_path"]
     assert (verdict.value, verdict.outcome) == (0.4, Outcome.PASS)
     states("rollback_path", "0.4 ≤ 120: PASS")
+
+
+def held(rule: str, **found: Any) -> Verdict:
+    """What a rule of the indexes' content says."""
+    given = Holdings(**{"green": 1200, "blue": 1270, **found})
+    seen = evidence(probes(ticks=1))
+    return by_rule(judge_acceptance(seen, rules=Rules(), rehearsal_ttr_s=1, traffic=False, holdings=given))[rule]
+
+
+def test_count_ratio() -> None:
+    verdict = held("count_ratio")
+    assert (figure(verdict.value), verdict.outcome) == ("0.9449", Outcome.PASS)
+    assert held("count_ratio", green=640).outcome is Outcome.FAIL
+    states("count_ratio", "1,200 rows", "1,270", "= 0.9449 ≥ 0.9: PASS", "640", "0.5039", "FAIL")
+    assert figure(held("count_ratio", green=640).value) == "0.5039"
+    assert held("count_ratio", green=0).outcome is Outcome.FAIL
+    assert held("count_ratio", blue=0).outcome is Outcome.ERROR
+    assert held("count_ratio", error="docs_db: did not answer").outcome is Outcome.ERROR
+    assert [held("count_ratio", **{why: True}).outcome for why in ("one", "recut")] == [Outcome.OFF] * 2
+
+
+def test_gold_present() -> None:
+    blue = {f"doc{n}" for n in range(36)}
+    found = {"asked": 40, "in_blue": blue, "in_green": blue - {"doc7", "doc30"}}
+    verdict = held("gold_present", **found)
+    assert (figure(verdict.value), verdict.n, verdict.outcome) == ("0.9444", 36, Outcome.FAIL)
+    assert "not in Green: doc30, doc7" in verdict.note
+    states("gold_present", "40 documents", "36 of them", "all but doc7 and doc30", "34 ÷ 36 = 0.9444", "FAIL")
+    assert held("gold_present", asked=40, in_blue=blue, in_green=blue | {"doc39"}).outcome is Outcome.PASS
+    assert held("gold_present", asked=40).outcome is Outcome.INCONCLUSIVE, "what could not fail is no pass"
+    assert held("gold_present", asked=40, untold="the plan does not say").outcome is Outcome.OFF
+    assert held("gold_present", error="docs_db: did not answer").outcome is Outcome.ERROR
 
 
 def test_cache_poison() -> None:

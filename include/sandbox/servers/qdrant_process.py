@@ -108,6 +108,7 @@ class Routes:
             self._found(name),
             limit=asked.limit or 10,
             offset=asked.offset,
+            scroll_filter=asked.filter,
             with_payload=asked.with_payload if asked.with_payload is not None else True,
             with_vectors=asked.with_vector or False,
         )

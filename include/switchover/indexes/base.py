@@ -134,6 +134,13 @@ class Index(Protocol):
         """Id -> text of these rows; an id that is not there is left out."""
         ...
 
+    def documents(self, target: str, docs: Sequence[str]) -> set[str] | None:
+        """Those of these documents of which a row is there; ``None``: the plan's ``doc`` does not say whose rows are.
+
+        Reads rows of these documents alone, by the store's own index of that field where there is one.
+        """
+        ...
+
     def shared(self, target: str, others: Collection[str]) -> list[str]:
         """Those of ``others`` that are the same index as ``target``, or a part of it: what ``drop`` would take too.
 

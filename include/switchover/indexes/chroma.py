@@ -40,9 +40,7 @@ class ChromaIndexSpec(CollectionSpec):
         """See :class:`IndexSpec`."""
         root = f"/api/v2/tenants/{self.tenant}/databases/{self.database}"
         store = ChromaCollections(client=edge.client("http", self.connection), root=root, revision=self.revision)
-        return CollectionIndex(
-            kind=self.kind, store=store, namer=chroma_name, targets=self.targets or {}, dated=self.revision is not None
-        )
+        return CollectionIndex(spec=self, store=store)
 
 
 class ChromaCollections:
@@ -74,6 +72,22 @@ class ChromaCollections:
         wanted = list(ids)
         pages = (wanted[first : first + PAGE] for first in range(0, len(wanted), PAGE))
         return [row for page in pages for row in self._get(name, ids=page)]
+
+    def documents(self, name: str, field: str, docs: Sequence[str]) -> set[str]:
+        """See :class:`CollectionStore`. Metadata may have them as texts or as whole numbers."""
+        whole = [int(doc) for doc in docs if doc.lstrip("-").isdecimal()]
+        where: dict[str, Any] = {field: {"$in": [*docs]}}
+        if whole:
+            where = {"$or": [where, {field: {"$in": whole}}]}
+        found: set[str] = set()
+        path, asked = f"/collections/{self._known(name)['id']}/get", {"where": where, "include": ["metadatas"]}
+        offset = 0
+        while page := self._ask("POST", path, {**asked, "limit": PAGE, "offset": offset})["metadatas"]:
+            found |= {str(kept[field]) for kept in page if kept}
+            offset += len(page)
+            if found >= {*docs}:
+                break
+        return found
 
     def keep(self, name: str, texts: Mapping[str, str]) -> None:
         """See :class:`CollectionStore`. The server replaces all metadata, so those that are there go along."""

@@ -68,6 +68,10 @@ class CollectionStore(Protocol):
         """These rows, as far as they are there."""
         ...
 
+    def documents(self, name: str, field: str, docs: Sequence[str]) -> set[str]:
+        """The values of a field, as text, of the rows in which it is one of these."""
+        ...
+
     def keep(self, name: str, texts: Mapping[str, str]) -> None:
         """Keep these texts with the collection, beside what is kept there."""
         ...
@@ -90,6 +94,9 @@ class CollectionSpec(IndexSpec):
     revision: str | None = Field(
         "revision", min_length=1, description="Field with the revision of a row's last write; null: it has none."
     )
+    doc: str | None = Field(
+        None, min_length=1, description="Field with the id of the document that a row is of; null: there is none."
+    )
     targets: dict[str, str] | None = Field(
         None, description="Collection of each arm; without it an arm's name is its collection's name."
     )
@@ -102,16 +109,15 @@ class CollectionSpec(IndexSpec):
 
 
 class CollectionIndex:
-    """The collections of one server. ``targets``: arm to collection, where the two differ."""
+    """The collections of one server, as a plan tells of them."""
 
-    def __init__(
-        self, *, kind: str, store: CollectionStore, namer: Namer, targets: Mapping[str, str], dated: bool
-    ) -> None:
-        self._kind = kind
+    def __init__(self, *, spec: CollectionSpec, store: CollectionStore) -> None:
+        self._kind = spec.kind
         self._store = store
-        self._namer = namer
-        self._targets = targets
-        self._dated = dated
+        self._namer = type(spec).namer
+        self._targets = spec.targets or {}
+        self._dated = spec.revision is not None
+        self._doc = spec.doc
 
     def health(self, target: str) -> Health:
         """See :class:`Index`."""
@@ -205,6 +211,16 @@ class CollectionIndex:
         """See :class:`Index`."""
         stored = (row for row in self._store.fetch(self._name(target), ids))
         return {row.id: row.text for row in stored if isinstance(row.text, str)}
+
+    def documents(self, target: str, docs: Sequence[str]) -> set[str] | None:
+        """See :class:`Index`."""
+        if self._doc is None:
+            return None
+        self._about(target)
+        found: set[str] = set()
+        for first in range(0, len(docs), PAGE):
+            found |= self._store.documents(self._name(target), self._doc, docs[first : first + PAGE])
+        return found
 
     def shared(self, target: str, others: Collection[str]) -> list[str]:
         """See :class:`Index`. An alias is no target."""

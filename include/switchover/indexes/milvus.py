@@ -32,13 +32,7 @@ class MilvusIndexSpec(CollectionSpec):
             connect=lambda: edge.client("milvus", self.connection), place=milvus_place(edge, self.connection)
         )
         store = MilvusCollections(server=server, id=self.id, text=self.text, revision=self.revision, vector=self.vector)
-        return CollectionIndex(
-            kind=self.kind,
-            store=store,
-            namer=milvus_name,
-            targets=self.targets or {},
-            dated=self.revision is not None,
-        )
+        return CollectionIndex(spec=self, store=store)
 
 
 class MilvusCollections:
@@ -86,17 +80,49 @@ class MilvusCollections:
     def fetch(self, name: str, ids: Collection[str]) -> list[Stored]:
         """See :class:`CollectionStore`. An id is a whole number or a text, as the collection's key is."""
         what = f"collection {name}"
-        found = self._server.ask(what, lambda client: client.describe_collection(name, timeout=TIMEOUT_S))
-        key = next(field for field in found["fields"] if field["name"] == self._id)
-        whole = "INT" in getattr(key["type"], "name", str(key["type"]))
-        wanted: list[Any] = [int(id) for id in ids if id.lstrip("-").isdecimal()] if whole else [*ids]
+        (wanted,) = self._literals(name, self._id, ids)
         if not wanted:
             return []
-        wanted_is = f"{self._id} in {json.dumps(wanted)}"
+        wanted_is = f"{self._id} in {json.dumps(wanted, ensure_ascii=False)}"
         rows = self._server.ask(
             what, lambda client: client.query(name, filter=wanted_is, output_fields=self._fields, timeout=WHOLE_S)
         )
         return [self._stored(row) for row in rows]
+
+    def documents(self, name: str, field: str, docs: Sequence[str]) -> set[str]:
+        """See :class:`CollectionStore`."""
+        wanted = [
+            f"{field} in {json.dumps(values, ensure_ascii=False)}"
+            for values in self._literals(name, field, docs)
+            if values
+        ]
+        if not wanted:
+            return set()
+        what = f"collection {name}"
+        pages = self._server.ask(
+            what,
+            lambda client: client.query_iterator(
+                name, filter=" or ".join(wanted), output_fields=[field], timeout=WHOLE_S
+            ),
+        )
+        found: set[str] = set()
+        try:
+            while rows := self._server.ask(what, lambda _: pages.next()):
+                found |= {str(row[field]) for row in rows}
+        finally:
+            pages.close()
+        return found
+
+    def _literals(self, name: str, field: str, texts: Collection[str]) -> list[list[Any]]:
+        """The texts as the values that a field may have: whole numbers, texts, or both where the schema has it not."""
+        found = self._server.ask(
+            f"collection {name}", lambda client: client.describe_collection(name, timeout=TIMEOUT_S)
+        )
+        type_of = {each["name"]: getattr(each["type"], "name", str(each["type"])) for each in found["fields"]}
+        numbers = [int(text) for text in texts if text.lstrip("-").isdecimal()]
+        if field not in type_of:
+            return [[*texts], numbers]
+        return [numbers if "INT" in type_of[field] else [*texts]]
 
     def keep(self, name: str, texts: Mapping[str, str]) -> None:
         """See :class:`CollectionStore`."""

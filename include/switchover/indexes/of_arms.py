@@ -139,6 +139,11 @@ class ArmIndexes:
         store, name = self._of(target)
         return store.texts(name, ids)
 
+    def documents(self, target: str, docs: Sequence[str]) -> set[str] | None:
+        """See :class:`Index`."""
+        store, name = self._of(target)
+        return store.documents(name, docs)
+
     def shared(self, target: str, others: Collection[str]) -> list[str]:
         """See :class:`Index`. Indexes of different stores are never the same."""
         store, name = self._of(target)

@@ -60,6 +60,9 @@ class PgvectorIndexSpec(IndexSpec):
         "revision", min_length=1, description="Column with the revision of a row's last write; null: there is none."
     )
 
+    doc: str | None = Field(
+        None, min_length=1, description="Column with the id of the document that a row is of; null: there is none."
+    )
     targets: dict[str, str] | None = Field(
         None, description="Arm to table (or view), where the two differ; two arms may name one."
     )
@@ -76,7 +79,7 @@ class PgvectorIndexSpec(IndexSpec):
 
     def build(self, edge: Edge) -> Index:
         """See :class:`IndexSpec`."""
-        names = sums.Names(id=self.id, text=self.text, vector=self.vector, revision=self.revision)
+        names = sums.Names(id=self.id, text=self.text, vector=self.vector, revision=self.revision, doc=self.doc)
         return PgvectorIndex(engine=edge.sql(self.connection), names=names)
 
 
@@ -248,6 +251,15 @@ class PgvectorIndex:
             WHERE {self._id}::text = ANY(:ids) AND {self._text} IS NOT NULL"""
         with self._transaction(target) as connection:
             return {row.id: row.text for row in connection.execute(sa.text(query), {"ids": list(ids)})}
+
+    def documents(self, target: str, docs: Sequence[str]) -> set[str] | None:
+        """See :class:`Index`."""
+        if self._names.doc is None:
+            return None
+        column = f"{sums.quoted_name(self._names.doc)}::text"  # the column itself where it is text
+        query = f"SELECT DISTINCT {column} FROM {quoted(target)} WHERE {column} = ANY(:docs)"
+        with self._transaction(target) as connection:
+            return {str(doc) for doc in connection.execute(sa.text(query), {"docs": list(docs)}).scalars()}
 
     def shared(self, target: str, others: Collection[str]) -> list[str]:
         """See :class:`Index`. The parts of a partitioned table go with it; a view on it keeps it."""

@@ -78,6 +78,7 @@ class Names:
     text: str = "text"
     revision: str | None = "revision"
     vector: str | None = "embedding"
+    doc: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

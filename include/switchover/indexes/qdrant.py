@@ -12,7 +12,7 @@ from pydantic import Field
 from switchover.edge.edge import Edge
 from switchover.edge.names import qdrant_name
 from switchover.indexes.base import Index, Vectors
-from switchover.indexes.collections import About, CollectionIndex, CollectionSpec, Stored
+from switchover.indexes.collections import PAGE, About, CollectionIndex, CollectionSpec, Stored
 from switchover.pointers.qdrant import Missing, QdrantStore, qdrant_place
 
 METRICS = {"Cosine": "cosine", "Dot": "ip", "Euclid": "l2"}
@@ -30,13 +30,7 @@ class QdrantIndexSpec(CollectionSpec):
         """See :class:`IndexSpec`."""
         server = QdrantStore(client=edge.client("qdrant", self.connection), place=qdrant_place(edge, self.connection))
         store = QdrantCollections(server=server, text=self.text, revision=self.revision, vector=self.vector)
-        return CollectionIndex(
-            kind=self.kind,
-            store=store,
-            namer=qdrant_name,
-            targets=self.targets or {},
-            dated=self.revision is not None,
-        )
+        return CollectionIndex(spec=self, store=store)
 
 
 class QdrantCollections:
@@ -95,6 +89,23 @@ class QdrantCollections:
             lambda client: client.retrieve(name, wanted, with_payload=self._fields, with_vectors=self._wanted),
         )
         return [self._stored(point) for point in points]
+
+    def documents(self, name: str, field: str, docs: Sequence[str]) -> set[str]:
+        """See :class:`CollectionStore`. A payload may have them as texts or as whole numbers."""
+        from qdrant_client import models
+
+        whole = [int(doc) for doc in docs if doc.lstrip("-").isdecimal()]
+        lists: list[list[Any]] = [[*docs], whole] if whole else [[*docs]]
+        wanted = [models.FieldCondition(key=field, match=models.MatchAny(any=values)) for values in lists]
+        found: set[str] = set()
+        asked: dict[str, Any] = {"limit": PAGE, "with_payload": [field], "with_vectors": False}
+        asked["scroll_filter"] = models.Filter(should=wanted)
+        while True:
+            points, after = self._server.ask(f"collection {name}", partial(_scroll, name=name, asked=asked))
+            found |= {str(value) for point in points if (value := (point.payload or {}).get(field)) is not None}
+            if after is None or found >= {*docs}:
+                return found
+            asked["offset"] = after
 
     def keep(self, name: str, texts: Mapping[str, str]) -> None:
         """See :class:`CollectionStore`. The server merges them into what is there."""

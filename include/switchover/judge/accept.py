@@ -19,6 +19,7 @@ from switchover.judge.analysis import BothWays
 from switchover.judge.calibration import Calibration
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import GREEN
+from switchover.judge.holdings import Holdings
 from switchover.judge.outcome import Measured, Verdict, conclude, figure, within
 from switchover.judge.settings import RuleSpec, Statistics
 from switchover.judge.traffic import Traffic
@@ -29,6 +30,7 @@ class Acceptance:
     """What the rules are held against. ``traffic`` is ``None`` before Green has live traffic.
 
     ``canaries`` is ``None`` when the plan asks none. ``judge``: what the judge encoder is worth on the gold set.
+    ``holdings``: what both indexes hold, ``None`` where they were not counted.
     """
 
     both_ways: BothWays
@@ -37,6 +39,7 @@ class Acceptance:
     rehearsal_ttr_s: float | None
     canaries: Sequence[Canary] | None = None
     judge: Calibration | None = None
+    holdings: Holdings | None = None
 
     @property
     def confidence(self) -> float:

@@ -14,6 +14,7 @@ from switchover.judge.analysis import Analysis, BothWays, ProbeCounts
 from switchover.judge.calibration import Calibration
 from switchover.judge.canaries import Canary
 from switchover.judge.evidence import Evidence, Expected
+from switchover.judge.holdings import Holdings
 from switchover.judge.outcome import Outcome, Verdict, decisive, unmeasured, worst
 from switchover.judge.rules import Rule, Rules
 from switchover.judge.settings import RuleSpec
@@ -36,6 +37,7 @@ def judge_acceptance(
     traffic: bool,
     canaries: Sequence[Canary] | None = None,
     judge: Calibration | None = None,
+    holdings: Holdings | None = None,
 ) -> list[Verdict]:
     """One verdict a rule: may Green go live, or stay?
 
@@ -43,7 +45,8 @@ def judge_acceptance(
     as errors. It is true at the end of the hold; then dead ``signals`` are an ERROR. ``expected`` is what
     the run was to ask; without it, every question must have been asked as often as the one asked most.
     ``canaries`` are ``None`` when none are to be asked: then ``cache_poison`` has no verdict. ``judge``: the
-    calibration of the judge encoder; without it a ΔS is held against the reference's bound.
+    calibration of the judge encoder; without it a ΔS is held against the reference's bound. ``holdings``: what both
+    indexes hold; without it the rules that count them have no verdict.
     """
     analysis = Analysis.of(evidence)
     seen = Acceptance(
@@ -53,6 +56,7 @@ def judge_acceptance(
         rehearsal_ttr_s=rehearsal_ttr_s,
         canaries=canaries,
         judge=judge,
+        holdings=holdings,
     )
     asked = [rule for rule in rules.having("accept") if rule.asked(seen)]
     unfed = analysis.evidence.unfed

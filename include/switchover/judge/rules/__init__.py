@@ -14,6 +14,7 @@ from switchover.judge.rules.base import Rule, RuleList, listed
 from switchover.judge.rules.cache_poison import CachePoisonRule
 from switchover.judge.rules.cited_retrieved import CitedRetrievedRule
 from switchover.judge.rules.cited_right import CitedRightRule
+from switchover.judge.rules.count_ratio import CountRatioRule
 from switchover.judge.rules.coverage import CoverageRule
 from switchover.judge.rules.coverage_vs_blue import CoverageVsBlueRule
 from switchover.judge.rules.ds_anchor import DsAnchorRule
@@ -22,6 +23,7 @@ from switchover.judge.rules.ds_question import DsQuestionRule
 from switchover.judge.rules.error_rate import ErrorRateRule
 from switchover.judge.rules.flip_rate import FlipRateRule
 from switchover.judge.rules.flips_vs_blue import FlipsVsBlueRule
+from switchover.judge.rules.gold_present import GoldPresentRule
 from switchover.judge.rules.http_5xx import Http5xxRule
 from switchover.judge.rules.latency_p95 import LatencyP95Rule
 from switchover.judge.rules.live_traffic import LiveTrafficRule
@@ -43,6 +45,8 @@ class Rules(RuleList):
     ds_p95_drift: DsP95DriftRule = listed(DsP95DriftRule)
     coverage: CoverageRule = listed(CoverageRule)
     coverage_vs_blue: CoverageVsBlueRule = listed(CoverageVsBlueRule)
+    count_ratio: CountRatioRule = listed(CountRatioRule)
+    gold_present: GoldPresentRule = listed(GoldPresentRule)
     recall_at_k: RecallAtKRule = listed(RecallAtKRule)
     ndcg_at_k: NdcgAtKRule = listed(NdcgAtKRule)
     mrr: MrrRule = listed(MrrRule)

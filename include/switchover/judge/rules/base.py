@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from switchover.judge import accept, stop
     from switchover.judge.accept import Acceptance
     from switchover.judge.figures import Figures
+    from switchover.judge.holdings import Holdings
     from switchover.judge.stop import HoldSoFar
 else:
     accept = lazy("switchover.judge.accept")
@@ -152,6 +153,48 @@ class Rule(Part):
     def power_to_stop(self, setup: Setup, statistics: Statistics) -> Sufficiency | None:
         """What a hold can tell with this setup; asked only when the rule has a stop bound."""
         return None
+
+
+class HoldingsRule(Rule):
+    """Base of the rules of what the indexes hold, counted once, at the warm gate. Writers are frozen from then on."""
+
+    name = short = measures = minimum_of = not_in_power = "a base"
+    first_steps: ClassVar[tuple[str, ...]] = ("",)
+    from_probes = False
+
+    def asked(self, seen: Acceptance | HoldSoFar) -> bool:
+        """Only where the indexes were counted."""
+        return getattr(seen, "holdings", None) is not None
+
+    def held(self, seen: Acceptance) -> Holdings:
+        """What was counted; the rule is asked only then."""
+        assert seen.holdings is not None
+        return seen.holdings
+
+    def beside_the_point(self, held: Holdings) -> str:
+        """Why there is nothing to judge; empty when there is something."""
+        raise NotImplementedError(f"rule {self.name}: says not when it has nothing to judge")
+
+    def judge_acceptance(self, seen: Acceptance) -> Verdict:
+        """See ``Rule``; OFF where there is nothing to judge, ERROR where a store does not say."""
+        held = self.held(seen)
+        if held.error:
+            return unmeasured(self.spec("accept"), held.error)
+        if why := self.beside_the_point(held):
+            return not_applicable(self, why)
+        return super().judge_acceptance(seen)
+
+    def measured(self, seen: Acceptance) -> Measured:
+        """See ``Rule``."""
+        raise NotImplementedError(f"rule {self.name}: says no figure")
+
+
+def not_applicable(rule: Rule, why: str) -> Verdict:
+    """OFF: the rule has nothing to judge here, and the verdict says why."""
+    told = f"not applicable: {why}"
+    return Verdict(
+        rule=rule.name, outcome=Outcome.OFF, value=None, bound=None, n_of=rule.minimum_of, needs=told, note=told
+    )
 
 
 R = TypeVar("R", bound=Rule)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from switchover.judge.outcome import Measured, Outcome, Verdict, figure
+from switchover.judge.outcome import Measured, Verdict, figure
 from switchover.judge.power import Setup, Sufficiency, against_blue
-from switchover.judge.rules.base import Rule
+from switchover.judge.rules.base import Rule, not_applicable
 from switchover.judge.settings import Questions, Share, Statistics
 from switchover.lazy import lazy
 
@@ -96,17 +96,15 @@ class AnswerRule(BesideBlue):
         why = self._beside_the_point(plain) if plain.green.n and plain.blue.n else ""
         if not why:
             return super().judge_acceptance(seen)
-        return Verdict(
-            rule=self.name, outcome=Outcome.OFF, value=None, bound=None, n_of=self.minimum_of, needs=why, note=why
-        )
+        return not_applicable(self, why)
 
     def _beside_the_point(self, plain: Figures) -> str:
         """Why nothing can be judged: Blue has no figure, or none that could get worse. Empty when something can."""
         blue = figures.mean_of(self.figure(plain.blue))
         if math.isnan(blue):
-            return f"not applicable: {self.otherwise}"
+            return self.otherwise
         room = blue if self.comparison == ">=" else 1 - blue
-        return f"not applicable: Blue's own is {figure(blue)}, which cannot get worse" if room <= self.margin else ""
+        return f"Blue's own is {figure(blue)}, which cannot get worse" if room <= self.margin else ""
 
     def at_best(self, plain: Figures) -> float | None:
         """Green perfect, and Blue as it is."""
