@@ -5,11 +5,14 @@ Its PostgreSQL is its own: a case restarts it, which ends every client's connect
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from sandbox.processes.postgres import Postgres
+from switchover.edge import sql
 from tests.contract.recorder import OPTION, Recorder
 from tests.servers import throwaway_postgres
 
@@ -29,3 +32,13 @@ def record(request: pytest.FixtureRequest) -> Iterator[Recorder]:
     path = request.config.getoption(OPTION, default=None)
     if path is not None:
         recorder.write(path)
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every client waits as long as the product says, or a second or two."""
+    for module in [each for name, each in sys.modules.items() if name.startswith("switchover.")]:
+        if hasattr(module, "TIMEOUT_S"):
+            monkeypatch.setattr(module, "TIMEOUT_S", 1.5)
+    transaction: Any = sql.transaction
+    monkeypatch.setitem(transaction.__wrapped__.__kwdefaults__, "answer_s", 2.0)

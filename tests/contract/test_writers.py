@@ -172,6 +172,7 @@ def test_a_login_without_rights_is_one_line_and_changes_nothing(world: WriterWor
     assert world.state() == before
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize("hang", [False, True], ids=["error", "time-out"])
 def test_no_answer_although_frozen(world: WriterWorld, hang: bool) -> None:
     """Unreachable is not a failure: a look tells, a repeat is a no-op, and it is resumed as it was found."""

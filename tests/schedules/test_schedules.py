@@ -25,7 +25,7 @@ from tests.schedules.world import IndexPart, ModelSwitch, PointerPart, WriterPar
 
 PLAN = Path(__file__).parents[2] / "include" / "plans" / "docs.yaml"
 LONG = "SCHEDULES" in os.environ
-SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
 
 
 @pytest.fixture
