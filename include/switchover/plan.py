@@ -255,7 +255,8 @@ class Plan(Part):
         try:
             return Shape.of(arm, spec, self.asking)
         except ValueError as error:
-            raise ValueError(f"arms.{arm}.{error}" if spec.asking is not None else str(error)) from None
+            own = spec.asking is not None or str(error).startswith("ready:")
+            raise ValueError(f"arms.{arm}.{error}" if own else str(error)) from None
 
     def asks(self, gate: Gate) -> bool:
         """Whether a person decides there."""

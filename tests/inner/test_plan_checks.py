@@ -96,6 +96,13 @@ def test_what_is_out_of_bounds_is_told_with_its_key(tmp_path: Path, key: str, va
     assert message.startswith(f"{tmp_path / 'docs.yaml'}:")
 
 
+def test_a_readiness_path_that_no_other_name_can_be_put_into(tmp_path: Path) -> None:
+    arm = {"connection": "docs_service", "ready": "/ready", "headers": {"X-Arm": "v2"}}
+    assert load_plan(written(tmp_path, arms__v2=arm)).arms["v2"].ready == "/ready"
+    told = refusal(written(tmp_path, arms__v2={**arm, "headers": {}}))
+    assert "arms.v2.ready: found '/ready', which no other arm's name can be put into; allowed: `{arm}`" in told
+
+
 def test_a_writers_bound_is_told_at_the_writer(tmp_path: Path) -> None:
     writer = {**GOOD["writers"][0], "drain_s": 1e6}
     assert "writers.0.drain_s: found 1e+06; allowed: up to 86400" in refusal(written(tmp_path, writers=[writer]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switchover.errors import InvariantBroken
+from switchover.steps.arm_checks import look_at_arms
 from switchover.steps.finish import restore
 from switchover.steps.freeze import freeze
 from switchover.steps.switch import Switch
@@ -29,6 +30,20 @@ def test_every_other_check_runs_when_one_arm_does_not_answer(world: World) -> No
     assert {"Blue pins", "Blue encoder", "Green manifest", "Green store", "Green audit", "gold set"} <= found.keys()
     assert "signals answer" in found and "Blue is the promoted build" in found
     restore(switch)
+
+
+def test_a_readiness_that_cannot_say_no_is_no_proof(world: World) -> None:
+    switch = world.open()
+    arms = switch.plan.arms
+    trusting = arms["docs_v2"].model_copy(update={"ready": "/version?arm={arm}", "headers": {}})
+    away = arms["docs_v1"].model_copy(update={"ready": "/nowhere"})
+    switch.__dict__["plan"] = switch.plan.model_copy(update={"arms": {"docs_v1": away, "docs_v2": trusting}})
+    found = {check.name: check for check in look_at_arms(switch, switch.read())[1]}
+    assert not found["Green readiness"].ok and "it answers 200 too" in found["Green readiness"].found
+    assert not found["Blue readiness"].ok and "/nowhere: HTTP 404" in found["Blue readiness"].found
+    switch.__dict__["plan"] = world.plan
+    found = {check.name: check for check in look_at_arms(switch, switch.read())[1]}
+    assert found["Green readiness"].ok and found["Blue readiness"].ok
 
 
 def test_a_manifest_that_lies_of_its_encoder_and_its_metric_is_found_out(world: World) -> None:

@@ -171,6 +171,17 @@ class ArmClient:
             return Reply(status=reply.status, error=told[:200], foreign=True)
         return reply
 
+    async def ready(self, path: str, *, arm: str) -> Reply:
+        """Whether the service says at ``path`` that this arm is ready: a reply that is ok, or says why not.
+
+        Never raises for what the arm does.
+        """
+        try:
+            response = await self._send(self.shape.ready_call(path, arm), "1", self._timeout)
+        except _Refused as error:
+            return error.reply
+        return Reply(status=response.status_code)
+
     def report(self) -> Report:
         """What the arm says it is. Raises ``Unreachable``."""
         return asyncio.run(self.report_async())

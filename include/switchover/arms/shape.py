@@ -90,6 +90,12 @@ class Shape:
             first = error.errors()[0]
             raise ValueError(f"asking: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         _check(asking)
+        headers = asking.request.headers.values() if asking.request is not None else ()
+        if arm.ready is not None and "{arm}" not in arm.ready and not {name, "{arm}"} & {*headers}:
+            raise ValueError(
+                f"ready: found {arm.ready!r}, which no other arm's name can be put into; allowed: `{{arm}}` in it, or"
+                " a header whose value is the arm's name"
+            )
         own = frozenset(path for layer in layers for path in _leaves(layer.get("answer", {}), ""))
         return cls(arm=name, asking=asking, own=own)
 
@@ -131,6 +137,12 @@ class Shape:
             headers={name: filled(value, words) for name, value in self.request.headers.items()},
             params={},
         )
+
+    def ready_call(self, path: str, arm: str) -> Call:
+        """The request that asks whether an arm is ready: of this address, by that name."""
+        headers = self.call("", seed=0, k=1).headers
+        named = {name: arm if value == self.arm else value for name, value in headers.items()}
+        return Call(method="GET", url=filled(path, _in_a_path({"arm": arm})), headers=named, params={})
 
     def job_call(self, first: Any) -> Call:
         """The request that asks how far a job is; ``BadAnswer`` when the first answer names none."""

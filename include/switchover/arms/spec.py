@@ -123,6 +123,11 @@ class Arm(Part):
     )
     ask: Path_ | None = Field(None, description="Short for `asking.request.path`.")
     version: Path_ | None = Field(None, description="Short for `asking.report.path`.")
+    ready: Path_ | None = Field(
+        None,
+        description="Readiness path. It must say no for an arm that is not there, so `{arm}` stands in it, or the arm's"
+        " name in a header; see docs/readiness.md.",
+    )
     asking: Asking | None = Field(None, description="What of the plan's `asking` is different for this arm.")
     index: AnyIndex | None = Field(
         None, description="The arm's own index, where it is of another kind or in another store than the plan's."

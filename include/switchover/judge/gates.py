@@ -23,6 +23,8 @@ from switchover.judge.traffic import Signals, Traffic
 
 #: What a measure is made of, by the word of an evidence row's ``lacks``.
 FEEDS = {"ds": "the hits' texts", "coverage": "the hits' places in the corpus", "tool_loop": "the tool calls"}
+#: What else a plan may say where it cannot be had.
+INSTEAD = {"coverage": " measure by what is there (`gold.grade: text` or `id`),"}
 
 __all__ = ["Outcome", "Verdict", "decisive", "judge_acceptance", "judge_stop", "worst"]
 
@@ -109,6 +111,6 @@ def _fed(rule: Rule, spec: RuleSpec, unfed: Collection[str], judge: Callable[[],
     return unmeasured(
         spec,
         f"needs {FEEDS[rule.fed_by]} in every answer: say in `asking.answer` where it stands,"
-        f" or turn the rule off with its reason under `rules.off`",
+        f"{INSTEAD.get(rule.fed_by, '')} or turn the rule off with its reason under `rules.off`",
         Outcome.INCONCLUSIVE,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from switchover.cache import CacheNamespace
-from switchover.edge.answers import Report
+from switchover.edge.answers import Reply, Report
 from switchover.errors import BadInput, SwitchoverError
 from switchover.indexes.base import Vectors
 from switchover.pins import REQUIRED, ArmPins, Manifest, changed_pins
@@ -18,6 +18,8 @@ from switchover.steps.described import described_checks
 from switchover.steps.encoders import held_against_index
 from switchover.steps.switch import Switch
 from switchover.steps.world import Arms
+
+NOBODY = "switchover-no-such-arm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,8 @@ def about_arms(switch: Switch, facts: Facts, arms: Arms) -> list[Check]:
     for role, target in (("blue", arms.blue), ("green", arms.green)):
         if role in facts.reports:
             checks.append(_secrets_present(switch, role.capitalize(), facts.reports[role]))
+        if switch.plan.arms[target].ready is not None:
+            checks.append(guarded(f"{role.capitalize()} readiness", partial(_ready, role=role, target=target), switch))
         if role in facts.pins:
             checks.append(_pins_known(switch, role.capitalize(), facts.pins[role]))
             encoder = partial(_encoder, role=role, target=target, facts=facts)
@@ -157,6 +161,29 @@ def _pins_known(switch: Switch, label: str, pins: ArmPins) -> Check:
     wrong = pins.wrong((*REQUIRED, *switch.plan.pins))
     found = "; ".join(wrong) or f"all equal: {pins.told()}"
     return Check(name=f"{label} pins", ok=not wrong, found=found, expected="those required, and all equal")
+
+
+def _ready(switch: Switch, role: str, target: str) -> Check:
+    """The arm says that it is ready, by a probe that could have said no."""
+    path = switch.plan.arms[target].ready or "/"
+
+    async def both() -> tuple[Reply, Reply]:
+        async with switch.open_arm(target) as client:
+            return await client.ready(path, arm=target), await client.ready(path, arm=NOBODY)
+
+    own, nobody = asyncio.run(both())
+    found = "ready, and not for an arm that is not there"
+    if not own.ok:
+        found = f"{path}: {own.error}{f': {own.said}' if own.said else ''}"
+    elif nobody.ok or not nobody.status:
+        told = f"answers {nobody.status} too" if nobody.ok else f"does not answer: {nobody.error}"
+        found = f"{path}: asked for an arm that is not there, it {told}: a probe that cannot fail proves nothing"
+    return Check(
+        name=f"{role.capitalize()} readiness",
+        ok=own.ok and bool(nobody.status) and not nobody.ok,
+        found=found,
+        expected="ready, and not for an arm that is not there",
+    )
 
 
 def _secrets_present(switch: Switch, label: str, report: Report) -> Check:
