@@ -208,7 +208,7 @@ def test_bad_paraphrases(tmp_path: Path, texts: Any) -> None:
 
 def test_drafts_of_a_model_are_no_paraphrases_before_a_person_has_read_them(tmp_path: Path) -> None:
     path = write(tmp_path / "p", {"_id": "1", "paraphrases": ["a"], "origin": "generated"})
-    with pytest.raises(GoldError, match="p:1: drafts that nobody has read; .* the origin 'generated and reviewed'"):
+    with pytest.raises(GoldError, match="p:1: origin 'generated': nobody has reviewed .* to 'generated and reviewed'"):
         read_paraphrases(path)
     write(path, {"_id": "1", "paraphrases": ["a"], "origin": "generated and reviewed"})
     assert read_paraphrases(path) == {"1": {"paraphrases": ["a"], "origin": "generated and reviewed"}}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from switchover.cli.judge import Bar
+from switchover.cli.bar import Bar
 from switchover.cli.options import Result, runs
 from switchover.edge.edge import Edge
 from switchover.encoders.once import Once
@@ -43,7 +43,7 @@ def _calibrate(options: argparse.Namespace, edge: Edge) -> Result:
     rules = without_paraphrases(plan.rules, gold)
     live = arms_of(plan, edge, "blue")["green"]
     targets = {"blue": live, "green": live}
-    show = Bar(sys.stderr.isatty()).show
+    show = Bar("probes").show
     asking = evaluate(
         plan=plan, edge=edge, gold=gold, encoder=encoder, targets=targets, rounds=rounds, on_progress=show
     )

@@ -51,7 +51,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("replay", "judge", "judge recorded evidence again under other rules"),
     ("calibrate", "calibrate", "ask Blue against itself and propose the bars that fit"),
     ("power", "judge", "say what a gold set and its traffic can and cannot tell"),
-    ("gold", "gold", "check a gold set, bring one in, take one out"),
+    ("gold", "gold", "check a gold set, bring one in, draft its paraphrases, take one out"),
     ("export", "gold", "write what both arms of a switchover retrieved as TREC runs"),
     ("pointer", "pointer", "read, swap or verify one pointer, without a switchover"),
     ("writers", "writers", "the writers that a switchover froze: show them, resume one"),

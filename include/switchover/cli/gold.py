@@ -1,4 +1,4 @@
-"""Commands for gold sets and runs of other tools: ``gold check``, ``gold import``, ``gold export``, ``export``."""
+"""Commands for gold sets and runs of other tools: ``gold check | import | paraphrase | export``, ``export``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from switchover.cli.bar import Bar
 from switchover.cli.options import Result, ledger_option, runs, verbs_of
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, GoldError
@@ -19,7 +20,8 @@ from switchover.gold.corpus.file import FileCorpus
 from switchover.gold.export import export_gold, export_run, newest_probes, spaced_id, write_gold
 from switchover.gold.formats import KINDS, GoldFormat
 from switchover.gold.goldset import check_gold
-from switchover.gold.item import MOST_PARAPHRASES
+from switchover.gold.item import MOST_PARAPHRASES, REVIEWED
+from switchover.gold.jsonl import plain_id
 from switchover.gold.spec import Gold
 from switchover.judge.by_vectors import worthless
 from switchover.judge.calibration import Calibration
@@ -27,6 +29,7 @@ from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.planfile.load import load_plan
 from switchover.steps.calibrate import calibration_of
+from switchover.steps.paraphrase import draft
 from switchover.steps.questions import gold_of
 from switchover.text import counted
 
@@ -61,6 +64,22 @@ def fill_gold(parser: argparse.ArgumentParser) -> None:
         "--paraphrases", type=Path, metavar="FILE", help='JSON lines {"_id", "paraphrases", "origin"} for the questions'
     )
     bring_in.add_argument("--out", type=Path, required=True, metavar="FILE", help="gold set to write; must not exist")
+
+    write = verb(
+        "paraphrase",
+        _paraphrase,
+        "have a model draft the paraphrases that a plan's gold set lacks, for a person to review, or go on with it;"
+        " exit 1 when a reply was refused",
+        "switchover gold paraphrase --plan docs.yaml --connection llm --model qwen3:8b --out paraphrases.jsonl",
+    )
+    write.add_argument("--plan", type=Path, required=True, metavar="FILE", help="plan file; its gold set is read")
+    write.add_argument(
+        "--connection", required=True, metavar="ID", help="HTTP connection of a server with OpenAI's chat completions"
+    )
+    write.add_argument("--model", required=True, metavar="NAME", help="the model, as the server calls it")
+    write.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="file of drafts: a new one, or its own earlier drafts"
+    )
 
     take = verb(
         "export",
@@ -174,6 +193,36 @@ def _format(kind: str, settings: Sequence[str]) -> GoldFormat:
         key = ".".join(map(str, first["loc"])) or "format"
         raise BadInput(f"--from {kind}: {key}: {first['msg'].removeprefix('Value error, ')}; give --set") from None
     return found
+
+
+def _paraphrase(options: argparse.Namespace, edge: Edge) -> Result:
+    try:
+        plain_id(options.model)
+    except ValueError as error:
+        raise BadInput(f"--model: {error}") from None
+    found = draft(
+        load_plan(options.plan).gold,
+        edge,
+        connection=options.connection,
+        model=options.model,
+        out=options.out,
+        on_progress=Bar("questions").show,
+    )
+    data = {"file": str(options.out), **asdict(found)}
+    if not found.lacking:
+        return f"every question has {MOST_PARAPHRASES} paraphrases: nothing to draft", data, 0
+    lines = [
+        f"{options.out}: {counted(found.drafted, 'question')} drafted, {found.earlier} drafted before",
+        *(f"refused: {id}: {why}" for id, why in found.refused.items()),
+    ]
+    if found.refused:
+        lines.append("what was refused is asked again by the same command")
+    if found.drafted or found.earlier:
+        lines.append(
+            f"next: review each line, change its origin to {REVIEWED!r}, and name the file as gold.paraphrases in the"
+            " plan; until then it is refused"
+        )
+    return "\n".join(lines), data, 1 if found.refused else 0
 
 
 def _export(options: argparse.Namespace, edge: Edge) -> Result:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from switchover.cli.bar import Bar
 from switchover.cli.options import Result, ledger_option, runs
 from switchover.compare.arms import compare_arms, of_probes
 from switchover.compare.text import compared_text
@@ -32,8 +31,6 @@ from switchover.steps.calibrate import calibration_of
 from switchover.steps.questions import gold_of
 from switchover.steps.smoke import EXIT_CODES, arms_of, evaluate, judge_smoke
 from switchover.text import table
-
-BAR = 30
 
 
 def fill_eval(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +73,7 @@ def _eval(options: argparse.Namespace, edge: Edge) -> Result:
     encoder = Once(plan.judge_encoder.build(edge))
     gold = gold_of(plan, edge, encoder, path=options.gold)
     targets = arms_of(plan, edge, options.arm)
-    show = Bar(sys.stderr.isatty()).show
+    show = Bar("probes").show
     asking = evaluate(
         plan=plan, edge=edge, gold=gold, encoder=encoder, targets=targets, rounds=rounds, on_progress=show
     )
@@ -174,23 +171,3 @@ def _changed(rules: Rules, *, min_cov: float | None, max_ds: float | None) -> Ru
         return Rules.model_validate(body)
     except ValueError as error:
         raise BadInput(f"--min-cov {min_cov}, --max-ds {max_ds}: allowed: 0 to 1 each") from error
-
-
-class Bar:
-    """A progress bar on a terminal, a line at each tenth elsewhere; on standard error, so that JSON stays clean."""
-
-    def __init__(self, terminal: bool) -> None:
-        self._terminal = terminal
-        self._began = time.monotonic()
-        self._tenth = -1
-
-    def show(self, done: int, total: int) -> None:
-        """Show how far it is."""
-        line = f"{done}/{total} probes, {time.monotonic() - self._began:.1f} s"
-        if self._terminal:
-            filled = BAR * done // total
-            sys.stderr.write(f"\r[{'#' * filled}{' ' * (BAR - filled)}] {line}{chr(10) if done == total else ''}")
-        elif 10 * done // total > self._tenth:
-            sys.stderr.write(line + "\n")
-        self._tenth = 10 * done // total
-        sys.stderr.flush()

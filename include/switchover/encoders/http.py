@@ -36,17 +36,24 @@ class HttpEncoderSpec(OutsideSpec):
     timeout_s: float = Field(30, gt=0, json_schema_extra=at_most(300), description="Seconds that one call may take.")
 
 
-class HttpEncoder(OutsideEncoder):
-    """An encoder behind HTTP. A repeat is harmless: nothing is changed there."""
+class Denied(BadInput):
+    """The server refuses whoever asks, whatever is sent: a key, a path or a model that it does not take."""
 
-    def __init__(self, spec: HttpEncoderSpec, edge: Edge) -> None:
-        super().__init__(spec)
+
+class PatientServer:
+    """A server behind an HTTP connection, asked until it is not busy. A repeat must be harmless there.
+
+    ``what``: what it is to the person who reads an error.
+    """
+
+    def __init__(self, edge: Edge, connection: str, *, what: str, timeout_s: float) -> None:
         self._edge = edge
-        self._connection = spec.connection
-        self._timeout_s = spec.timeout_s
+        self._connection = connection
+        self._where = f"{what} at {connection!r}"
+        self._timeout_s = timeout_s
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON of an answer. ``TooLong``, ``BadInput`` or ``Unreachable`` say why there is none."""
+        """The JSON of an answer. ``TooLong``, ``Denied``, ``BadInput`` or ``Unreachable`` say why there is none."""
         client = self._edge.client("http", self._connection)
         until = time.monotonic() + PATIENCE_S
         for attempt in itertools.count():
@@ -61,20 +68,33 @@ class HttpEncoder(OutsideEncoder):
                 why = f"HTTP {response.status_code}: {_said(response)}"
                 pause = _asked_for(response, pause)
             if time.monotonic() + pause > until:
-                raise Unreachable(f"{self._what} at {self._connection!r}: did not answer: {why}")
+                raise Unreachable(f"{self._where}: did not answer: {why}")
             time.sleep(pause)
         raise AssertionError("the loop ends by itself")
 
     def _read(self, response: httpx.Response, path: str) -> Any:
-        where = f"{self._what} at {self._connection!r}"
         if response.status_code in REFUSED:
             raise TooLong(f"HTTP {response.status_code}: {_said(response)}")
         if response.status_code != httpx.codes.OK:
-            raise BadInput(f"{where}: {path} answered HTTP {response.status_code}: {_said(response)}")
+            refusal = BadInput if response.is_server_error else Denied
+            raise refusal(f"{self._where}: {path} answered HTTP {response.status_code}: {_said(response)}")
         try:
             return read_json(response)
         except BadAnswer as error:
-            raise BadInput(f"{where}: {path}: {error}") from None
+            raise BadInput(f"{self._where}: {path}: {error}") from None
+
+
+class HttpEncoder(OutsideEncoder):
+    """An encoder behind HTTP. A repeat is harmless: nothing is changed there."""
+
+    def __init__(self, spec: HttpEncoderSpec, edge: Edge) -> None:
+        super().__init__(spec)
+        self._connection = spec.connection
+        self._server = PatientServer(edge, spec.connection, what=self._what, timeout_s=spec.timeout_s)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """See :class:`PatientServer`."""
+        return self._server.ask(method, path, body)
 
 
 def numbers(vector: Any) -> list[float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from switchover.errors import GoldError
-from switchover.gold.item import DRAFT, MOST_PARAPHRASES, REVIEWED
+from switchover.gold.item import DRAFT, MOST_PARAPHRASES, unreviewed
 from switchover.gold.jsonl import kind_of, read_lines, read_object
 
 BEIR_HEAD = "query-id\tcorpus-id\tscore"
@@ -122,7 +122,7 @@ def read_paraphrases(path: Path) -> dict[str, dict[str, Any]]:
         ):
             raise GoldError(f"{where}: paraphrases: found {kind_of(texts)}; allowed: one to three texts that differ")
         if body.get("origin") == DRAFT:
-            raise GoldError(f"{where}: drafts that nobody has read; read them, and give them the origin {REVIEWED!r}")
+            raise unreviewed(where)
         found[id] = {"paraphrases": texts, **({"origin": body["origin"]} if "origin" in body else {})}
     return found
 

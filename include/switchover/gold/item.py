@@ -90,7 +90,7 @@ class Item(BaseModel):
     def _answers_fit(self) -> Item:
         if self.answerable and not self.answers:
             raise ValueError("an answerable item needs at least one answer")
-        if len({_as_read(text) for text in self.paraphrases}) < len(self.paraphrases):
+        if len({as_read(text) for text in self.paraphrases}) < len(self.paraphrases):
             raise ValueError("the paraphrases must differ, by more than white space and case")
         ids = [answer.id for answer in self.answers if answer.id is not None]
         if len(set(ids)) < len(ids):
@@ -105,10 +105,20 @@ class Item(BaseModel):
 
 def item_of(where: str, body: Mapping[str, Any]) -> Item:
     """One item; ``GoldError`` names ``where``, the key and what was found."""
+    if body.get("origin") == DRAFT:
+        raise unreviewed(where)
     try:
         return Item.model_validate(body)
     except ValidationError as error:
         raise GoldError(f"{where}: {_told(error.errors()[0])}") from None
+
+
+def unreviewed(where: str) -> GoldError:
+    """The error for paraphrases that a model has drafted and that nobody has reviewed: they may judge nothing."""
+    return GoldError(
+        f"{where}: origin {DRAFT!r}: nobody has reviewed these paraphrases; review them line by line, and change the"
+        f" origin of each to {REVIEWED!r}"
+    )
 
 
 def _told(error: Mapping[str, Any]) -> str:
@@ -145,5 +155,6 @@ def grade_of(items: Iterable[Item], wanted: Grade | None = None) -> Grade:
     return found
 
 
-def _as_read(text: str) -> str:
+def as_read(text: str) -> str:
+    """A wording as it is compared: in one case, its white space as single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
