@@ -9,7 +9,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-mapping bench-build bench-verify bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-approvals test-schedules
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-mapping bench-build bench-verify bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-approvals test-hold test-schedules
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ kube-apiserver: $(READY) ## build a real Kubernetes API server for the tests (20
 weaviate: $(READY) ## build a real Weaviate for the tests (15 minutes; without it they are skipped)
 	@$(BIN)/python -m sandbox.servers.weaviate_build
 
-demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv|opensearch SIGNALS=sql|prometheus SCENARIO=good|good-prompt|bad-prompt|late-prompt|bad-green|regression|encoder-mismatch|already-live PLAN=FILE HOLD=60 KEEP=1)
+demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv|opensearch SIGNALS=sql|prometheus SCENARIO=good|good-prompt|bad-prompt|late-prompt|bad-green|regression|late-regression|encoder-mismatch|already-live PLAN=FILE HOLD=60 KEEP=1)
 	@$(BIN)/python -m sandbox.demo.run --pointer $(POINTER) --signals $(SIGNALS) --scenario $(SCENARIO) --hold $(HOLD) $(if $(PLAN),--plan $(PLAN)) $(if $(KEEP),--keep)
 
 screenshots: $(READY) ## write docs/img/*.png: the review page and the DAG, taken in a demo
@@ -53,6 +53,9 @@ test-browser: $(READY) ## the review page in a real browser: a demo is approved 
 
 test-approvals: $(READY) ## approvals, messages and metrics of real runs on an Airflow of its own (minutes)
 	$(BIN)/pytest -q -m approvals tests/demo
+
+test-hold: $(READY) ## two holds of 15 minutes with looks every 15 s, on a running Airflow: good, and with a late regression (35 minutes)
+	@for scenario in good late-regression; do $(BIN)/python -m sandbox.demo.run --plan docs/examples/docs_hold.yaml --scenario $$scenario --hold 900 || exit 1; done
 
 test-schedules: $(READY) ## 10,000 schedules of crashes, lost answers, zombies and accidents against the real ledger (an hour)
 	SCHEDULES=10000 $(BIN)/pytest -q -s tests/schedules

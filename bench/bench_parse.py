@@ -29,11 +29,11 @@ print(time.process_time() - began, sum(name.startswith("switchover__") for name 
 """
 
 
-def fill(folder: Path, plans: int) -> Path:
-    """A folder of plans like the sandbox's, each with a service and a pointer of its own."""
-    shutil.copytree(HERE / "include" / "gold", folder / "gold")
+def fill(folder: Path, plans: int, tree: Path) -> Path:
+    """A folder of plans like the tree's sandbox's, each with a service and a pointer of its own."""
+    shutil.copytree(tree / "include" / "gold", folder / "gold")
     (folder / "plans").mkdir()
-    text = (HERE / "include" / "plans" / "docs.yaml").read_text(encoding="utf-8")
+    text = (tree / "include" / "plans" / "docs.yaml").read_text(encoding="utf-8")
     for number in range(plans):
         one = text.replace("service: docs\n", f"service: docs{number}\n").replace(
             "alias: docs\n", f"alias: d{number}\n"
@@ -65,10 +65,13 @@ def main() -> None:
     trees = {"here": HERE, **({"against": options.against.resolve()} if options.against else {})}
     times: dict[str, list[float]] = {name: [] for name in trees}
     with tempfile.TemporaryDirectory() as folder:
-        plans = fill(Path(folder), options.plans)
+        plans = {}
+        for name, tree in trees.items():
+            (Path(folder) / name).mkdir()
+            plans[name] = fill(Path(folder) / name, options.plans, tree)
         for _ in range(options.repeats):
             for name, tree in trees.items():
-                times[name].append(seconds(tree, plans, options.plans))
+                times[name].append(seconds(tree, plans[name], options.plans))
     middle = {name: round(statistics.median(taken), 3) for name, taken in times.items()}
     ratio = round(middle["here"] / middle["against"], 2) if options.against else None
     print(

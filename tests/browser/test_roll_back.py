@@ -1,7 +1,8 @@
-"""A person rolls back on the page: a second switchover of the same Airflow, which nothing but the button ends."""
+"""A person rolls back on the page: a second switchover, which an event of its asset began and only the button ends."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -29,11 +30,24 @@ def docs(ended: KeptDemo, statement: str) -> list[tuple[object, ...]]:
         return found.fetchall() if found.description else []
 
 
+def started_by_its_asset(api: AirflowApi) -> str:
+    """Tell the plan's asset, as a build does, and wait for the run that Airflow starts."""
+    (asset,) = api.get("assets", name_pattern="docs_index")["assets"]
+    api.post("assets/events", {"asset_id": asset["id"], "extra": {"target": "docs_v2"}})
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        newest = api.get(f"dags/{DAG}/dagRuns", order_by="-run_after", limit=1)["dag_runs"][0]
+        if newest["run_type"] == "asset_triggered":
+            return str(newest["dag_run_id"])
+        time.sleep(0.5)
+    pytest.fail("an event of the asset started no run within 60 s")
+
+
 @pytest.fixture(scope="module")
 def live(ended: KeptDemo, browser: Browser, api: AirflowApi) -> Iterator[Page]:
     """A logged-in page at the tab of a run that is in its hold, minutes from its end."""
     docs(ended, "UPDATE switchover_alias SET target = 'docs_v1'")  # Blue again, as before the first switchover
-    run = api.post(f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": {"hold_minutes": 10}})["dag_run_id"]
+    run = started_by_its_asset(api)
     page = ended.log_in(browser, viewport={"width": 1280, "height": 900})
     page.goto(f"{ended.url}/dags/{DAG}/runs/{run}/plugin/switchover")
     tab = in_airflow(page)

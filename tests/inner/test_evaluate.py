@@ -48,7 +48,7 @@ def gold(tmp_path_factory: pytest.TempPathFactory) -> GoldSet:
 
 def smoke(server: Hostile, gold: GoldSet, way: str) -> Failures:
     plan: Plan = load_plan(PLAN)
-    arm = next(iter(plan.arms.values())).model_copy(update={"connection": "a", "ask": f"/{way}"})
+    arm = next(iter(plan.arms.values())).model_copy(update={"connection": "a", "ready": None, "ask": f"/{way}"})
     edge = Edge(connections=environment_connections({"AIRFLOW_CONN_A": server.url, "AIRFLOW_CONN_DOCS_DB": NOT_ASKED}))
     _, failures = asyncio.run(
         evaluate(

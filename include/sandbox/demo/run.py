@@ -146,7 +146,8 @@ class Demo:
         }
 
     def _break_green(self, seconds_since_flip: float) -> None:
-        if self.scenario.fault is None or self._fault_set or seconds_since_flip < FAULT_AFTER_S:
+        at = max(FAULT_AFTER_S, self.scenario.late * self.hold_s)
+        if self.scenario.fault is None or self._fault_set or seconds_since_flip < at:
             return
         self._fault_set = True
         body = {"target": GREEN, "kind": self.scenario.fault}

@@ -13,8 +13,9 @@ class Scenario:
     """One story.
 
     ``variant`` is how Green's build job goes (``sandbox.service.build``); ``live`` is where the pointer starts;
-    ``fault`` is what is done to Green once it is live; ``plan`` another one than the data plane's. ``outcome`` is the
-    ledger's state at the end, or ``nothing_to_do``; ``because`` must stand in the reason.
+    ``fault`` is what is done to Green once it is live, when ``late`` of the hold is over (some seconds at least);
+    ``plan`` another one than the data plane's. ``outcome`` is the ledger's state at the end, or ``nothing_to_do``;
+    ``because`` must stand in the reason.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Scenario:
     variant: str = "good"
     live: str = BLUE
     fault: str | None = None
+    late: float = 0.0
     plan: str | None = None
     because: str = ""
 
@@ -49,6 +51,15 @@ SCENARIOS = {
             name="regression",
             told="Green's reranker breaks some seconds after the flip",
             fault="rerank-inverted",
+            outcome="rolled_back",
+            after=BLUE,
+            because="stop rule: ",
+        ),
+        Scenario(
+            name="late-regression",
+            told="Green's reranker breaks when two thirds of the hold are over",
+            fault="rerank-inverted",
+            late=2 / 3,
             outcome="rolled_back",
             after=BLUE,
             because="stop rule: ",
