@@ -156,7 +156,7 @@ def small_world(pg_url: str, traffic: Path) -> Iterator[World]:
     processes = [subprocess.Popen([sys.executable, "-m", "sandbox.service.service", "--port", str(port)], env=environ)]
     try:
         wait_for(service)
-        arguments = ["--url", service, "--rate", "10", "--out", str(traffic), "--gold", str(GOLD)]
+        arguments = ["--url", service, "--rate", "20", "--out", str(traffic), "--gold", str(GOLD)]
         processes.append(subprocess.Popen([sys.executable, "-m", "sandbox.demo.load", *arguments], env=environ))
         edge = Edge(connections=environment_connections(environ))
         plan = load_plan(ROOT / "include" / "plans" / "docs.yaml")

@@ -234,7 +234,12 @@ def test_an_arm_that_does_not_answer_and_a_reader_that_does_not_are_found_before
         back(promoted, deaf)
     arm = promoted.plan.arms["docs_v1"]
     lost = promoted.plan.model_copy(
-        update={"arms": {**promoted.plan.arms, "docs_v1": arm.model_copy(update={"headers": {"x-arm": "nobody"}})}}
+        update={
+            "arms": {
+                **promoted.plan.arms,
+                "docs_v1": arm.model_copy(update={"headers": {"x-arm": "nobody"}, "ready": None}),
+            }
+        }
     )
     with pytest.raises(TargetRefused, match="arm 'docs_v1': does not answer"):
         back(promoted, lost)

@@ -86,10 +86,10 @@ def test_a_hold_whose_pointer_is_on_a_third_index_tells_both_values_and_what_to_
     until = time.monotonic() + 20  # whoever tells is not waited for; a loaded machine is late
     while "stuck" not in events(switch, receiver) and time.monotonic() < until:
         time.sleep(0.1)
-    assert events(switch, receiver)[-1] == "stuck"
+    assert "stuck" in events(switch, receiver)
     titles = [json.loads(body)["title"] for _, _, body in receiver.got]
     where = "a person must look: the pointer is on docs_v9, which is neither docs_v1 nor docs_v2"
-    assert titles[-1] == f"Switchover docs: STUCK, {where}"
+    assert f"Switchover docs: STUCK, {where}" in titles, "whichever came last: nobody waits for a message"
     assert all(title.endswith(where) for title in titles), "neither that it holds nor that it goes back"
     assert "stop" not in events(switch, receiver), "it is told once"
     world.sql("UPDATE switchover_alias SET target = 'docs_v1' WHERE alias = 'docs'")

@@ -186,7 +186,8 @@ def test_two_arms_on_one_index_need_a_change_that_the_plan_names(world: World) -
     switch = world.warmed()
     facts, _ = read_facts(switch, switch.read())
     arms = switch.plan.arms
-    switch.plan = switch.plan.model_copy(update={"arms": {**arms, "public.docs_v1": arms["docs_v2"]}})
+    other = arms["docs_v2"].model_copy(update={"ready": None})
+    switch.plan = switch.plan.model_copy(update={"arms": {**arms, "public.docs_v1": other}})
     one = SimpleNamespace(blue="docs_v1", green="public.docs_v1")
     named = [check for check in about_arms(switch, facts, one) if check.name == "the arms differ"]  # type: ignore[arg-type]
     assert [check.ok for check in named] == [bool(switch.plan.changes)]
