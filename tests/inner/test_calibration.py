@@ -95,6 +95,84 @@ def test_answers_that_share_a_text_are_no_wrong_ones() -> None:
     assert calibrate(ds, same, [{}] * 20, judge=JUDGE, gold="x").auc == 1
 
 
+def told_apart(decoys: Any) -> Calibration:
+    """A judge that tells every question's answer from the other questions' answers without fault."""
+    n = len(decoys)
+    ds = np.where(np.eye(n, dtype=bool), 0.3, 0.9)[None]
+    return calibrate(ds, np.eye(n) > 1, [{}] * n, judge=JUDGE, gold="digest", decoys=np.asarray(decoys)[None])
+
+
+def test_a_judge_that_does_not_tell_decoys_from_answers_is_refused() -> None:
+    nothing, far, near = ([[value, value, value]] * 12 for value in (np.nan, 0.9, 0.2))
+    assert (told_apart(nothing).auc, told_apart(nothing).decoys) == (1, 0)
+    assert (told_apart(far).auc, told_apart(far).decoys, told_apart(far).blind) == (1, 36, "")
+    refused = told_apart(near)
+    assert refused.auc == pytest.approx(11 / 14)  # of 11 other answers and 3 decoys the decoys are nearer
+    assert "AUC 0.786, at least 0.95 is needed" in refused.blind
+    assert worthless(Rules(), refused)
+    assert (refused.bound, refused.wrong) == (0.3, pytest.approx(3 / 14))
+    assert "AUC 0.786 on 12 questions with 36 decoys" in refused.line()
+
+
+def test_a_question_may_have_fewer_decoys_than_another() -> None:
+    found = told_apart([[0.2, np.nan]] + [[np.nan, np.nan]] * 11)
+    assert (found.decoys, found.auc) == (1, pytest.approx(1 - 1 / (12 * 11 + 1)))
+
+
+def test_decoys_of_a_tag_count_for_that_tag() -> None:
+    n = 2 * FEWEST_OF_TAG
+    tags = [{"language": "en" if row < FEWEST_OF_TAG else "de"} for row in range(n)]
+    ds = np.where(np.eye(n, dtype=bool), 0.3, 0.9)[None]
+    near = np.full((1, n, 1), 0.9)
+    near[0, FEWEST_OF_TAG:] = 0.1
+    found = calibrate(ds, np.eye(n) > 1, tags, judge=JUDGE, gold="digest", decoys=near)
+    assert found.auc is not None and found.auc > 0.95
+    assert (found.tags["language=en"].auc, found.tags["language=de"].auc) == (1, pytest.approx(14 / 15))
+    assert "where language=de" in found.blind
+
+
+class Topics:
+    """Hand-made vectors: the first axis is a question's own topic, so that a decoy of the topic lies near."""
+
+    name, revision, dimension, exact = "topics", "1", 40, True
+
+    def encode(self, texts: Any, *, query: bool = False) -> Any:
+        return np.array([np.eye(self.dimension)[int(text.split()[1])] for text in texts]).reshape(-1, self.dimension)
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        return [(0, len(text))]
+
+
+@pytest.mark.parametrize(("topic", "blind"), [(0, True), (20, False)])
+def test_decoys_come_from_the_corpus(topic: int, blind: bool, tmp_path: Path) -> None:
+    """``topic`` 0: each decoy is of its question's topic; 20: of another one."""
+    texts = {f"a{n}": f"topic {n} is answered here" for n in range(12)}
+    texts |= {f"d{n}-{each}": f"topic {n + topic} is named only, at length" for n in range(12) for each in range(5)}
+    items = [
+        {
+            "id": f"q{n}",
+            "question": f"what {n} ?",
+            "answers": [{"doc": f"a{n}", "start": 0, "end": len(texts[f"a{n}"])}],
+            "decoys": ["gone", f"a{n}", *(f"d{n}-{each}" for each in range(5))],
+        }
+        for n in range(12)
+    ]
+    path = tmp_path / "gold.jsonl"
+    path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+    asked: list[str] = []
+
+    def corpus(docs: Any) -> dict[str, str]:
+        asked.extend(docs)
+        return {doc: texts[doc] for doc in docs if doc in texts}
+
+    gold = load_gold(path, corpus=corpus, encoder=Topics(), minimum=1)  # type: ignore[arg-type]
+    assert [len(each) for each in gold.decoys] == [2] * 12, "three are read, of which one is gone; an answer is none"
+    assert len(gold.decoys[0][0]) == len(gold.anchors[0])
+    assert "d0-4" not in asked, "a set of TREC has a thousand of a question"
+    found = calibration_of(Topics(), gold, pin="")  # type: ignore[arg-type]
+    assert (found.decoys, bool(found.blind)) == (24, blind)
+
+
 @pytest.mark.parametrize("n", [0, 1, FEWEST - 1])
 def test_too_few_questions_give_no_bound_and_no_pass(n: int) -> None:
     found = of(np.full((3, n, n), 0.3))

@@ -7,6 +7,7 @@ Green, but for some questions, which an index of another encoder answers. The fi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cache
 from typing import Any
@@ -96,6 +97,15 @@ def test_the_reference_keeps_its_bound() -> None:
 def test_the_second_judge_reads_the_gold_set_on_a_scale_of_its_own() -> None:
     found = calibrated(MultilingualEncoder)
     assert not found.blind and found.bound is not None and 0.48 <= found.bound <= 0.58
+
+
+def test_decoys_are_read_and_are_the_harder_wrong_answers() -> None:
+    for kind in JUDGES:
+        found, without = calibrated(kind), calibration_of(judge(kind), replace(gold(), decoys=()), pin="")
+        assert found.decoys > 80 and without.decoys == 0
+        assert without.auc is not None and found.auc is not None and found.auc < without.auc
+        assert found.bound == without.bound, "decoys say nothing of right answers"
+        assert f"on 45 questions with {found.decoys} decoys" in found.line()
 
 
 def test_good_and_bad_arms_come_to_their_own_end_under_either_judge_in_95_of_100() -> None:

@@ -29,17 +29,19 @@ from switchover.gold.resolve import resolve_all
 from switchover.gold.spec import Judged
 
 LONGEST_ANCHOR = 20_000  # characters of the documents that are judged whole
+MOST_DECOYS = 3  # of a question that are read
 Ints = npt.NDArray[np.int64]
 Texts = Callable[[Sequence[str]], Corpus]  # document ids -> the texts of those that exist
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoldSet:
-    """A loaded gold set. ``spans``, ``anchors`` and ``relevant`` run parallel to ``items``.
+    """A loaded gold set. ``spans``, ``anchors``, ``decoys`` and ``relevant`` run parallel to ``items``.
 
-    ``anchors`` are the texts that answer, empty where none is known. ``relevant`` is id -> grade of the documents or
-    chunks that answer, empty unless the ``grade`` is by id. ``texts`` are the documents that the answers name. The
-    ``token_*`` arrays hold one entry for each token of the gold spans, none unless the grade is by span: the
+    ``anchors`` are the texts that answer, empty where none is known. ``decoys`` are texts that look like it and do not:
+    of each decoy that the corpus holds its beginning, as long as the anchor. ``relevant`` is id -> grade of the
+    documents or chunks that answer, empty unless the ``grade`` is by id. ``texts`` are the documents that the answers
+    name. The ``token_*`` arrays hold one entry for each token of the gold spans, none unless the grade is by span: the
     question's position, the document's position in ``docs``, and its character offsets.
     """
 
@@ -57,6 +59,7 @@ class GoldSet:
     grade: Grade = Grade.SPAN
     judged: Judged = "documents"
     relevant: Sequence[Mapping[str, int]] = ()
+    decoys: Sequence[Sequence[str]] = ()
 
     @property
     def ids(self) -> list[str]:
@@ -193,18 +196,20 @@ def load_gold(
     if places and corpus is None:
         raise GoldError(f"{path}: answers stand in documents, and the plan names no gold.corpus; add it")
     whole = sorted({id for item in items for id in _ids(item)}) if judged == "documents" and suite is Grade.ID else []
-    texts = corpus(sorted({*places, *whole})) if corpus is not None else {}
+    decoys = {doc for item in items for doc in _decoys(item)}
+    texts = corpus(sorted({*places, *whole, *decoys})) if corpus is not None else {}
     resolved = _resolved(items, texts, whole=corpus is not None and bool(whole))
     resolved.require(path, minimum)
     valid, spans = resolved.valid, resolved.spans
     docs = sorted({span.doc for each in spans for span in each})
+    anchors = [_anchor(item, each, texts) for item, each in zip(valid, spans, strict=True)]
     tokens = _tokens(spans if suite is Grade.SPAN else [], texts, docs, encoder)
     return GoldSet(
         digest=found.digest,
         items=valid,
         invalid=resolved.invalid,
         spans=spans,
-        anchors=[_anchor(item, each, texts) for item, each in zip(valid, spans, strict=True)],
+        anchors=anchors,
         docs=docs,
         token_question=tokens[:, 0],
         token_doc=tokens[:, 1],
@@ -214,6 +219,7 @@ def load_gold(
         grade=suite,
         judged=judged,
         relevant=[_relevant(item) if suite is Grade.ID else {} for item in valid],
+        decoys=[_beginnings(item, anchor, texts) for item, anchor in zip(valid, anchors, strict=True)],
     )
 
 
@@ -271,6 +277,17 @@ def _anchor(item: Item, spans: Sequence[Span], texts: Corpus) -> str:
     parts += [answer.text for answer in item.answers if answer.text is not None]
     parts += [texts[id] for id in _ids(item) if id in texts]
     return "\n".join(parts) if spans else "\n".join(parts)[:LONGEST_ANCHOR]
+
+
+def _decoys(item: Item) -> list[str]:
+    """The first decoys that are no answer as well."""
+    return list(dict.fromkeys(doc for doc in item.decoys if doc not in {*item.docs, *_ids(item)}))[:MOST_DECOYS]
+
+
+def _beginnings(item: Item, anchor: str, texts: Corpus) -> list[str]:
+    """The decoys' texts; as long as the answer, because ΔS depends on how long a text is."""
+    found = (texts.get(doc, "")[: len(anchor)] for doc in _decoys(item))
+    return [text for text in found if text.strip()]
 
 
 def _tokens(spans: Sequence[Sequence[Span]], texts: Corpus, docs: Sequence[str], encoder: Encoder) -> Ints:

@@ -2,9 +2,9 @@
 
 0.45 was set for the bundled English encoder; nine of ten right answers of the reference gold set lie within it. Another
 encoder has another scale. So each is held against the gold set first: the ΔS of a question to its own answer (right)
-beside those to other questions' answers (wrong). AUC is the chance that a right one is smaller than a wrong one. Below
-``LEAST_AUC`` the encoder is blind here, and its ΔS says nothing. Else its bound is where ``SHARE`` of the right ones
-pass.
+beside those to other questions' answers and to its decoys (wrong). AUC is the chance that a right one is smaller than a
+wrong one. Below ``LEAST_AUC`` the encoder is blind here, and its ΔS says nothing. Else its bound is where ``SHARE`` of
+the right ones pass.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Calibration:
 
     ``judge``: its name, revision, dimension, and ``pin`` by which it is known again. ``gold``: the gold set's digest.
     ``auc`` and ``bound`` are ``None`` where too few ``questions`` have an answer. ``wrong``: the share of wrong answers
-    that pass the bound.
+    that pass the bound. ``decoys``: how many of the wrong answers are decoys.
     """
 
     judge: Mapping[str, Any]
@@ -56,6 +56,7 @@ class Calibration:
     auc: float | None
     bound: float | None
     wrong: float | None = None
+    decoys: int = 0
     tags: Mapping[str, TagFigures] = field(default_factory=dict)
 
     @property
@@ -85,7 +86,8 @@ class Calibration:
     def line(self, accept: float | None = None) -> str:
         """For people and for each verdict: judge, digest, AUC, bound. ``accept``: the bound by the plan's word."""
         pin = str(self.judge.get("pin") or "not pinned")[:24]
-        auc = "not calibrated" if self.auc is None else f"AUC {self.auc:.3f} on {self.questions} questions"
+        decoys = f" with {self.decoys} decoys" if self.decoys else ""
+        auc = "not calibrated" if self.auc is None else f"AUC {self.auc:.3f} on {self.questions} questions{decoys}"
         own = "" if self.bound is None else f", its bound {figure(self.bound)}"
         word = "" if accept is None else f", {figure(accept)} by the plan's word"
         return f"judge {self.judge['name']} {self.judge['revision']} ({pin}), {auc}{own}{word}"
@@ -102,17 +104,26 @@ class Calibration:
 
 
 def calibrate(
-    ds: npt.ArrayLike, same: npt.ArrayLike, tags: Sequence[Mapping[str, str]], *, judge: Mapping[str, Any], gold: str
+    ds: npt.ArrayLike,
+    same: npt.ArrayLike,
+    tags: Sequence[Mapping[str, str]],
+    *,
+    judge: Mapping[str, Any],
+    gold: str,
+    decoys: npt.ArrayLike | None = None,
 ) -> Calibration:
     """Calibrate on ``ds`` (wordings, n, n): ΔS of each wording of question i to the answer of question j.
 
     ``same`` (n, n): pairs whose answers share a text, which are no wrong ones. ``tags``: those of each question.
+    ``decoys`` (wordings, n, most): ΔS to each question's own decoys, NaN where it has fewer than most.
     """
     distances, shared = np.asarray(ds, dtype=np.float64), np.asarray(same, dtype=np.bool_)
     n = len(tags)
-    if distances.ndim != 3 or distances.shape[1:] != (n, n) or shared.shape != (n, n):
-        raise ValueError(f"calibrate: shapes {distances.shape}, {shared.shape} and {n} tags do not belong together")
-    right, wrong = _parts(distances, shared, np.arange(n))
+    near = np.empty((len(distances), n, 0)) if decoys is None else np.asarray(decoys, dtype=np.float64)
+    shapes = (distances.shape, shared.shape, near.shape)
+    if distances.ndim != 3 or shapes[0][1:] != (n, n) or shapes[1] != (n, n) or shapes[2][:2] != shapes[0][:2]:
+        raise ValueError(f"calibrate: shapes {', '.join(map(str, shapes))} and {n} tags do not belong together")
+    right, wrong = _parts(distances, shared, near, np.arange(n))
     told = n >= FEWEST and len(wrong) > 0
     bound = float(np.sort(right)[math.ceil(SHARE * len(right) - 1e-9) - 1]) if told else None
     bound = None if bound is None else min(1.0, math.ceil(bound * STEP - 1e-9) / STEP)
@@ -123,26 +134,28 @@ def calibrate(
         auc=auc(right, wrong) if told else None,
         bound=bound,
         wrong=None if bound is None else float((wrong <= bound).mean()),
-        tags=_by_tag(distances, shared, tags) if told else {},
+        decoys=int(np.count_nonzero(~np.isnan(near[:1]))),
+        tags=_by_tag(distances, shared, near, tags) if told else {},
     )
 
 
-def _by_tag(distances: Floats, shared: Bools, tags: Sequence[Mapping[str, str]]) -> dict[str, TagFigures]:
+def _by_tag(distances: Floats, shared: Bools, near: Floats, tags: Sequence[Mapping[str, str]]) -> dict[str, TagFigures]:
     """Each value of a tag against its own kind alone: a language that is not read differs from all others anyway."""
     found: dict[str, TagFigures] = {}
     for name, value in sorted({pair for each in tags for pair in each.items()}):
         mine = np.array([row for row, each in enumerate(tags) if each.get(name) == value])
-        right, wrong = _parts(distances, shared, mine)
+        right, wrong = _parts(distances, shared, near, mine)
         told = len(mine) >= FEWEST_OF_TAG and len(wrong) > 0
         found[f"{name}={value}"] = TagFigures(questions=len(mine), auc=auc(right, wrong) if told else None)
     return found
 
 
-def _parts(distances: Floats, shared: Bools, rows: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """ΔS of the right and of the wrong pairs among some questions."""
+def _parts(distances: Floats, shared: Bools, near: Floats, rows: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """ΔS of the right and of the wrong pairs among some questions, with their decoys."""
     block = distances[:, rows[:, None], rows[None, :]]
     own = np.eye(len(rows), dtype=np.bool_)
-    return block[:, own].ravel(), block[:, ~own & ~shared[rows[:, None], rows[None, :]]].ravel()
+    others, decoys = block[:, ~own & ~shared[rows[:, None], rows[None, :]]].ravel(), near[:, rows].ravel()
+    return block[:, own].ravel(), np.concatenate([others, decoys[~np.isnan(decoys)]])
 
 
 def auc(right: Floats, wrong: Floats) -> float:
