@@ -158,6 +158,21 @@ def test_power_says_what_can_be_told(call: Any) -> None:
     assert (found["judge"]["judge"]["name"], found["judge"]["bound"]) == ("wordllama-l2-supercat", 0.45)
 
 
+def test_power_asks_blue_against_itself_and_leaves_no_trace(call: Any, world: World) -> None:
+    assert call("power", "--plan", PLAN, "--rounds", "1")[0] == 2, "without --ask nothing is asked"
+    assert call("power", "--plan", PLAN, "--ask", "--rounds", "0")[0] == 2
+    code, found = call("power", "--plan", PLAN, "--ask", "--rounds", "1")
+    assert code == 3, "one round is too little for error_rate"
+    assert (found["asked"]["arm"], found["asked"]["probes"]) == ("docs_v1", 48 * 3 * 2 * 2)
+    rules = {each["rule"]: each for each in found["asked"]["rules"]}
+    assert (rules["error_rate"]["enough"], "598" in rules["error_rate"]["needs"]) == (False, True)
+    paired = rules["coverage_vs_blue"]
+    assert (paired["passes"], paired["spread"], paired["questions"]) == (1.0, 0.0, 45), "its answers have no noise"
+    assert 0.1 < paired["shows"] < 0.2
+    assert rules["latency_p95"]["worst"] is not None and "ds_p95_drift" in rules
+    assert world.ledger.runs.latest() == []
+
+
 def test_status_report_and_restore(call: Any, world: World) -> None:
     switch = world.warmed()
     code, found = call("status", "--service", "docs")

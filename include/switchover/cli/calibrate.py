@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from switchover.cli.bar import Bar
 from switchover.cli.options import Result, runs
 from switchover.edge.edge import Edge
 from switchover.encoders.once import Once
-from switchover.errors import BadInput
 from switchover.gold.goldset import gold_json
 from switchover.judge.analysis import Analysis
 from switchover.judge.evidence import Evidence
@@ -22,7 +20,7 @@ from switchover.judge.outcome import figure
 from switchover.planfile.load import load_plan
 from switchover.steps.calibrate import calibration_of
 from switchover.steps.questions import gold_of, without_paraphrases
-from switchover.steps.smoke import arms_of, evaluate, judge_smoke
+from switchover.steps.smoke import ask_blue_twice, judge_smoke
 from switchover.text import table
 
 
@@ -35,19 +33,11 @@ def fill_calibrate(parser: argparse.ArgumentParser) -> None:
 
 def _calibrate(options: argparse.Namespace, edge: Edge) -> Result:
     plan = load_plan(options.plan)
-    rounds = plan.warm.min_rounds if options.rounds is None else options.rounds
-    if rounds < 1:
-        raise BadInput(f"--rounds: found {rounds}; allowed: at least 1")
     encoder = Once(plan.judge_encoder.build(edge))
     gold = gold_of(plan, edge, encoder, lacking_is_error=False)
     rules = without_paraphrases(plan.rules, gold)
-    live = arms_of(plan, edge, "blue")["green"]
-    targets = {"blue": live, "green": live}
     show = Bar("probes").show
-    asking = evaluate(
-        plan=plan, edge=edge, gold=gold, encoder=encoder, targets=targets, rounds=rounds, on_progress=show
-    )
-    rows, _ = asyncio.run(asking)
+    live, rows = ask_blue_twice(plan, edge, gold=gold, encoder=encoder, rounds=options.rounds, on_progress=show)
     judge = calibration_of(encoder, gold, pin=encoder.read_back())
     verdicts = judge_smoke(rows, gold, rules=rules, both=True, judge=judge)
     evidence = Evidence.from_rows(rows, gold.ids, grade=gold.grade.value, wordings=gold.asked)

@@ -50,7 +50,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("eval", "judge", "ask one arm or both and judge"),
     ("replay", "judge", "judge recorded evidence again under other rules"),
     ("calibrate", "calibrate", "ask Blue against itself and propose the bars that fit"),
-    ("power", "judge", "say what a gold set and its traffic can and cannot tell"),
+    ("power", "power", "say what a gold set and its traffic can and cannot tell"),
     ("gold", "gold", "check a gold set, bring one in, draft its paraphrases, take one out"),
     ("export", "gold", "write what both arms of a switchover retrieved as TREC runs"),
     ("pointer", "pointer", "read, swap or verify one pointer, without a switchover"),

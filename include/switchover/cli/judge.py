@@ -1,4 +1,4 @@
-"""The judge's commands: ``eval``, ``replay``, ``power``. Exit 0 pass, 1 fail, 3 inconclusive, 4 could not measure."""
+"""The judge's commands: ``eval`` and ``replay``. Exit 0 pass, 1 fail, 3 inconclusive, 4 could not measure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ from switchover.edge.edge import Edge
 from switchover.encoders.once import Once
 from switchover.errors import BadInput
 from switchover.gold.goldset import gold_json
-from switchover.gold.item import Grade
-from switchover.judge.by_vectors import worthless
 from switchover.judge.calibration import Calibration
 from switchover.judge.gates import judge_acceptance
 from switchover.judge.outcome import Verdict, worst
-from switchover.judge.power import Setup
 from switchover.judge.rules import Rules
 from switchover.ledger import Ledger
 from switchover.planfile.lines import LinedYaml
@@ -30,7 +27,6 @@ from switchover.report.summary import load_evidence, rule_table
 from switchover.steps.calibrate import calibration_of
 from switchover.steps.questions import gold_of
 from switchover.steps.smoke import EXIT_CODES, arms_of, evaluate, judge_smoke
-from switchover.text import table
 
 
 def fill_eval(parser: argparse.ArgumentParser) -> None:
@@ -51,13 +47,6 @@ def fill_replay(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("--rules", type=Path, metavar="FILE", help="YAML with the keys of `rules:` in a plan")
     replay.add_argument("--phase", choices=("warm", "hold"), help="which evidence (default: hold if there is any)")
     ledger_option(replay)
-
-
-def fill_power(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
-    power = runs(parser, _power, "switchover power --plan docs.yaml --rate 20")
-    _plan_option(power)
-    power.add_argument("--rate", type=float, default=0.0, metavar="N", help="live requests a second (default: 0)")
 
 
 def _plan_option(parser: argparse.ArgumentParser) -> None:
@@ -122,33 +111,6 @@ def _replay(options: argparse.Namespace, edge: Edge) -> Result:
     ]
     head = f"{row.id}, {phase}: {'; '.join(changed) if changed else 'no verdict changes'}"
     return _told(verdicts, {"run": row.id, "phase": phase, "before": before, "changed": changed}, head=head)
-
-
-def _power(options: argparse.Namespace, edge: Edge) -> Result:
-    plan = load_plan(options.plan)
-    encoder = plan.judge_encoder.build(edge)
-    gold = gold_of(plan, edge, encoder)
-    judge = calibration_of(encoder, gold, pin=encoder.read_back())
-    setup = Setup(
-        questions=len(gold.items),
-        answerable=sum(item.answerable for item in gold.items),
-        rounds=plan.warm.min_rounds,
-        seeds=plan.probes.seeds,
-        tick_s=plan.hold.tick_s,
-        hold_s=plan.hold.minutes * 60,
-        requests_per_s=options.rate,
-        paraphrases=gold.asked,
-        by_ids=gold.grade is Grade.ID,
-        cache=plan.cache is not None,
-    )
-    found = plan.rules.sufficiency(setup)
-    rows = [[each.rule, each.side, "yes" if each.enough else "NO", each.text] for each in found]
-    worth = worthless(plan.rules, judge)
-    head = f"{setup.questions} questions, {plan.hold.minutes:g} min hold, {options.rate:g} requests/s"
-    head += f"\n{worth or judge.line(plan.rules.ds_question.accept)}"
-    data = {"gold": gold_json(gold), "judge": judge.to_json(), "rules": [each.to_json() for each in found]}
-    enough = all(each.enough for each in found) and not worth
-    return f"{head}\n{table([['rule', 'side', 'enough', 'what it can tell'], *rows])}", data, 0 if enough else 3
 
 
 def _told(verdicts: Sequence[Verdict], data: Mapping[str, Any], *, head: str, more: str = "") -> Result:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from switchover.judge import intervals, paired, sequential
+    from switchover.judge.measure import Floats
 else:
     np = lazy("numpy")
     intervals = lazy("switchover.judge.intervals")
@@ -27,6 +28,7 @@ else:
 
 CAUGHT = 0.95  # the chance with which a regression of the size that is named is caught
 WITHIN = 3  # ticks
+DRAWS = 100  # of the signs of noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,31 @@ def _lower_loss(lost: int, n: int, confidence: float) -> float:
         confidence=confidence,
     )
     return result.interval[0]
+
+
+def loss_shown(noise: Floats, margin: float, confidence: float) -> float | None:
+    """The smallest loss, the same on every question, at which a comparison fails with the chance ``CAUGHT``.
+
+    ``noise`` (n,): how much less the second of two equal arms had on each question. Its signs are chance, so they are
+    drawn anew. ``None``: not even losing everything is shown.
+    """
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (DRAWS, len(noise)))
+
+    def share_shown(loss: float) -> float:
+        return float(np.mean([_lower(np.clip(each * noise + loss, -1, 1), confidence) > margin for each in signs]))
+
+    if not len(noise) or share_shown(1.0) < CAUGHT:
+        return None
+    low, high = 0.0, 1.0
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (low, middle) if share_shown(middle) >= CAUGHT else (middle, high)
+    return high
+
+
+def _lower(losses: Floats, confidence: float) -> float:
+    """Lower bound of the mean loss, as ``paired.compare`` has it."""
+    return intervals.mean_lower(losses, (1 - confidence) / 2, -1, 1)
 
 
 def wealth(growth: np.ndarray[Any, np.dtype[np.float64]], stake: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ from switchover.arms.complete import Completer
 from switchover.arms.probe import Asked, Round, ask_round, evidence_rows, trial_questions
 from switchover.edge.edge import Edge
 from switchover.encoders.base import Encoder
-from switchover.errors import PointerConflict, Unreachable
+from switchover.errors import BadInput, PointerConflict, Unreachable
 from switchover.gold.goldset import GoldSet
 from switchover.judge.calibration import Calibration
 from switchover.judge.evidence import Evidence
@@ -125,6 +126,27 @@ async def evaluate(
                 completer=completer,
             )
     return rows, failures
+
+
+def ask_blue_twice(
+    plan: Plan,
+    edge: Edge,
+    *,
+    gold: GoldSet,
+    encoder: Encoder,
+    rounds: int | None,
+    on_progress: Callable[[int, int], None],
+) -> tuple[str, list[EvidenceRow]]:
+    """Blue's target, and evidence rows of which both arms are Blue. ``rounds``: ``None`` means as the warm gate has."""
+    asked = plan.warm.min_rounds if rounds is None else rounds
+    if asked < 1:
+        raise BadInput(f"--rounds: found {asked}; allowed: at least 1")
+    live = arms_of(plan, edge, "blue")["green"]
+    targets = {"blue": live, "green": live}
+    asking = evaluate(
+        plan=plan, edge=edge, gold=gold, encoder=encoder, targets=targets, rounds=asked, on_progress=on_progress
+    )
+    return live, asyncio.run(asking)[0]
 
 
 async def _try(arms: Mapping[str, ArmClient], gold: GoldSet, plan: Plan) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from switchover.judge import accept, stop
     from switchover.judge.accept import Acceptance
+    from switchover.judge.evidence import Floats
     from switchover.judge.figures import Figures
     from switchover.judge.holdings import Holdings
     from switchover.judge.stop import HoldSoFar
@@ -126,6 +127,10 @@ class Rule(Part):
 
     def at_best(self, plain: Figures) -> float | None:
         """The figure of acceptance if Green were perfect from now on; ``None``: it is no mean, so nothing is said."""
+        return None
+
+    def by_question(self, plain: Figures) -> tuple[Floats, Floats] | None:
+        """The figures (n_questions,) of Green and Blue whose mean difference is judged; ``None``: it is none."""
         return None
 
     def judge_hold(self, hold: HoldSoFar) -> Verdict:

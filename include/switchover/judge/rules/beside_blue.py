@@ -51,13 +51,16 @@ class BesideBlue(Rule):
         """The figure of each question (n_questions,) of one arm; NaN where there is none."""
         raise NotImplementedError(f"rule {self.name}: says no figure")
 
+    def by_question(self, plain: Figures) -> tuple[Floats, Floats]:
+        """See ``Rule``."""
+        return self.figure(plain.green), self.figure(plain.blue)
+
     def measured(self, seen: Acceptance) -> Measured:
         """The mean difference; it fails when its interval lies wholly beyond the margin."""
         plain, strict = seen.both_ways.plain, seen.both_ways.strict
         higher, bound = self.comparison == ">=", self.bound("accept") or 0.0
         result = paired.compare(
-            self.figure(plain.green),
-            self.figure(plain.blue),
+            *self.by_question(plain),
             questions=plain.questions,
             higher_is_better=higher,
             confidence=seen.confidence,

@@ -17,6 +17,7 @@ from switchover.lazy import lazy
 if TYPE_CHECKING:
     from switchover.judge import figures, paired
     from switchover.judge.accept import Acceptance
+    from switchover.judge.evidence import Floats
     from switchover.judge.figures import Figures
 else:
     figures = lazy("switchover.judge.figures")
@@ -46,12 +47,15 @@ class CoverageVsBlueRule(Rule):
         """So much less is accepted; a comparison stops no hold."""
         return -self.margin if side == "accept" else None
 
+    def by_question(self, plain: Figures) -> tuple[Floats, Floats]:
+        """See ``Rule``."""
+        return plain.green.coverage, plain.blue.coverage
+
     def measured(self, seen: Acceptance) -> Measured:
         """The mean difference; it fails when its interval lies wholly beyond the margin."""
         plain, strict, margin = seen.both_ways.plain, seen.both_ways.strict, self.margin
         result = paired.compare(
-            plain.green.coverage,
-            plain.blue.coverage,
+            *self.by_question(plain),
             questions=plain.questions,
             higher_is_better=True,
             confidence=seen.confidence,

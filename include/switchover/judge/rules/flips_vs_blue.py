@@ -15,6 +15,8 @@ from switchover.lazy import lazy
 if TYPE_CHECKING:
     from switchover.judge import figures, paired
     from switchover.judge.accept import Acceptance
+    from switchover.judge.evidence import Floats
+    from switchover.judge.figures import Figures
 else:
     figures = lazy("switchover.judge.figures")
     paired = lazy("switchover.judge.paired")
@@ -42,10 +44,14 @@ class FlipsVsBlueRule(Rule):
         """So many more are accepted; a comparison stops no hold."""
         return self.margin if side == "accept" else None
 
+    def by_question(self, plain: Figures) -> tuple[Floats, Floats]:
+        """See ``Rule``."""
+        return plain.flips()
+
     def measured(self, seen: Acceptance) -> Measured:
         """The mean difference; it fails when its interval lies wholly beyond the margin."""
         plain = seen.both_ways.plain
-        green, blue = plain.flips()
+        green, blue = self.by_question(plain)
         result = paired.compare(
             green, blue, questions=plain.questions, higher_is_better=False, confidence=seen.confidence
         )
