@@ -32,7 +32,7 @@ kube-apiserver: $(READY) ## build a real Kubernetes API server for the tests (20
 weaviate: $(READY) ## build a real Weaviate for the tests (15 minutes; without it they are skipped)
 	@$(BIN)/python -m sandbox.servers.weaviate_build
 
-demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|kv|opensearch SIGNALS=sql|prometheus SCENARIO=good|good-prompt|bad-prompt|late-prompt|bad-green|regression|late-regression|encoder-mismatch|already-live PLAN=FILE HOLD=60 KEEP=1)
+demo: $(READY) ## one switchover for real (POINTER=pgvector|alb|k8s_service|kv|opensearch SIGNALS=sql|prometheus SCENARIO=good|good-prompt|bad-prompt|late-prompt|bad-green|regression|late-regression|encoder-mismatch|already-live PLAN=FILE HOLD=60 KEEP=1)
 	@$(BIN)/python -m sandbox.demo.run --pointer $(POINTER) --signals $(SIGNALS) --scenario $(SCENARIO) --hold $(HOLD) $(if $(PLAN),--plan $(PLAN)) $(if $(KEEP),--keep)
 
 screenshots: $(READY) ## write docs/img/*.png: the review page and the DAG, taken in a demo

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sandbox.demo.planes.alb import AlbPlane
 from sandbox.demo.planes.base import PLANS, DataPlane
+from sandbox.demo.planes.k8s_service import KubernetesPlane
 from sandbox.demo.planes.kv import KvPlane
 from sandbox.demo.planes.opensearch import OpenSearchPlane
 from sandbox.demo.planes.pgvector import PgvectorPlane
@@ -20,6 +21,7 @@ SIGNALS = ("sql", "prometheus")
 PLANES: dict[str, type[DataPlane]] = {
     "pgvector": PgvectorPlane,
     "alb": AlbPlane,
+    "k8s_service": KubernetesPlane,
     "kv": KvPlane,
     "opensearch": OpenSearchPlane,
     "prometheus": PrometheusPlane,

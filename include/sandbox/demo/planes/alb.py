@@ -6,22 +6,20 @@ The API is moto's emulation of ELBv2; the proxy that follows its listener and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from sandbox.demo.planes.base import DataPlane
-from sandbox.demo.stack import answers, python
+from sandbox.demo.planes.two_services import TwoServices
 from sandbox.errors import SandboxError
 from sandbox.processes import ports
-from sandbox.processes.airflow_home import http_connection
 from sandbox.servers import Server, start_moto
-from sandbox.servers.alb_data_plane import start_proxy
-from sandbox.servers.base import lasting_port
 from switchover.pointers.alb import AlbSpec
 
 
-class AlbPlane(DataPlane):
+class AlbPlane(TwoServices):
     """A service and a target group an arm, one listener; Envoy forwards by its weights."""
 
     file = "docs_alb.yaml"
@@ -31,9 +29,7 @@ class AlbPlane(DataPlane):
     def start_servers(self) -> None:
         """See :class:`DataPlane`."""
         self._moto = self._start_server("moto (the AWS APIs, emulated)", start_moto, "docs_aws")
-        self._ports = {arm: lasting_port() for arm in self.plan.arms}
-        for arm, port in self._ports.items():
-            self.stack.connections[f"{arm}_service"] = http_connection(port)
+        self.place_services()
 
     def create_pointer(self, target: str) -> None:
         """See :class:`DataPlane`."""
@@ -44,25 +40,12 @@ class AlbPlane(DataPlane):
         if made != wanted:
             raise SandboxError(f"{self.file}: names {wanted}, moto has made {made}; write these into the plan")
 
-    def start_services(self) -> None:
-        """See :class:`DataPlane`."""
-        stack, spec = self.stack, self.plan.pointer
+    def follower(self, out: Path) -> tuple[str, Sequence[str]]:
+        """See :class:`TwoServices`."""
+        spec = self.plan.pointer
         assert isinstance(spec, AlbSpec)
-        for arm, port in self._ports.items():
-            # Not /healthz/ready: whether Green is any good is for the switchover to find.
-            self._start_service(f"service-{arm}", port, "--arm", arm, ready="/version")
-        with stack.step("Envoy"):
-            proxy = start_proxy(stack.keeper, port=stack.service_port)
-        follow = ("--connection", spec.connection, "--listener", spec.arn, "--out", str(proxy.data))
-        stack.start_service(
-            "alb-data-plane",
-            python("sandbox.servers.alb_data_plane", *follow),
-            ready=answers(f"{stack.service_url}/healthz/ready"),
-        )
-
-    def arm_url(self, arm: str) -> str:
-        """See :class:`DataPlane`."""
-        return f"http://{ports.HOST}:{self._ports[arm]}"
+        arguments = ("--connection", spec.connection, "--listener", spec.arn, "--out", str(out))
+        return "sandbox.servers.alb_data_plane", arguments
 
 
 def create_load_balancer(moto: Server, *, ports_of: dict[str, int], live: str) -> dict[str, str]:
