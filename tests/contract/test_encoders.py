@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -230,6 +231,9 @@ def test_a_function_is_called_only_where_the_deployment_allows_it(monkeypatch: p
         world.encoder(function="tests.contract.encoders.function:broken").encode(["a text"])
 
 
+NOISY = int(os.environ.get("NOISY", "20"))  # encoders of each noise
+
+
 class Noisy(WordLlamaEncoder):
     """The bundled embedding with calls that differ, as a server's do at half precision."""
 
@@ -245,13 +249,13 @@ class Noisy(WordLlamaEncoder):
 
 @pytest.mark.parametrize("cosine", [1 - 1e-5, 0.9995])
 def test_its_own_noise_is_forgiven_and_another_encoder_is_not(cosine: float) -> None:
-    """A sample of what docs/encoders.md counts: of 1,000 and of 200."""
+    """docs/encoders.md has the count of ``NOISY=1000``: 1,000 of its own, 200 of another."""
     sample = (TEXTS * 2)[:64]
-    own = [match(Noisy(cosine, seed), sample, Noisy(cosine, 1000 + seed).encode(sample)) for seed in range(20)]
+    own = [match(Noisy(cosine, seed), sample, Noisy(cosine, 1000 + seed).encode(sample)) for seed in range(NOISY)]
     assert all(found.ok and LOWEST_FLOOR <= found.floor < found.lowest for found in own)
     other = [
         match(Noisy(cosine, seed), sample, Noisy(cosine, 1000 + seed, "256.1-rotated").encode(sample))
-        for seed in range(20)
+        for seed in range(max(20, NOISY // 5))
     ]
     assert not any(found.ok for found in other)
 
