@@ -33,10 +33,14 @@ PROBE = "X-Switchover-Probe"
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What trial questions brought. ``silent``: the plan's paths that found nothing in any answer."""
+    """What trial questions brought. ``silent``: the plan's paths that found nothing in any answer.
+
+    ``answers``: the JSON that the replies were read from.
+    """
 
     replies: Sequence[Reply]
     silent: Sequence[str]
+    answers: Sequence[Any] = ()
 
     @property
     def error(self) -> str:
@@ -90,7 +94,7 @@ class ArmClient:
             silent = self.shape.silent(answers) if answers else []
         except BadAnswer as error:
             silent = [str(error)]
-        return Trial(replies=[reply for reply, _ in found], silent=silent)
+        return Trial(replies=[reply for reply, _ in found], silent=silent, answers=answers)
 
     async def _ask(self, text: str, seed: int, k: int, probe: str) -> tuple[Reply, Any]:
         """The reply, and the JSON that it was read from, if there was any."""

@@ -114,6 +114,11 @@ class Shape:
         """Whether answers say which tools were called."""
         return "tool_calls" in self._paths
 
+    @property
+    def says_cache(self) -> bool:
+        """Whether answers say if they came from a cache."""
+        return "cache" in self._paths
+
     def call(self, question: str, *, seed: int, k: int) -> Call:
         """The request that asks one question."""
         words = {"question": question, "seed": seed, "k": k, "arm": self.arm}

@@ -44,6 +44,7 @@ EXIT_CODES: dict[type[SwitchoverError], int] = {
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("init", "init", "look at your stack, reads only, and write a first plan for it"),
     ("plan", "plan", "check plan files, or print their JSON Schema"),
+    ("try", "try_", "ask each seam of a plan once, change nothing, and say the next step for what does not fit"),
     ("ledger", "ledger", "prepare the ledger's database"),
     ("status", "doctor", "list switchovers, newest first"),
     ("doctor", "doctor", "show who serves users, why, and the next safe command"),

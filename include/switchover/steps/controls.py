@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import httpx
 
-from switchover.arms.client import Trial
+from switchover.arms.client import ArmClient, Trial
 from switchover.arms.coverage import is_recognised
 from switchover.arms.probe import trial_questions
 from switchover.edge.answers import Reply, Report
@@ -31,6 +32,18 @@ PROOFS = {True: "each answer says its arm", False: "told from the other arm by i
 CANNOT = (SwitchoverError, ValueError, KeyError)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What trial questions brought from one arm. ``replies``: with what they do not say, as far as it can be had."""
+
+    role: str
+    trial: Trial
+    replies: Sequence[Reply]
+
+
+OnTried = Callable[[Tried], None]
+
+
 def require_controls(switch: Switch, *, blue: str, green: str) -> dict[str, str]:
     """What came, by name. ``InvariantBroken`` with everything that would be needed later and does not answer now."""
     wrong: list[str] = []
@@ -48,15 +61,23 @@ def require_controls(switch: Switch, *, blue: str, green: str) -> dict[str, str]
     return told
 
 
-def controls(switch: Switch, *, blue: str, green: str, seconds: float, canaries: bool) -> dict[str, Callable[[], str]]:
+def controls(
+    switch: Switch,
+    *,
+    blue: str,
+    green: str,
+    seconds: float,
+    canaries: bool,
+    on_tried: OnTried = lambda tried: None,
+) -> dict[str, Callable[[], str]]:
     """What is asked, by name; each says what came, or raises one of ``CANNOT``.
 
     ``seconds``: how long pointer and readers are waited for. ``canaries``: also through the arms' caches, which leaves
-    one entry in each; a dry run leaves none.
+    one entry in each; a dry run leaves none. ``on_tried`` sees an arm's trial answers, whether they can be read or not.
     """
     both = BothArms(blue=blue, green=green)
     arms = {
-        f"arm {arm!r}": partial(_arm_answers, switch, role, both, canaries)
+        f"arm {arm!r}": partial(_arm_answers, switch, role, both, canaries, on_tried)
         for role, arm in (("blue", blue), ("green", green))
     }
     return {
@@ -92,19 +113,19 @@ def _judge(switch: Switch) -> str:
     return f"{encoder.name}, {encoder.dimension} dimensions; {known_again(switch, encoder)}"
 
 
-def _arm_answers(switch: Switch, role: str, arms: BothArms, canaries: bool) -> str:
-    return asyncio.run(_arm(switch, role, arms, canaries))
+def _arm_answers(switch: Switch, role: str, arms: BothArms, canaries: bool, on_tried: OnTried) -> str:
+    return asyncio.run(_arm(switch, role, arms, canaries, on_tried))
 
 
-async def _arm(switch: Switch, role: str, arms: BothArms, canaries: bool) -> str:
+async def _arm(switch: Switch, role: str, arms: BothArms, canaries: bool, on_tried: OnTried) -> str:
     """An arm reports itself; its answers can be read, and its path for canaries is there where the plan has a cache."""
     plan = switch.plan
     async with switch.open_arm(arms.green if role == "green" else arms.blue) as client:
+        tried = await _tried(switch, client, role, arms)
+        on_tried(tried)
         report = await client.report_async()
         encoder = _encoder(switch, client.name, report)
-        trial = await client.trial(trial_questions(switch.gold), k=plan.probes.k)
-        replies = switch.completer(arms).complete([(role, reply) for reply in trial.replies])
-        _require_readable(role, trial, replies, gold=switch.gold, rules=plan.rules)
+        _require_readable(tried, gold=switch.gold, rules=plan.rules)
         if plan.cache is not None and canaries:
             reply = await client.ask(QUESTION, seed=0, k=plan.probes.k, through_cache=True)
             _require_path(reply)
@@ -114,29 +135,45 @@ async def _arm(switch: Switch, role: str, arms: BothArms, canaries: bool) -> str
         return f"{told}, encoder {encoder}; {PROOFS[client.shape.says_arm]}"
 
 
-def _require_readable(role: str, trial: Trial, replies: Sequence[Reply], *, gold: GoldSet, rules: Rules) -> None:
+async def _tried(switch: Switch, client: ArmClient, role: str, arms: BothArms) -> Tried:
+    trial = await client.trial(trial_questions(switch.gold), k=switch.plan.probes.k)
+    replies = switch.completer(arms).complete([(role, reply) for reply in trial.replies])
+    return Tried(role=role, trial=trial, replies=replies)
+
+
+def _require_readable(tried: Tried, *, gold: GoldSet, rules: Rules) -> None:
     """Answers must be what the plan says of them, and must feed each rule that is not off; Blue's must hit something.
 
     What is wrong is found now, not when the writers stand still and Green is judged.
     """
-    if trial.error:
-        raise InvariantBroken(trial.error)
-    for reply in replies:
-        _require_path(reply)
-    hits = [hit for reply in replies for hit in reply.hits]
-    if role == "blue" and hits and not any(is_recognised(hit, gold) for hit in hits):
+    require_answers(tried)
+    hits = [hit for reply in tried.replies for hit in reply.hits]
+    if tried.role == "blue" and hits and not any(is_recognised(hit, gold) for hit in hits):
         raise InvariantBroken(
             f"none of the {len(hits)} hits of the trial questions is of a document that the gold set names: do"
             f" `answer.hit.doc` ({hits[0].doc!r}) and the gold set name documents alike? Without `doc`, texts must"
             " stand in the corpus as they are"
         )
-    lacking = {word for reply in replies for word in reply.lacks}
-    starved = [rule.name for rule in rules.having("accept") if rule.fed_by in lacking]
+    starved = starved_rules(tried, rules)
     if starved:
         raise InvariantBroken(
             f"answers do not say what these rules need: {', '.join(starved)}. Map it under `asking.answer`,"
             " or turn each rule off with its reason under `rules.off`"
         )
+
+
+def require_answers(tried: Tried) -> None:
+    """``InvariantBroken`` where the trial answers cannot be read as the plan says."""
+    if tried.trial.error:
+        raise InvariantBroken(tried.trial.error)
+    for reply in tried.replies:
+        _require_path(reply)
+
+
+def starved_rules(tried: Tried, rules: Rules) -> list[str]:
+    """The rules that are on and get nothing from these answers: they will be INCONCLUSIVE."""
+    lacking = {word for reply in tried.replies for word in reply.lacks}
+    return [rule.name for rule in rules.having("accept") if rule.fed_by in lacking]
 
 
 def _encoder(switch: Switch, arm: str, report: Report) -> str:

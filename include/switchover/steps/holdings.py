@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from switchover.errors import SwitchoverError
 from switchover.gold.item import Grade
 from switchover.judge.holdings import Holdings
-from switchover.ledger import RunRow
 from switchover.steps.switch import Switch
+from switchover.steps.world import Arms
 
 
-def holdings_of(switch: Switch, arms: RunRow) -> Holdings:
+def holdings_of(switch: Switch, arms: Arms) -> Holdings:
     """Rows of both indexes, and the gold set's documents or chunks among them."""
     what, asked = _named_by_answers(switch)
     try:
@@ -34,13 +34,13 @@ def holdings_of(switch: Switch, arms: RunRow) -> Holdings:
         in_blue=in_blue or (),
         in_green=in_green or (),
         untold=untold,
-        recut=_chunking(switch, arms, "green") != _chunking(switch, arms, "blue"),
+        recut=_chunking(switch, "green") != _chunking(switch, "blue"),
     )
 
 
-def _chunking(switch: Switch, arms: RunRow, role: str) -> str | None:
+def _chunking(switch: Switch, role: str) -> str | None:
     """How an arm cuts documents, as verify found it."""
-    pin: str | None = switch.ledger.subjects.arms(arms.id).get(role, {}).get("pins", {}).get("CHUNK_SCHEMA_VER")
+    pin: str | None = switch.ledger.subjects.arms(switch.id).get(role, {}).get("pins", {}).get("CHUNK_SCHEMA_VER")
     return pin
 
 
