@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,6 +63,20 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(each)
     else:
         yield value
+
+
+def moved_keys(data: Any, pairs: Sequence[tuple[Key, Key]]) -> tuple[Any, list[tuple[Key, Key]]]:
+    """The data with every key moved that can be, each from old to new; and which ones were.
+
+    An old key stays where its new name is given as well; then it is an unknown key.
+    """
+    found = list[tuple[Key, Key]]()
+    for old, new in pairs:
+        moved = moved_key(data, old, new)
+        if moved is not None:
+            data = moved
+            found.append((old, new))
+    return data, found
 
 
 def moved_key(data: Any, old: Key, new: Key) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from switchover.arms.spec import Arm, Asking, Probes, Reader
 from switchover.edge.edge import Edge
 from switchover.encoders import DEFAULT, AnyEncoder
 from switchover.errors import BadInput
+from switchover.gold.corpus import Blue, Documents
 from switchover.gold.spec import Gold
 from switchover.indexes import KINDS as INDEX_KINDS
 from switchover.indexes import AnyIndex, Index, IndexSpec
@@ -32,7 +33,7 @@ from switchover.part import (
     at_most,
     at_most_characters,
     connections_in,
-    moved_key,
+    moved_keys,
 )
 from switchover.pins import canonical_json, check_pin_names, digest
 from switchover.pointers import AnyPointer
@@ -209,6 +210,7 @@ class Plan(Part):
             self.shape(name)
         self.pointer.check_arms(self.arms)
         self._check_indexes()
+        self.gold.check(self._blue)
         if self.schedule and self.asset:
             raise ValueError("schedule and asset: only one of the two may start runs")
         names = [writer.name for writer in self.writers]
@@ -236,6 +238,14 @@ class Plan(Part):
     @property
     def _indexes(self) -> dict[str, IndexSpec]:
         return {name: arm.index or self.index for name, arm in self.arms.items()}
+
+    @property
+    def _blue(self) -> Blue:
+        return Blue.of(self._indexes, green=self.green)
+
+    def corpus(self, edge: Edge) -> Documents | None:
+        """The source texts that the gold set's answers stand in; ``None``: the plan names none. No I/O."""
+        return None if self.gold.corpus is None else self.gold.corpus.build(edge, self._blue)
 
     def index_of(self, arm: str) -> IndexSpec:
         """Where the arm's index is."""
@@ -297,17 +307,8 @@ class Plan(Part):
 
 
 def renamed(data: Any) -> tuple[Any, list[tuple[Key, Key]]]:
-    """A plan's data with the names of now, and what was renamed: old key, new key.
-
-    An old key stays where its new name is given as well; then it is an unknown key.
-    """
-    found = list[tuple[Key, Key]]()
-    for old, new in RENAMED:
-        moved = moved_key(data, old, new)
-        if moved is not None:
-            data = moved
-            found.append((old, new))
-    return data, found
+    """A plan's data with the names of now, and what was renamed: old key, new key."""
+    return moved_keys(data, RENAMED)
 
 
 def plan_schema() -> dict[str, Any]:

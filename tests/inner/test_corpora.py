@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -67,7 +68,19 @@ def test_a_document_is_put_together_from_the_pieces_of_an_index() -> None:
             self.doc, self.start, self.text = doc, start, text
 
     rows = [Row("a", 0, "one two"), Row("a", 4, "two three"), Row("a", 20, "end"), Row("b", 2, "x")]
-    assert dict(whole_documents(rows)) == {"a": "one two three       end", "b": "  x"}
+    assert dict(whole_documents(rows, pieces=True)) == {"a": "one two three       end", "b": "  x"}
+
+
+@pytest.mark.parametrize("start", [None, -1, 10**12, "7"])
+def test_a_piece_without_a_place_is_refused(start: object) -> None:
+    with pytest.raises(GoldError, match="a row of document 'a' has no `start`"):
+        dict(whole_documents([SimpleNamespace(doc="a", text="x", start=start)], pieces=True))
+
+
+def test_two_rows_are_no_whole_document() -> None:
+    rows = [SimpleNamespace(doc="a", text="x", start=0), SimpleNamespace(doc="a", text="y", start=0)]
+    with pytest.raises(GoldError, match="document 'a' has several rows"):
+        dict(whole_documents(rows, pieces=False))
 
 
 def test_a_plan_says_its_corpus_in_a_word_or_in_keys() -> None:

@@ -11,7 +11,9 @@ import yaml
 
 from switchover import cli
 from switchover.approval import Gate
-from switchover.errors import PlanError
+from switchover.edge.connection import Connection
+from switchover.edge.edge import Edge
+from switchover.errors import PlanError, SwitchoverError
 from switchover.notify import Event
 from switchover.part import ConnectionId, Part
 from switchover.plan import Plan, plan_schema
@@ -117,6 +119,7 @@ def test_the_digest_follows_the_meaning_not_the_text(tmp_path: Path) -> None:
             "build: {documents: {connection: docs_db}, chunking: fixed-300/1}\nindex:\n  kind: opensearch",
             "docs.yaml:10: build: indexes of kind 'opensearch' are not built here; allowed: pgvector",
         ),
+        ("corpus: docs_db", "corpus: {kind: index}", "gold.corpus: kind index needs `index.doc`"),
     ],
 )
 def test_bad_plans_are_refused_with_one_clear_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
@@ -124,6 +127,36 @@ def test_bad_plans_are_refused_with_one_clear_line(tmp_path: Path, old: str, new
     message = refusal(tmp_path, GOOD.replace(old, new, 1))
     assert expected in message
     assert all(line.startswith(str(tmp_path)) for line in message.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("index", "corpus", "told"),
+    [
+        ("{kind: milvus, connection: c, doc: doc}", "{kind: index}", "an index of kind 'milvus'; allowed: pgvector"),
+        ("{kind: opensearch, connection: c, doc: _id}", "{kind: index, start: s}", "start and `index.doc: _id`"),
+    ],
+)
+def test_an_index_that_cannot_be_the_corpus_is_refused(tmp_path: Path, index: str, corpus: str, told: str) -> None:
+    plan = GOOD.replace("index:\n  kind: pgvector\n  connection: docs_db", f"index: {index}")
+    assert told in refusal(tmp_path, plan.replace("corpus: docs_db", f"corpus: {corpus}"))
+
+
+def test_the_corpus_is_the_index_of_the_first_arm_that_is_not_green(tmp_path: Path) -> None:
+    plan = GOOD.replace(
+        "  kind: pgvector\n  connection: docs_db\narms", "  kind: pgvector\n  connection: docs_db\n  doc: d\narms"
+    )
+    plan = plan.replace("corpus: docs_db", "corpus: {kind: index, start: s}")
+    blue = load_plan(write(tmp_path, plan))
+    assert blue._blue.arm == "v1"
+    assert load_plan(write(tmp_path, plan.replace("green: v2", "green: v1")))._blue.arm == "v2"
+    told = plan.replace("  doc: d\n", "  doc: d\n  targets: {v1: manual, v2: manual_new}\n")
+    found = load_plan(write(tmp_path, told))
+    edge = Edge(connections=lambda id: Connection(id=id, conn_type="postgres", host="127.0.0.1", port=1))
+    documents = found.corpus(edge)
+    assert documents is not None
+    with pytest.raises(SwitchoverError, match='corpus "manual" in'):
+        documents.texts(["a"])
+    edge.close()
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from switchover.cli.entry import main
 from switchover.steps import finish
@@ -183,6 +184,17 @@ def test_status_report_and_restore(call: Any, world: World) -> None:
     code, found = call("restore", switch.id)
     assert (code, found["state"]) == (0, "aborted")
     assert not world.frozen
+
+
+def test_gold_check_against_blues_index_as_the_corpus(call: Any, tmp_path: Path) -> None:
+    plan = yaml.safe_load(Path(PLAN).read_text())
+    plan["gold"] |= {"path": "gold.jsonl", "corpus": {"kind": "index", "start": "start_char"}}
+    del plan["cache"]  # names a file
+    (tmp_path / "gold.jsonl").write_text(GOLD.read_text())
+    (tmp_path / "docs.yaml").write_text(yaml.safe_dump(plan))
+    code, found = call("gold", "check", str(GOLD), "--plan", str(tmp_path / "docs.yaml"))
+    assert (code, found["questions"], found["resolved"], found["problems"]) == (0, 48, True, [])
+    assert found["judge"]["bound"] == 0.45, "the texts are those of the table of documents"
 
 
 def test_gold_check_and_export_against_the_plans_corpus(call: Any, world: World, tmp_path: Path) -> None:

@@ -261,5 +261,5 @@ def _of_plan(path: Path | None, edge: Edge) -> tuple[Gold | None, Documents | No
     """A plan's gold part and its corpus; nothing without a plan."""
     if path is None:
         return None, None
-    gold = load_plan(path).gold
-    return gold, gold.corpus.build(edge) if gold.corpus is not None else None
+    plan = load_plan(path)
+    return plan.gold, plan.corpus(edge)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from switchover.gold.corpus import AnyCorpus
+from switchover.gold.corpus import AnyCorpus, Blue
 from switchover.gold.formats import DEFAULT, AnyFormat
 from switchover.gold.item import Grade
 from switchover.part import Part, at_most
@@ -50,6 +50,11 @@ class Gold(Part):
     minimum: int = Field(
         20, ge=1, json_schema_extra=at_most(100_000), description="Fewer valid questions than this fail the run."
     )
+
+    def check(self, blue: Blue) -> None:
+        """Raise ``ValueError`` when Blue's index is to be the corpus and cannot be."""
+        if self.corpus is not None:
+            self.corpus.check(blue)
 
     @model_validator(mode="before")
     @classmethod

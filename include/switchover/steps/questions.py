@@ -19,10 +19,10 @@ def gold_of(
 
     ``GoldError`` when it cannot be loaded, and when its questions have fewer paraphrases than a rule needs.
     """
-    spec = plan.gold
+    spec, corpus = plan.gold, plan.corpus(edge)
     found = load_gold(
         path or Path(spec.path),
-        corpus=spec.corpus.build(edge).texts if spec.corpus is not None else None,
+        corpus=corpus.texts if corpus is not None else None,
         encoder=encoder,
         minimum=spec.minimum,
         format=spec.format if path is None else None,

@@ -11,7 +11,7 @@ from pydantic import Field
 from switchover.edge.edge import Edge
 from switchover.edge.paths import PathText, compile_path
 from switchover.errors import GoldError
-from switchover.gold.corpus.base import CorpusSpec, Documents
+from switchover.gold.corpus.base import Blue, CorpusSpec, Documents
 from switchover.gold.jsonl import kind_of
 from switchover.gold.records import CORPUS, one_object, read_records
 
@@ -24,7 +24,7 @@ class FileCorpus(CorpusSpec):
     doc: PathText = Field("_id || id || doc", description="Where in a record the id of the document is (JMESPath).")
     text: PathText = Field("text || content || page_content", description="Where its text is.")
 
-    def build(self, edge: Edge) -> Documents:
+    def build(self, edge: Edge, blue: Blue | None = None) -> Documents:
         """See ``CorpusSpec``."""
         return FileDocuments(Path(self.path), doc=self.doc, text=self.text)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, GoldError
-from switchover.gold.corpus.base import CorpusSpec, Documents
+from switchover.gold.corpus.base import Blue, CorpusSpec, Documents
 from switchover.gold.jsonl import MAX_DOCUMENT, MIB
 from switchover.gold.records import CORPUS
 from switchover.part import ConnectionId
@@ -23,7 +23,7 @@ class PrefixCorpus(CorpusSpec):
     connection: ConnectionId | None = Field(None, description="Connection to the store; null: its own credentials.")
     suffix: str = Field(".txt", description="Objects whose key ends so are documents; the id has no such end.")
 
-    def build(self, edge: Edge) -> Documents:
+    def build(self, edge: Edge, blue: Blue | None = None) -> Documents:
         """See ``CorpusSpec``."""
         return PrefixDocuments(self, edge)
 

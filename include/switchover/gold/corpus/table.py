@@ -10,7 +10,7 @@ from pydantic import Field
 
 from switchover.edge.edge import Edge
 from switchover.errors import GoldError
-from switchover.gold.corpus.base import CorpusSpec, Documents
+from switchover.gold.corpus.base import Blue, CorpusSpec, Documents
 from switchover.gold.jsonl import MAX_DOCUMENT
 from switchover.lazy import lazy
 from switchover.part import ConnectionId, Identifier
@@ -39,7 +39,7 @@ class TableCorpus(CorpusSpec):
         None, description="Its column with the place of the text in the document, in characters: rows are pieces."
     )
 
-    def build(self, edge: Edge) -> Documents:
+    def build(self, edge: Edge, blue: Blue | None = None) -> Documents:
         """See ``CorpusSpec``."""
         return TableDocuments(
             engine=edge.sql(self.connection), table=self.table, doc=self.doc, text=self.text, start=self.start
@@ -72,14 +72,21 @@ class TableDocuments:
             yield from self._documents(connection.execute(query))
 
     def _documents(self, rows: Iterable[sa.Row[Any]]) -> Iterator[tuple[str, str]]:
-        return whole_documents(rows) if self._pieces else ((row.doc, row.text) for row in rows)
+        return whole_documents(rows, pieces=self._pieces)
 
 
-def whole_documents(rows: Iterable[sa.Row[Any]]) -> Iterator[tuple[str, str]]:
-    """Documents from rows in the order of document and start; where no piece lies there are spaces."""
-    for doc, pieces in itertools.groupby(rows, key=lambda row: str(row.doc)):
+def whole_documents(rows: Iterable[Any], *, pieces: bool) -> Iterator[tuple[str, str]]:
+    """Documents from rows (``doc``, ``text``, ``start``) in the order of document and start.
+
+    ``pieces``: a document has many rows, and where none of them lies there are spaces; otherwise it has one.
+    """
+    for doc, found in itertools.groupby(rows, key=lambda row: str(row.doc)):
         text = ""
-        for piece in pieces:
+        for number, piece in enumerate(found):
+            if number and not pieces:
+                raise GoldError(f"corpus: document {doc!r} has several rows; allowed: one, or name their `start`")
+            if not isinstance(piece.start, int) or not 0 <= piece.start <= MAX_DOCUMENT:
+                raise GoldError(f"corpus: a row of document {doc!r} has no `start`; allowed: a number of characters")
             text = text.ljust(piece.start)[: piece.start] + piece.text + text[piece.start + len(piece.text) :]
             if len(text) > MAX_DOCUMENT:
                 raise GoldError(f"corpus: document {doc!r} is longer than {MAX_DOCUMENT} characters")
