@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk.definitions.param import ParamsDict
 
 from switchover.errors import PlanError
 from switchover.plan import Plan
@@ -55,14 +56,24 @@ def dags_of(
 def _built(path: Path, plan: Plan, builders: Mapping[str, Callable[[Plan], DAG]], wanted: str | None) -> Iterator[DAG]:
     try:
         dags = [build(plan) for kind, build in builders.items() if wanted in (None, f"{kind}__{plan.service}")]
-        if wanted is None:
-            for dag in dags:
+        for dag in dags:
+            _share_params(dag)
+            if wanted is None:
                 _serialise(dag)
     except Exception as error:  # noqa: BLE001  (the last net: whatever Airflow does not take is this plan's error)
         told = NOT_TEXT.sub("?", f"{type(error).__name__}: {error}")[:1000]
         yield BrokenPlan(path=path, told=f"{shown(path)}:1: Airflow does not take this plan: {told}")
     else:
         yield from dags
+
+
+def _share_params(dag: DAG) -> None:
+    """Leave the DAG's params with the DAG: a task's run begins with them, and then takes its own.
+
+    Airflow gives each task a copy, and checks every copy by its JSON schema whenever the DAG is written down.
+    """
+    for task in dag.tasks:
+        task.params = ParamsDict()
 
 
 def _serialise(dag: DAG) -> None:

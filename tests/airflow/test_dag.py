@@ -160,12 +160,14 @@ def test_the_form(dag: DAG) -> None:
 
 def test_a_broken_plan_is_an_import_error_of_that_plan_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     plans = plans_in(tmp_path)
-    (plans / "bad.yaml").write_text((plans / "docs.yaml").read_text().replace("green:", "grene:"))
+    text = (plans / "docs.yaml").read_text().replace("green:", "grene:")
+    (plans / "bad.yaml").write_text(text)
+    line = 1 + text.splitlines().index("grene: docs_v2")
     bag = bag_of(monkeypatch, plans)
     serialised, errors = _serialize_dags(bag, get_logger())
     assert {dag.dag_id for dag in serialised} == dags_of("docs")
     assert list(errors) == ["plans/bad.yaml"]
-    assert "bad.yaml:27: grene: unknown key (did you mean 'green'?)" in errors["plans/bad.yaml"]
+    assert f"bad.yaml:{line}: grene: unknown key (did you mean 'green'?)" in errors["plans/bad.yaml"]
     assert bag.import_errors == {}, "no error stands under the DAG file's own name"
 
 
