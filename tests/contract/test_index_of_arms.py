@@ -80,6 +80,22 @@ def test_arms_over_one_index(worlds: list[IndexWorld]) -> None:
         assert place_of(one, "a") == place_of(one, "b")
 
 
+def test_an_arm_s_own_part_may_lead_to_the_other_one_s_index(worlds: list[IndexWorld]) -> None:
+    """Two parts of the plan, one index: whoever drops one arm's would drop the other's."""
+    for world in worlds:
+        specs = {arm: spec(world.kind, world.kind, targets={arm: world.name}) for arm in ("a", "b")}
+        index = both(worlds, specs)
+        assert (index.shared("a", ["b"]), index.shared("b", ["a"])) == (["b"], ["a"])
+
+
+def test_a_store_is_asked_by_its_own_names(worlds: list[IndexWorld]) -> None:
+    """The arms' names are mapped in one place: a store that is built alone knows none of them."""
+    for world in worlds:
+        store = spec(world.kind, world.kind, targets={"a": world.name}).build(world.edge)
+        assert store.health(world.name).exists
+        assert not store.health("arm").exists
+
+
 def test_a_name_that_is_no_arm_is_refused_by_the_store(worlds: list[IndexWorld]) -> None:
     index = both(worlds, {"old": spec("pgvector", "pgvector"), "new": spec("chroma", "chroma")})
     with pytest.raises(TargetRefused, match="nowhere"):

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from switchover.edge.edge import Edge
 from switchover.errors import BadInput, TargetRefused, Unreachable
-from switchover.indexes import AnyIndex, Index, IndexSpec, search
+from switchover.indexes import AnyIndex, Index, IndexSpec, search_index
 from switchover.indexes.attest import Attested, attest, audit
+from switchover.indexes.of_arms import build_indexes
 from switchover.indexes.receipt import pairs_sum
 from switchover.pins import IndexFacts, Manifest, content_digest, pairs_digest
 from tests.contract.worlds.base import BLUE, CONNECTION, GREEN
@@ -74,7 +75,8 @@ def index_of(world: OpenSearchWorld, **spec: Any) -> Index:
     edge = Edge(connections=lambda _: world.connection(world.address))
     adapter: TypeAdapter[IndexSpec] = TypeAdapter(AnyIndex)
     told = {"kind": world.kind, "connection": CONNECTION, "targets": {arm: world.index(arm) for arm in (BLUE, GREEN)}}
-    return adapter.validate_python({**told, **spec}).build(edge)
+    one = adapter.validate_python({**told, **spec})
+    return build_indexes({BLUE: one, GREEN: one}, edge)
 
 
 def set_meta(world: OpenSearchWorld, meta: Mapping[str, Any]) -> None:
@@ -93,8 +95,8 @@ def held(index: Index) -> Attested:
 def test_the_content_is_that_of_the_build(
     world: OpenSearchWorld, monkeypatch: pytest.MonkeyPatch, page: int, part: int
 ) -> None:
-    monkeypatch.setattr(search, "PAGE", page)
-    monkeypatch.setattr(search, "RANGE", part)
+    monkeypatch.setattr(search_index, "PAGE", page)
+    monkeypatch.setattr(search_index, "RANGE", part)
     found = held(index_of(world))
     assert (found.proof.tally.sum.count, found.proof.tally.later) == (COUNT, 2)
     assert found.manifest == manifest(GREEN)

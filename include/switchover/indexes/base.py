@@ -79,7 +79,7 @@ class Row:
 
 
 class Index(Protocol):
-    """The store that holds both arms' indexes."""
+    """A store of indexes. ``target`` is what the store itself calls one; ``ArmIndexes`` takes an arm's name for it."""
 
     def health(self, target: str) -> Health:
         """Whether the target exists, holds anything, and which INDEX_HASH is stored beside it."""
@@ -177,10 +177,6 @@ class IndexSpec(Part, ABC):
         targets: Mapping[str, str] = getattr(self, "targets", None) or {}
         return targets.get(arm, arm)
 
-    def name_in_store(self, arm: str) -> str:
-        """How the built store is to be asked for an arm's index: by the arm, where it knows ``targets`` itself."""
-        return arm
-
     def check_arms(self, arms: Collection[str]) -> None:
         """Raise ``ValueError`` unless every arm has its index in the store."""
         targets: Mapping[str, Any] | None = getattr(self, "targets", None)
@@ -191,4 +187,4 @@ class IndexSpec(Part, ABC):
 
     @abstractmethod
     def build(self, edge: Edge) -> Index:
-        """The store, with clients from the edge. No I/O."""
+        """The store, with clients from the edge. It is asked by ``resolved`` names: ``ArmIndexes`` knows the arms."""

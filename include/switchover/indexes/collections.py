@@ -105,7 +105,7 @@ class CollectionSpec(IndexSpec):
         """See :class:`IndexSpec`."""
         super().check_arms(arms)
         for arm in arms:
-            type(self).namer((self.targets or {}).get(arm, arm), f"index: arm {arm!r}", ValueError)
+            type(self).namer(self.resolved(arm), f"index: arm {arm!r}", ValueError)
 
 
 class CollectionIndex:
@@ -115,7 +115,6 @@ class CollectionIndex:
         self._kind = spec.kind
         self._store = store
         self._namer = type(spec).namer
-        self._targets = spec.targets or {}
         self._dated = spec.revision is not None
         self._doc = spec.doc
 
@@ -268,7 +267,7 @@ class CollectionIndex:
         return int(stored.revision)
 
     def _name(self, target: str) -> str:
-        return self._namer(self._targets.get(target, target), f"index of {target!r} in {self._kind}")
+        return self._namer(target, f"index in {self._kind}")
 
     def _what(self, target: str) -> str:
         return f"index {self._name(target)!r} in {self._kind} at {self._store.place}"

@@ -50,14 +50,15 @@ def build_indexes(specs: Mapping[str, IndexSpec], edge: Edge) -> Index:
         if store is None:
             store = spec.build(edge)
             stores.append((spec, store))
-        places[arm] = _ArmIndex(store=store, name=spec.name_in_store(arm))
+        places[arm] = _ArmIndex(store=store, name=spec.resolved(arm), server=(spec.kind, spec.connection))
     return ArmIndexes(places)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _ArmIndex:
     store: Index
-    name: str
+    name: str  # as the store calls it
+    server: tuple[str, str]
 
 
 class ArmIndexes:
@@ -68,11 +69,14 @@ class ArmIndexes:
 
     def __init__(self, places: Mapping[str, _ArmIndex]) -> None:
         self._places = places
-        self._first = next(iter(places.values())).store
+        self._default = next(iter(places.values()))
 
     def _of(self, target: str) -> tuple[Index, str]:
         place = self._places.get(target)
-        return (place.store, place.name) if place is not None else (self._first, target)
+        return (place.store, place.name) if place is not None else (self._default.store, target)
+
+    def _server_of(self, target: str) -> tuple[str, str]:
+        return self._places.get(target, self._default).server
 
     def health(self, target: str) -> Health:
         """See :class:`Index`."""
@@ -145,9 +149,10 @@ class ArmIndexes:
         return store.documents(name, docs)
 
     def shared(self, target: str, others: Collection[str]) -> list[str]:
-        """See :class:`Index`. Indexes of different stores are never the same."""
+        """See :class:`Index`. Indexes on different servers are never the same."""
         store, name = self._of(target)
-        names = {other: self._of(other)[1] for other in others if self._of(other)[0] is store}
+        server = self._server_of(target)
+        names = {other: self._of(other)[1] for other in others if self._server_of(other) == server}
         there = {*store.shared(name, list(names.values()))}
         return [other for other, known in names.items() if known in there]
 

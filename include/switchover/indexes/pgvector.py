@@ -73,10 +73,6 @@ class PgvectorIndexSpec(IndexSpec):
         for arm in arms:
             table_name(self.resolved(arm), f"index: arm {arm!r}", ValueError)
 
-    def name_in_store(self, arm: str) -> str:
-        """See :class:`IndexSpec`."""
-        return self.resolved(arm)
-
     def build(self, edge: Edge) -> Index:
         """See :class:`IndexSpec`."""
         names = sums.Names(id=self.id, text=self.text, vector=self.vector, revision=self.revision, doc=self.doc)

@@ -38,18 +38,11 @@ class SearchIndexSpec(IndexSpec):
         """See :class:`IndexSpec`."""
         super().check_arms(arms)
         for arm in arms:
-            search_name((self.targets or {}).get(arm, arm), f"index: arm {arm!r}", ValueError)
+            search_name(self.resolved(arm), f"index: arm {arm!r}", ValueError)
 
     def _build(self, edge: Edge, kind: str) -> Index:
         api = search_api(edge, kind=kind, connection=self.connection)
-        return SearchIndex(
-            api=api,
-            text=self.text,
-            vector=self.vector,
-            revision=self.revision,
-            doc=self.doc,
-            targets=self.targets or {},
-        )
+        return SearchIndex(api=api, text=self.text, vector=self.vector, revision=self.revision, doc=self.doc)
 
 
 class OpenSearchIndexSpec(SearchIndexSpec):

@@ -33,21 +33,19 @@ _PART = re.compile(r"(\d+):(\d+)-(\d+)")
 
 
 class SearchIndex:
-    """The indexes of one cluster. ``targets``: arm to index, where the two differ."""
+    """The indexes of one cluster."""
 
     def __init__(
         self,
         *,
         api: SearchApi,
         vector: str | None,
-        targets: Mapping[str, str],
         text: str = "text",
         revision: str | None = "revision",
         doc: str | None = None,
     ) -> None:
         self._api = api
         self._text, self._vector, self._revision, self._doc = text, vector, revision, doc
-        self._targets = targets
 
     def health(self, target: str) -> Health:
         """See :class:`Index`."""
@@ -274,7 +272,7 @@ class SearchIndex:
         return found
 
     def _index(self, target: str) -> str:
-        return search_name(self._targets.get(target, target), f"index of {target!r} in {self._api.kind}")
+        return search_name(target, f"index in {self._api.kind}")
 
     def _path(self, target: str) -> str:
         return quoted(self._index(target))
