@@ -318,3 +318,49 @@ def test_a_plan_that_is_broken_takes_nothing_from_another(tmp_path: Path) -> Non
 def test_a_folder_without_plans_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "check", str(tmp_path)]) == 2
     assert "no plan in that folder" in capsys.readouterr().err
+
+
+NAMED: dict[str, Any] = {"docs_v1": {"connection": "docs_service"}, "docs_v2": {"connection": "docs_service"}}
+ELSEWHERE = [
+    ({"kind": "qdrant", "connection": "c", "alias": "docs"}, "milvus", "leads to indexes in Qdrant alone"),
+    ({"kind": "milvus", "connection": "c", "alias": "docs"}, "chroma", "leads to indexes in Milvus alone"),
+    ({"kind": "pgvector", "connection": "c", "alias": "docs"}, "qdrant", "leads to indexes in PostgreSQL alone"),
+    (
+        {"kind": "opensearch", "connection": "c", "alias": "docs"},
+        "pgvector",
+        "indexes in a search cluster alone",
+    ),
+]
+TOGETHER = [
+    ({"kind": "qdrant", "connection": "c", "alias": "docs"}, "qdrant"),
+    ({"kind": "pgvector", "connection": "c", "alias": "docs"}, "pgvector"),
+    ({"kind": "elasticsearch", "connection": "c", "alias": "docs"}, "opensearch"),
+    ({"kind": "kv_sql", "connection": "c", "key": "docs"}, "milvus"),
+    ({"kind": "ssm", "connection": "c", "parameter": "docs", "account": "123456789012"}, "chroma"),
+]
+
+
+@pytest.mark.parametrize(("pointer", "kind", "said"), ELSEWHERE)
+def test_an_alias_over_indexes_of_another_store_is_refused(
+    tmp_path: Path, pointer: dict[str, Any], kind: str, said: str
+) -> None:
+    path = written(tmp_path, pointer=pointer, index={"kind": kind, "connection": "c"}, arms=NAMED, green="docs_v2")
+    found = refusal(path)
+    assert f"index.kind: found {kind!r}" in found
+    assert said in found
+    assert found.count("\n") == 0, "one line, though both arms are there"
+
+
+def test_an_arm_s_own_index_elsewhere_is_refused_with_its_key(tmp_path: Path) -> None:
+    arms = {**NAMED, "docs_v2": {**NAMED["docs_v2"], "index": {"kind": "chroma", "connection": "c"}}}
+    found = refusal(written(tmp_path, arms=arms, green="docs_v2"))
+    assert "arms.docs_v2.index.kind: found 'chroma', but a pointer of kind 'pgvector'" in found
+
+
+@pytest.mark.parametrize(("pointer", "kind"), TOGETHER)
+def test_what_may_be_one_store_is_taken(tmp_path: Path, pointer: dict[str, Any], kind: str) -> None:
+    """Other connections too: two users of one server are two connections. A value or a route may lead anywhere."""
+    targets = {"targets": {arm: arm for arm in NAMED}} if pointer["kind"] == "ssm" else {}
+    index = {"kind": kind, "connection": "another"}
+    plan = load_plan(written(tmp_path, pointer={**pointer, **targets}, index=index, arms=NAMED, green="docs_v2"))
+    assert plan.index.kind == kind

@@ -162,6 +162,8 @@ class IndexSpec(Part, ABC):
 
     #: Whether a plan may have a ``build`` part beside it: ``indexing`` knows how to fill the store.
     buildable: ClassVar[bool] = False
+    #: What holds the indexes; two words are two stores. "": not known before it is asked.
+    store: ClassVar[str] = ""
 
     if TYPE_CHECKING:
         kind: str  # each says which word

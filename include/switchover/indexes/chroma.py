@@ -6,7 +6,7 @@ A row's text is its ``document``, its revision one of its metadata.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ class ChromaIndexSpec(CollectionSpec):
     """Indexes that are Chroma collections, each with its manifest in its metadata."""
 
     namer = staticmethod(chroma_name)
+    store: ClassVar[str] = "Chroma"
     kind: Literal["chroma"]
     text: Literal["document"] = Field("document", description="Chroma keeps a row's text as its document.")
     tenant: str = Field("default_tenant", min_length=1, description="The tenant.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ class MilvusIndexSpec(CollectionSpec):
     """Indexes that are Milvus collections, each with its manifest in its properties."""
 
     namer = staticmethod(milvus_name)
+    store: ClassVar[str] = "Milvus"
     kind: Literal["milvus"]
     id: str = Field("id", min_length=1, description="The primary key.")
     vector: str = Field("vector", min_length=1, description="Field with the vector.")

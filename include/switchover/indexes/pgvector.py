@@ -52,6 +52,7 @@ class PgvectorIndexSpec(IndexSpec):
 
     buildable: ClassVar[bool] = True
 
+    store: ClassVar[str] = "PostgreSQL"
     kind: Literal["pgvector"]
     id: str = Field("id", min_length=1, description="Column with the id, of any type.")
     text: str = Field("text", min_length=1, description="Column with the text that was embedded.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ class QdrantIndexSpec(CollectionSpec):
     """Indexes that are Qdrant collections, each with its manifest in its metadata."""
 
     namer = staticmethod(qdrant_name)
+    store: ClassVar[str] = "Qdrant"
     kind: Literal["qdrant"]
     vector: str = Field("", description="Name of the vector, where a collection has several; empty: its only one.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ from switchover.indexes.search_index import SearchIndex
 
 class SearchIndexSpec(IndexSpec):
     """What both kinds are told."""
+
+    store: ClassVar[str] = "a search cluster"
 
     text: str = Field("text", min_length=1, description="Field with the text that was embedded.")
     vector: str | None = Field(

@@ -62,6 +62,7 @@ def problems(plan: Plan, data: Any) -> Iterator[Problem]:
     if not plan.sandbox:
         yield from floors(plan)
     yield from _fed(plan)
+    yield from _led(plan)
     if plan.hold.tick_s > 60 * plan.hold.minutes:
         yield ("hold", "tick_s"), f"found {plan.hold.tick_s:g}; allowed: up to the hold's {plan.hold.minutes:g} minutes"
 
@@ -77,6 +78,23 @@ def _fed(plan: Plan) -> Iterator[Problem]:
             yield (
                 ("hold", "minutes"),
                 f"found {plan.hold.minutes:g}, but {told}, {source.lag_s:g} s late; allowed: at least {needs / 60:.3g}",
+            )
+
+
+def _led(plan: Plan) -> Iterator[Problem]:
+    """An alias leads to indexes of its own store alone. Connections are not compared: two may lead to one server."""
+    alias = plan.pointer
+    parts = {
+        ("index", "kind") if arm.index is None else ("arms", name, "index", "kind"): plan.index_of(name)
+        for name, arm in plan.arms.items()
+    }
+    for place, index in parts.items():
+        if alias.names_indexes_of and index.store and index.store != alias.names_indexes_of:
+            yield (
+                place,
+                f"found {index.kind!r}, but a pointer of kind {alias.kind!r} leads to indexes in"
+                f" {alias.names_indexes_of} alone; allowed: an index there, or a pointer that is a value"
+                " or a route, as kv_sql",
             )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -90,6 +90,9 @@ class Capabilities:
 
 class PointerSpec(Part, ABC):
     """A backend's part of the plan. Each has a ``kind``."""
+
+    #: The store whose own indexes this names (``IndexSpec.store``); "": a value that may lead anywhere.
+    names_indexes_of: ClassVar[str] = ""
 
     if TYPE_CHECKING:
         kind: str  # each says which word

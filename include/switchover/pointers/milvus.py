@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from switchover.edge.clients import TIMEOUT_S
 from switchover.edge.edge import Edge
@@ -40,6 +40,7 @@ class MilvusSpec(AliasSpec):
     """A collection alias in Milvus."""
 
     namer = staticmethod(milvus_name)
+    names_indexes_of: ClassVar[str] = "Milvus"
     kind: Literal["milvus"]
 
     def build(self, edge: Edge) -> Pointer:

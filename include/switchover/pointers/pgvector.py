@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -59,6 +59,7 @@ REMEMBER = "INSERT INTO switchover_alias (alias, target, actor) VALUES (:alias, 
 class PgvectorSpec(PointerSpec):
     """An alias row in PostgreSQL that names the live index."""
 
+    names_indexes_of: ClassVar[str] = "PostgreSQL"
     kind: Literal["pgvector"]
     alias: Annotated[str, AfterValidator(own_name)] = Field(
         min_length=1, max_length=200, description="Name of the alias row."

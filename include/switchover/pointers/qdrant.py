@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from switchover.edge.edge import Edge
 from switchover.edge.names import qdrant_name
@@ -37,6 +37,7 @@ class QdrantSpec(AliasSpec):
     """A collection alias in Qdrant."""
 
     namer = staticmethod(qdrant_name)
+    names_indexes_of: ClassVar[str] = "Qdrant"
     kind: Literal["qdrant"]
 
     def build(self, edge: Edge) -> Pointer:

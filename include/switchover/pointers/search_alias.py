@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -62,6 +62,9 @@ Alias = Annotated[
 
 class SearchAliasSpec(PointerSpec):
     """What both kinds are told."""
+
+    #: One word for both kinds: a client of either may well be pointed at one cluster.
+    names_indexes_of: ClassVar[str] = "a search cluster"
 
     alias: Alias = Field(description="The alias that readers search.")
     targets: dict[str, str] | None = Field(
