@@ -26,14 +26,20 @@ Tries = Callable[..., tuple[int, str, str]]
 
 
 class Refuses(BaseHTTPRequestHandler):
-    """A stand-in for a service behind a login: 401 to every question; `/broken` answers 503, `/slow` in 20 seconds."""
+    """A stand-in for a service behind a login: 401 to all, but `/broken` answers 503, `/empty` no hit, `/slow` late."""
 
     stop = threading.Event()
 
     def do_GET(self) -> None:
         if self.path.startswith("/slow"):
             self.stop.wait(20)
+        if self.path.startswith("/empty"):
+            self.answer(200, b'{"matches": [], "summary": "I know nothing of it."}')
+            return
         status, said = (503, b"out of memory") if self.path.startswith("/broken") else (401, b"who are you?")
+        self.answer(status, said)
+
+    def answer(self, status: int, said: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
@@ -156,6 +162,40 @@ def test_json_says_the_same_and_a_part_is_asked_alone(tries: Tries) -> None:
         ),
         (
             "arms",
+            lambda plan: (both("connection", "refuses")(plan), both("ask", "/empty")(plan)),
+            4,
+            ["question to Blue: 0 hits in ", "next: is the index of docs_v1 filled? switchover try --plan "],
+        ),
+        (
+            "arms",
+            lambda plan: (both("connection", "docs_service")(plan), both("ask", "/nothing/here")(plan)),
+            2,
+            ["HTTP 404", "asking.request: method, path or body is not what the service takes"],
+        ),
+        (
+            "arms",
+            lambda plan: (
+                both("connection", "docs_service")(plan),
+                plan.update(asking={"report": {"path": "/no/such"}}),
+                [arm.update(headers={"X-Switchover-Arm": name}) for name, arm in plan["arms"].items()],
+            ),
+            4,
+            ["answered 404", "arms.docs_v1: say under `asking.report` where the arm says what it is"],
+        ),
+        (
+            "arms",
+            lambda plan: plan.update(secrets=["TOKEN"]),
+            4,
+            ["FAILED  Green secrets: absent: TOKEN", "secrets: give the arm what is absent"],
+        ),
+        (
+            "arms",
+            asked(hit={"doc": "ref", "text": "passage"}),
+            2,
+            ["is of a document that the gold set names", "asking.answer.hit: let `doc` name documents as the gold set"],
+        ),
+        (
+            "arms",
             both("connection", "no_such"),
             2,
             ["docs.yaml:", "arms.docs_v1: set AIRFLOW_CONN_NO_SUCH, or name a connection that is there"],
@@ -198,6 +238,12 @@ def test_json_says_the_same_and_a_part_is_asked_alone(tries: Tries) -> None:
             ["FAILED  signals answer: ", "no_such_table", "signals: must give fresh figures"],
         ),
         (
+            "index",
+            lambda plan: plan["index"].update(connection="no_such"),
+            2,
+            ["index: set AIRFLOW_CONN_NO_SUCH, or name a connection that is there", "2 of 2 reads failed"],
+        ),
+        (
             "gold",
             lambda plan: plan["gold"].update(minimum=49),
             2,
@@ -208,11 +254,17 @@ def test_json_says_the_same_and_a_part_is_asked_alone(tries: Tries) -> None:
         "down",
         "401",
         "503",
+        "no hit",
+        "404",
+        "no report",
+        "no secret",
+        "other documents",
         "no connection",
         "wrong JMESPath",
         "wrong field",
         "no tool calls",
         "no figures",
+        "no index",
         "too few",
     ],
 )
@@ -313,6 +365,27 @@ def test_gold_that_does_not_resolve_does_not_hide_the_arms(
     code, out, path = tries(change=lambda plan: plan["gold"].update(path=str(moved)))
     assert "FAILED  gold set: " in out and "does not stand in" in out, out
     assert f"next: switchover gold check {moved} --plan {path}" in out
-    assert "ok      arm 'docs_v1': asked 'switchover preflight' alone: the gold set cannot be used yet" in out
+    assert "ok      arm 'docs_v1': asked 'Is any code generated for an assert statement" in out
     assert "ok      question to Green: 5 hits" in out
     assert code == 2
+
+
+@pytest.mark.parametrize("connection", ["no_such", "no_db"])
+def test_nothing_that_is_gone_hides_the_rest(tries: Tries, monkeypatch: pytest.MonkeyPatch, connection: str) -> None:
+    gone = {"conn_type": "postgres", "host": "127.0.0.1", "port": 9, "login": "x", "schema": "x", "password": "s3cret"}
+    monkeypatch.setenv("AIRFLOW_CONN_NO_DB", json.dumps(gone))
+
+    def nowhere(plan: Any) -> None:
+        for part in ("pointer", "index", "signals"):
+            plan[part]["connection"] = connection
+        plan["writers"][0]["connection"] = connection
+        plan["gold"]["corpus"] = connection
+
+    code, out, _ = tries(change=nowhere)
+    assert code == (2 if connection == "no_such" else 4), out
+    for part in ("pointer", "arms", "gold", "index", "encoder", "readers", "signals", "writers"):
+        told = out.partition(f"\n{part}\n")[2].partition("\n\n")[0]
+        assert ("FAILED" in told) == (part not in ("arms", "encoder")), told
+        fits = f"set AIRFLOW_CONN_{connection.upper()}" if connection == "no_such" else f"connection {connection} run"
+        assert "FAILED" not in told or fits in told, told
+    assert "ok      question to Green: 5 hits" in out and "ok      judge encoder: " in out

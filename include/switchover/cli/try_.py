@@ -29,6 +29,7 @@ REPLY = ("text", "cited", "arm", "index_hash", "tool_calls", "cache")
 SHOWN_HITS = 5
 MOST_KEYS = 12  # of an answer, that are named
 LOGIN_REFUSED = (401, 403, 407)  # statuses of a login that is refused
+REPORT = "say under `asking.report` where the arm says what it is, or `report: false` where it cannot"
 DOCS = {
     "pointer": "docs/pointers.md",
     "arms": "docs/your-own-service.md",
@@ -162,14 +163,19 @@ def _next(part: str, read: Read, plan: Plan, lines: LinedYaml, path: Path) -> st
     """The one next command or line of the plan for a read that failed."""
     ids = ", ".join(_connections(part, read, plan))
     where = f"AIRFLOW_CONN_{ids.upper()}" if ids and "," not in ids else "AIRFLOW_CONN_<ID>"
-    key = _key(part, read)
+    key, found = _key(part, read), read.check.found
+    unreachable = isinstance(read.error, Unreachable) or (read.tried is None and "did not answer" in found)
     if isinstance(read.error, ConnectionMissing):
         return lines.told(key, f"set {where}, or name a connection that is there (docs/connections.md)")
-    if read.tried is not None and not read.check.ok:
-        return _next_of_answers(read.tried, ids, where, key, lines)
+    if read.finds_nothing:
+        return f"is the index of {read.key} filled? switchover try --plan {path} index"
+    if read.tried is not None and any(reply.ok for reply in read.tried.trial.replies) and unreachable:
+        return lines.told(key, REPORT)
+    if read.tried is not None:
+        return _next_of_answers(read.tried, plan, ids, where, key, lines)
     if part == "readers" and read.in_plan:
         return lines.told(key, f"say by `path`, `arm` and `index_hash` where it says what it serves ({DOCS[part]})")
-    if isinstance(read.error, Unreachable) or (part == "readers" and "did not answer" in read.check.found):
+    if unreachable:
         return f"does the server behind connection {ids} run, and let you in? {where} says where (docs/connections.md)"
     if part == "gold":
         return f"switchover gold check {plan.gold.path} --plan {path}"
@@ -179,6 +185,10 @@ def _next(part: str, read: Read, plan: Plan, lines: LinedYaml, path: Path) -> st
         return lines.told(("arms",), f"name the arm that is live, or point it at one of these ({DOCS[part]})")
     if part == "signals":
         return lines.told(key, f"must give fresh figures of the arm that serves users now ({DOCS[part]})")
+    if read.check.name.endswith(" secrets"):
+        return lines.told(("secrets",), "give the arm what is absent, or let it report it; or take it out of this list")
+    if part == "arms" and read.check.name.endswith(" arm"):
+        return lines.told(key, REPORT)
     if read.check.name == "only declared pins differ":
         return lines.told(("changes",), "name here the pins that may differ")
     if read.check.name.endswith(" pins"):
@@ -186,7 +196,7 @@ def _next(part: str, read: Read, plan: Plan, lines: LinedYaml, path: Path) -> st
     return lines.told(key, f"mend what this line says ({DOCS[part]})")
 
 
-def _next_of_answers(tried: Tried, ids: str, where: str, key: tuple[str, ...], lines: LinedYaml) -> str:
+def _next_of_answers(tried: Tried, plan: Plan, ids: str, where: str, key: tuple[str, ...], lines: LinedYaml) -> str:
     trial = tried.trial
     failed = next((reply for reply in trial.replies if not reply.ok), None)
     status = 200 if failed is None else failed.status
@@ -202,13 +212,14 @@ def _next_of_answers(tried: Tried, ids: str, where: str, key: tuple[str, ...], l
         places = [path.partition(":")[0] for path in trial.silent]
         place = next((each for each in ("answer.root", "answer.hits") if each in places), places[0])  # others follow it
         return lines.told(("asking", *place.split(".")), f"name what the answer has: {_has(trial.answers)}")
-    if not any(reply.hits for reply in trial.replies):
+    starved = starved_rules(tried, plan.rules)
+    if all(reply.ok for reply in tried.replies) and not starved:
         return lines.told(
-            ("asking", "answer", "hits"), f"is this the list of hits? The answer has: {_has(trial.answers)}"
+            ("asking", "answer", "hit"), f"let `doc` name documents as the gold set does ({DOCS['gold']})"
         )
     if any("not measured" in (reply.error or "") for reply in tried.replies):
         return lines.told(("asking", "answer"), "say in `offsets` what start and end count, as the line above says")
-    if any(reply.lacks for reply in tried.replies):
+    if starved:
         return lines.told(("rules", "off"), "turn off, with its reason, what the service cannot feed; or map it")
     return lines.told(key, f"mend what this line says ({DOCS['arms']})")
 
@@ -249,7 +260,9 @@ def _next_of_index(read: Read, plan: Plan, lines: LinedYaml, path: Path) -> str:
 
 def _key(part: str, read: Read) -> tuple[str, ...]:
     """Where a part's fault stands in a plan."""
-    return ("arms", read.key) if part == "arms" and read.key else (part,) if part != "encoder" else ("judge_encoder",)
+    if read.key and part in ("arms", "encoder"):
+        return ("arms", read.key, *(["encoder"] if part == "encoder" else []))
+    return ("judge_encoder",) if part == "encoder" else (part,)
 
 
 def _connections(part: str, read: Read, plan: Plan) -> list[str]:
@@ -259,9 +272,9 @@ def _connections(part: str, read: Read, plan: Plan) -> list[str]:
     if part == "index" and read.key in plan.arms:
         return sorted(connections_in(plan.index_of(read.key)))
     if part in ("writers", "notify"):
-        mine = [each for each in getattr(plan, part) if read.key in (getattr(each, "name", None), each.connection)]
-        return sorted(set().union(*map(connections_in, mine)))
-    held = getattr(plan, "judge_encoder" if part == "encoder" else part)
+        mine = next(each for each in getattr(plan, part) if read.key in (getattr(each, "name", None), each.connection))
+        return [mine.connection]
+    held = getattr(plan, "judge_encoder" if part == "encoder" else part) or plan.index  # no reader: the manifest's
     return sorted(set().union(*map(connections_in, held if isinstance(held, list) else [held])))
 
 

@@ -81,12 +81,20 @@ def controls(
         for role, arm in (("blue", blue), ("green", green))
     }
     return {
-        f"pointer {switch.pointer.key}": partial(_pointer, switch, blue, seconds),
+        pointer_name(switch): partial(_pointer, switch, blue, seconds),
         "readers": partial(_readers, switch, blue, seconds),
         "judge encoder": partial(_judge, switch),
         **arms,
         "signals": partial(survey, switch, blue=blue, green=green),
     }
+
+
+def pointer_name(switch: Switch) -> str:
+    """What the pointer is called here, also where its connection is missing and it has no key yet."""
+    try:
+        return f"pointer {switch.pointer.key}"
+    except CANNOT:
+        return f"pointer {switch.plan.pointer.kind}"
 
 
 def _pointer(switch: Switch, blue: str, seconds: float) -> str:

@@ -7,32 +7,36 @@ that people see it also where it is wrong.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from switchover.arms.client import Trial
+from switchover.arms.probe import TRIALS
 from switchover.edge.answers import Reply
 from switchover.edge.edge import Edge
-from switchover.errors import BadInput, NotConverged
+from switchover.errors import BadInput, NotConverged, Unreachable
+from switchover.gold.goldset import check_gold
 from switchover.judge.rules.gold_present import GoldPresentRule
 from switchover.ledger import Ledger
 from switchover.plan import Plan
 from switchover.steps.arm_checks import Facts, look_at_arms
 from switchover.steps.caches import questions_to_prime
 from switchover.steps.checks import Check
-from switchover.steps.controls import CANNOT, QUESTION, Tried, controls, require_answers
+from switchover.steps.controls import CANNOT, QUESTION, Tried, controls, pointer_name, require_answers
 from switchover.steps.holdings import holdings_of
 from switchover.steps.resume import pins_differ
 from switchover.steps.smoke import arms_of
 from switchover.steps.switch import Switch
-from switchover.steps.verify import gold_valid, judge_encoder, look_there, signals_answer
+from switchover.steps.verify import gold_valid, index_there, judge_encoder, signals_answer
 from switchover.steps.world import BothArms
 from switchover.text import counted
-from switchover.writers import Writer, WriterSpec
+from switchover.writers import WriterSpec
 
 ANSWER = "an answer"
 #: Statuses of HTTP by which a service refuses the question itself: the plan asks wrongly. A login stands elsewhere.
@@ -57,8 +61,15 @@ class Read:
             return "answer cannot be read" in str(self.error)
         if self.tried is None:
             return self.check.name.endswith(("pins", "only declared pins differ", "the arms differ", "cache answers"))
+        if self.finds_nothing or isinstance(self.error, Unreachable):
+            return False
         failed = next((reply.status for reply in self.tried.replies if not reply.ok), None)
         return failed is None or 200 <= failed < 400 or failed in ASKED_WRONGLY
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether an arm's answers are as the plan says, and hold no hit at all: its index may be empty."""
+        return self.tried is not None and all(each.ok and not each.hits for each in self.tried.trial.replies)
 
 
 class Seams:
@@ -94,13 +105,13 @@ class Seams:
 
     def pointer(self) -> Iterator[Read]:
         """Which arm is live, and whether the store serves it everywhere."""
-        key = self._switch.pointer.key
+        name = pointer_name(self._switch)
 
         def live() -> str:
             arms_of(self._switch.plan, self._switch.edge, "blue")
-            return self._controls[f"pointer {key}"]()
+            return self._controls[name]()
 
-        yield answers(f"pointer {key}", live)
+        yield answers(name, live)
 
     def arms(self) -> Iterator[Read]:
         """The trial questions, what each arm says it is, its secrets and its pins."""
@@ -121,14 +132,18 @@ class Seams:
         return checked("gold set", partial(gold_valid, self._switch))
 
     def _by_one(self, role: str, arm: str) -> Callable[[], str]:
-        """While the gold set cannot be used: whether answers can be read, by a question of ours."""
+        """While the gold set cannot be held against its corpus: its questions alone, or one of ours."""
+        questions, spec = [QUESTION], self._switch.plan.gold
+        with contextlib.suppress(*CANNOT):
+            items = check_gold(Path(spec.path), format=spec.format).items
+            questions = [item.question for _, item in items if item.answerable][:TRIALS] or questions
 
         async def ask() -> str:
             async with self._switch.open_arm(arm) as client:
-                trial: Trial = await client.trial([QUESTION], k=self._switch.plan.probes.k)
+                trial: Trial = await client.trial(questions, k=self._switch.plan.probes.k)
             self._came(Tried(role=role, trial=trial, replies=trial.replies))
             require_answers(self._tried[role])
-            return f"asked {QUESTION!r} alone: the gold set cannot be used yet"
+            return f"asked {questions[0]!r}; what needs the gold set's answers is not known: it cannot be used yet"
 
         return lambda: asyncio.run(ask())
 
@@ -138,10 +153,14 @@ class Seams:
 
     def index(self) -> Iterator[Read]:
         """Whether both indexes are there, what stands beside them, and what they hold."""
-        for check, arm in zip(look_there(self._switch, self._arms), (self._arms.blue, self._arms.green), strict=True):
-            yield Read(check=check, key=arm)
-        yield from self._of("index")
-        if self._gold_ok:
+        silent = []
+        for role, arm in (("Blue", self._arms.blue), ("Green", self._arms.green)):
+            there = partial(index_there, self._switch, role=role, target=arm)
+            read = checked(f"{role} index {arm}", there, key=arm)
+            silent += [arm] if read.error else []
+            yield read
+        yield from (read for read in self._of("index") if read.key not in silent)  # that would fail as this did
+        if self._gold_ok and not silent:
             yield checked("what both indexes hold", self._holdings)
 
     def _holdings(self) -> Check:
@@ -179,9 +198,9 @@ class Seams:
 
     def writers(self) -> Iterator[Read]:
         """How each writer stands, and whether it has work in flight."""
-        for spec, writer in zip(self._switch.plan.writers, self._switch.writers, strict=True):
-            told = partial(_writer, self._switch, spec, writer, self._arms.blue)
-            yield answers(f"writer {writer.name!r}", told, key=writer.name)
+        for spec in self._switch.plan.writers:
+            told = partial(_writer, self._switch, spec, self._arms.blue)
+            yield answers(f"writer {spec.name!r}", told, key=spec.name)
 
     def cache(self) -> Iterator[Read]:
         """What would be primed, and whether answers can be told from cached ones. Nothing is put into a cache."""
@@ -237,7 +256,8 @@ def _question(role: str, reply: Reply) -> Check:
     )
 
 
-def _writer(switch: Switch, spec: WriterSpec, writer: Writer, live: str) -> str:
+def _writer(switch: Switch, spec: WriterSpec, live: str) -> str:
+    writer = spec.build(switch.edge)
     told = [f"found {dict(writer.find())}", writer.drained().proof, f"{writer.waiting()} wait"]
     differ = pins_differ(switch, spec, live)
     return "; ".join([*told, *([f"its pins: {differ}"] if differ else [])])
