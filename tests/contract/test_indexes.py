@@ -109,6 +109,16 @@ def test_the_documents_that_are_there_are_told(world: IndexWorld, index: Index) 
         assert texts.documents(world.name, [*there, "Satz", "no such"]) == {*there}
 
 
+def test_rows_that_are_documents_are_told_by_their_ids(world: IndexWorld, index: Index) -> None:
+    if world.kind not in IDS:
+        pytest.skip("in this store a row's id is no field")
+    whole = index_of(world, doc=IDS[world.kind])
+    assert whole.documents(world.name, ["3", "40", "4711", "no 'number'"]) == {"3", "40"}
+    assert whole.documents(world.name, []) == set()
+
+
+#: What each store calls a row's id, where that can be asked for as a field.
+IDS = {"pgvector": "id", "opensearch": "_id", "elasticsearch": "_id", "milvus": "id"}
 #: Where each store has the suite's texts as whole values; Chroma does not look for them.
 TEXTS = {
     "pgvector": "text",

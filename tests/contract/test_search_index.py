@@ -234,3 +234,15 @@ def test_an_alias_keeps_its_index(world: OpenSearchWorld) -> None:
     with pytest.raises(TargetRefused, match="carries the alias still_read; not removed"):
         index_of(world).drop(GREEN)
     assert index_of(world).health(GREEN).exists
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_rows_of_several_documents_hide_none(world: OpenSearchWorld, numbers: bool) -> None:
+    """The rows name many documents that nobody asked for, more often than the one that was."""
+    for row in range(3):
+        others = [n if numbers else f"d{n}" for n in range(100, 120)]
+        put(world, f"several-{row}", text="t", of=[*others, *([7 if numbers else "d7"] if row == 0 else [])])
+        put(world, f"asked-{row}", text="t", of=[*others, 8 if numbers else "d8"])
+    index = index_of(world, doc="of" if numbers else "of.keyword")
+    asked = ["7", "8", "9"] if numbers else ["d7", "d8", "d9"]
+    assert index.documents(GREEN, asked) == {*asked[:2]}

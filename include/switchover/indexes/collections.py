@@ -219,7 +219,7 @@ class CollectionIndex:
         found: set[str] = set()
         for first in range(0, len(docs), PAGE):
             found |= self._store.documents(self._name(target), self._doc, docs[first : first + PAGE])
-        return found
+        return found & {*docs}  # a row that names several brings the others along
 
     def shared(self, target: str, others: Collection[str]) -> list[str]:
         """See :class:`Index`. An alias is no target."""

@@ -103,7 +103,7 @@ class QdrantCollections:
         asked["scroll_filter"] = models.Filter(should=wanted)
         while True:
             points, after = self._server.ask(f"collection {name}", partial(_scroll, name=name, asked=asked))
-            found |= {str(value) for point in points if (value := (point.payload or {}).get(field)) is not None}
+            found |= {str(value) for point in points for value in values_at(point.payload or {}, field)}
             if after is None or found >= {*docs}:
                 return found
             asked["offset"] = after
@@ -132,8 +132,22 @@ class QdrantCollections:
         payload, vector = point.payload or {}, point.vector
         if isinstance(vector, dict):
             vector = vector.get(self._vector)
-        text, *revision = (payload.get(field) for field in self._fields)
+        text, *revision = (value_at(payload, field) for field in self._fields)
         return Stored(id=str(point.id), text=text, revision=revision[0] if revision else None, vector=vector)
+
+
+def values_at(payload: Mapping[str, Any], path: str) -> list[Any]:
+    """What a filter on this path compares, as ``metadata.source``; each value of a list by itself."""
+    from qdrant_client.local.payload_value_extractor import value_by_key
+
+    return [value for value in value_by_key(dict(payload), path) or [] if value is not None]
+
+
+def value_at(payload: Mapping[str, Any], path: str) -> Any:
+    """The value that stands at this path of a payload; ``None``: there is none."""
+    from qdrant_client.local.payload_value_extractor import value_by_key
+
+    return next(iter(value_by_key(dict(payload), path, flat=False) or []), None)
 
 
 def _scroll(client: Any, *, name: str, asked: Mapping[str, Any]) -> Any:

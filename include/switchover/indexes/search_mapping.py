@@ -44,13 +44,15 @@ def asked_fields(vector: str | None, *names: str) -> dict[str, Any]:
 
 
 def asked_documents(mappings: Mapping[str, Any], field: str, docs: Sequence[str]) -> dict[str, Any]:
-    """The search that finds which of these documents are there: rows of no other are looked at, so none is cut off."""
+    """The search that finds which of these documents are there: no other is counted, so none is cut off."""
     if field == "_id":
         return {"query": {"ids": {"values": [*docs]}}, "size": len(docs), "_source": False}
     numbers = described(mappings, field).get("type") in NUMBERS
     wanted = [doc for doc in docs if doc.lstrip("-").isdecimal()] if numbers else [*docs]
-    found = {"terms": {"field": field, "size": max(len(wanted), 1)}}
-    return {"query": {"terms": {field: wanted}}, "size": 0, "aggs": {"documents": found}}
+    found: dict[str, Any] = {"field": field, "size": max(len(wanted), 1)}
+    if wanted:  # a row may be of several documents: those that nobody asked for take no place
+        found["include"] = wanted
+    return {"query": {"terms": {field: wanted}}, "size": 0, "aggs": {"documents": {"terms": found}}}
 
 
 def found_documents(answer: Mapping[str, Any]) -> set[str]:

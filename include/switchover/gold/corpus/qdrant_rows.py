@@ -13,7 +13,7 @@ from switchover.gold.corpus.base import Blue
 from switchover.gold.corpus.table import whole_documents
 from switchover.gold.jsonl import MAX_DOCUMENT, MIB
 from switchover.gold.records import CORPUS
-from switchover.indexes.qdrant import QdrantIndexSpec
+from switchover.indexes.qdrant import QdrantIndexSpec, value_at
 from switchover.pointers.qdrant import Missing, QdrantStore, qdrant_place
 
 PAGE = 500  # points
@@ -56,8 +56,8 @@ class QdrantDocuments:
         """See ``Documents``."""
         docs: set[str] = set()
         for payload in self._payloads([self._doc], None):
-            if payload.get(self._doc) is not None:
-                docs.add(str(payload[self._doc]))
+            if (doc := value_at(payload, self._doc)) is not None:
+                docs.add(str(doc))
             if len(docs) > CORPUS.records:
                 raise GoldError(f"{self._what}: more than {CORPUS.records} documents; allowed: up to that")
         ordered = sorted(docs)
@@ -81,10 +81,10 @@ class QdrantDocuments:
         yield from whole_documents(sorted(pieces), pieces=self._start is not None)
 
     def _piece(self, payload: Mapping[str, Any]) -> Piece:
-        doc, text = str(payload[self._doc]), payload.get(self._text)
+        doc, text = str(value_at(payload, self._doc)), value_at(payload, self._text)
         if not isinstance(text, str):
             raise GoldError(f"{self._what}: a point of document {doc!r} has no text in {self._text!r}")
-        start = 0 if self._start is None else payload.get(self._start)
+        start = 0 if self._start is None else value_at(payload, self._start)
         if not isinstance(start, int):
             raise GoldError(f"{self._what}: a point of document {doc!r} has no whole number in {self._start!r}")
         return Piece(doc=doc, start=start, text=text)
