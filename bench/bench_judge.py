@@ -149,7 +149,7 @@ def with_pandas(frame: pd.DataFrame) -> dict[str, float]:
     found["coverage"] = covered.mean()
     for name, other in (("", blue), ("strict ", unsure)):
         found[f"{name}coverage_vs_blue"] = (covered - other.groupby("question").coverage.mean()).mean()
-    said = ["ds_anchor", *ANSWERS]
+    said = ["ds_anchor", *(name for name in ANSWERS if name != "answer_moved")]  # no rule asks for that one
     mine = green.groupby("question")[said].mean()
     for name, other in (("", blue), ("strict ", unsure)):
         apart = (mine - other.groupby("question")[said].mean()).mean()

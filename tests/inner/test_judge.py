@@ -202,6 +202,15 @@ def test_errors_of_blue_are_not_greens() -> None:
     assert warm(rows)["error_rate"].outcome is Outcome.PASS
 
 
+def test_failed_probes_of_blue_might_have_found_all_that_is_relevant() -> None:
+    some = {"coverage": 0.9, "ndcg": 0.9, "reciprocal_rank": 0.9}
+    rows = probes(spoil=lambda r: failed(r) if r["arm"] == "blue" and r["tick"] == 0 else {**r, **some})
+    verdicts = warm(rows)
+    for name in ("recall_at_k", "ndcg_at_k", "mrr"):  # Blue had 0.9, and at best 0.93
+        assert verdicts[name].value == pytest.approx(0.0)
+        assert verdicts[name].outcome is Outcome.INCONCLUSIVE and "probes of Blue failed" in verdicts[name].needs
+
+
 def test_one_tool_loop_fails() -> None:
     one = on_green(
         lambda r: {**r, "tool_loop": True}, lambda r: (number(r), r["tick"], r["seed"], r["paraphrase"]) == (3, 0, 0, 0)

@@ -145,7 +145,7 @@ def measure_arms(analysis: Analysis, *, rules: Rules) -> list[Measure]:
     flips_green, flips_blue = figures.flips()
     pairs = {
         "flips": (flips_blue, flips_green),
-        "ds_question": (_means(figures.blue, "ds_question"), _means(figures.green, "ds_question")),
+        "ds_question": (figures.blue.means("ds_question"), figures.green.means("ds_question")),
         "coverage": (figures.blue.coverage, figures.green.coverage),
         stage: (_medians(figures.blue, stage), _medians(figures.green, stage)),
     }
@@ -242,14 +242,6 @@ def _row_trouble(row: EvidenceRow) -> float:
 def _cited(rows: Sequence[EvidenceRow], arm: str) -> dict[str, int]:
     """Sections that an arm cited, most often first."""
     return dict(Counter(row.cited for row in rows if row.arm == arm and row.cited).most_common())
-
-
-def _means(side: Side, column: str) -> Floats:
-    """Mean of each question (n_questions,); NaN without a row."""
-    count = np.bincount(side["question"], minlength=side.questions)
-    total = np.bincount(side["question"], side[column], side.questions)
-    mean: Floats = np.divide(total, count, out=np.full(side.questions, np.nan), where=count > 0)
-    return mean
 
 
 def _medians(side: Side, column: str) -> Floats:

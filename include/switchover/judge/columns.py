@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from switchover.judge import measure
-from switchover.judge.groups import NOT_ASKED, Ints, agreed, distinct, places, together
+from switchover.judge.groups import NOT_ASKED, Ints, agreed, distinct, places, starts, together
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -121,6 +121,25 @@ class Columns:
         total = np.bincount(self.subject, self.coverage, SIDES * len(self.questions))
         return total.astype(np.float64).reshape(SIDES, -1)
 
+    def sums(self, column: str) -> tuple[Floats, Ints]:
+        """(sum of what is known of a column, how many rows know it) of each side and question (SIDES, questions)."""
+        if column not in self._sums:  # one pass over the rows for all sides
+            self._sums[column] = self._sums_of(getattr(self, column))
+        return self._sums[column]
+
+    @cached_property
+    def _sums(self) -> dict[str, tuple[Floats, Ints]]:
+        return {}
+
+    def _sums_of(self, values: Floats) -> tuple[Floats, Ints]:
+        subject, shape = self.subject, (SIDES, len(self.questions))
+        total, count = np.bincount(subject, values, math.prod(shape)), self.counts.sum(axis=2)
+        if np.isnan(total).any():
+            known = np.flatnonzero(~np.isnan(values))
+            total = np.bincount(subject[known], values[known], math.prod(shape))
+            count = np.bincount(subject[known], minlength=math.prod(shape))
+        return total.astype(np.float64).reshape(shape), count.reshape(shape)
+
     @cached_property
     def failed(self) -> Bools:
         """Which rows (n,) are probes without success; one without a latency has not succeeded."""
@@ -139,7 +158,7 @@ class Columns:
     @cached_property
     def ticks(self) -> Ints:
         """The ticks that have rows, in order."""
-        return distinct(self.tick)
+        return self.tick[starts(self.tick)] if self.ordered else distinct(self.tick)
 
     @cached_property
     def at(self) -> Ints:

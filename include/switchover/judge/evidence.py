@@ -202,7 +202,8 @@ def _share(values: Floats, *, worst: float) -> Floats:
 
 def _known(values: Floats, worst: float) -> Floats:
     """The same of figures that need not be known: NaN stays."""
-    return np.where(np.isnan(values), np.nan, _share(values, worst=worst))
+    shares = _share(values, worst=worst)
+    return values if shares is values else np.where(np.isnan(values), np.nan, shares)
 
 
 def _time(values: Floats) -> Floats:

@@ -15,7 +15,15 @@ from switchover.judge.evidence_row import ANSWERS
 from switchover.judge.groups import NOT_ASKED, Ints
 from switchover.judge.selection import Selection
 
-RANKED = ("ndcg", "reciprocal_rank")
+#: What a failed probe could have been at best, of each figure that has a mean.
+BEST = {
+    "ds_question": 0.0,
+    "ds_anchor": 0.0,
+    "coverage": 1.0,
+    "ndcg": 1.0,
+    "reciprocal_rank": 1.0,
+    **{name: best for name, (_, best) in ANSWERS.items()},
+}
 States = npt.NDArray[np.int8]
 
 
@@ -56,12 +64,16 @@ class Side(Selection):
         mean: Floats = np.divide(total, count, out=np.full(len(count), math.nan), where=count > 0)
         return mean
 
-    def average(self, column: str) -> Floats:
-        """Mean of a column by question (n_questions,); NaN where there is no row, or one without a figure."""
-        total = np.bincount(self["question"], self[column], self.questions)
-        count = np.bincount(self["question"], minlength=self.questions)
-        mean: Floats = np.divide(total, count, out=np.full(self.questions, math.nan), where=count > 0)
+    def means(self, column: str) -> Floats:
+        """Mean of what is known of a column by question (n_questions,); NaN where nothing is."""
+        total, count = self.sums(column)
+        mean: Floats = np.divide(total, count, out=np.full(len(count), math.nan), where=count > 0)
         return mean
+
+    def sums(self, column: str) -> tuple[Floats, Ints]:
+        """(sum of what is known of a column, how many rows know it) of each question (n_questions,)."""
+        total, count = self._evidence.sums(column)
+        return total[self._side], count[self._side]
 
     @cached_property
     def covered(self) -> tuple[Floats, Ints]:
@@ -88,8 +100,8 @@ class Side(Selection):
     @cached_property
     def paraphrase_sets(self) -> list[Floats]:
         """ΔS_question of each paraphrase set."""
-        ds, paraphrase = self._evidence.ds_question, self._evidence.paraphrase
-        return [ds[np.flatnonzero(self._where & (paraphrase == p))] for p in range(self._evidence.wordings)]
+        ds, paraphrase = self["ds_question"], self["paraphrase"]
+        return [ds[np.flatnonzero(paraphrase == p)] for p in range(self._evidence.wordings)]
 
     def seeds(self) -> tuple[int, int]:
         """(seeds that this arm was asked with, those of them that changed nothing)."""
@@ -111,19 +123,22 @@ class AtBest(Side):
         self._columns = {}
         self._quantiles = {}
 
+    def sums(self, column: str) -> tuple[Floats, Ints]:
+        """The same with each failed probe at its best."""
+        total, count = self._good.sums(column)
+        more = self._failed.sums(column)[1]
+        return total + more * BEST[column], count + more
+
     def quantile(self, column: str, q: float) -> float:
         """One quantile of a column."""
         return float(measure.quantile(self._of_column(column), q, reorder=True))
 
     def _of_column(self, column: str) -> npt.NDArray[Any]:
         there = self._good[column]
-        if column in ("ds_question", *(f"ms_{stage}" for stage in measure.STAGES)):
+        if column.startswith("ms_"):
             return np.concatenate([there, np.zeros(self._failed.n)])
-        if column in ANSWERS or column == "ds_anchor":
-            best = ANSWERS[column][1] if column in ANSWERS else 0.0
-            return np.concatenate([there, np.full(self._failed.n, best)])
-        if column in RANKED:
-            return np.concatenate([there, np.where(np.isnan(self._failed[column]), math.nan, 1.0)])
+        if column in BEST:
+            return np.concatenate([there, np.where(np.isnan(self._failed[column]), math.nan, BEST[column])])
         return np.concatenate([there, self._failed[column]])
 
     @cached_property
@@ -192,8 +207,6 @@ class Figures:
     @cached_property
     def compared(self) -> Selection:
         """Green's rows over the comparable questions."""
-        if self.comparable.all():
-            return self.green
         return self.green.only(self.comparable)
 
     def drift(self, q: float) -> float:
@@ -211,16 +224,6 @@ class Figures:
     def flips(self) -> tuple[Floats, Floats]:
         """Whether each question flips (1.0), on Green and on Blue; NaN where Blue has no figure."""
         return self.green.flips, np.where(self.comparable, self.blue.flips, math.nan)
-
-
-def means(side: Side, column: str) -> Floats:
-    """Mean of what is known of each question (n_questions,); NaN where nothing is."""
-    values, question = side[column], side["question"]
-    known = ~np.isnan(values)
-    count = np.bincount(question[known], minlength=side.questions)
-    total = np.bincount(question[known], values[known], side.questions)
-    mean: Floats = np.divide(total, count, out=np.full(side.questions, math.nan), where=count > 0)
-    return mean
 
 
 def tick_losses(evidence: Evidence) -> tuple[Floats, Ints]:

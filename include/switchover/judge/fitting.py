@@ -11,7 +11,6 @@ import numpy as np
 
 from switchover.judge import measure
 from switchover.judge.analysis import Analysis
-from switchover.judge.figures import means
 from switchover.judge.outcome import Outcome, Verdict, figure
 from switchover.judge.rules import Rules
 
@@ -103,7 +102,7 @@ def _noise(rule: str, evidence: Analysis) -> float | None:
     if rule not in COLUMNS:
         return None
     plain = evidence.plain
-    moved = means(plain.green, COLUMNS[rule]) - means(plain.blue, COLUMNS[rule])
+    moved = plain.green.means(COLUMNS[rule]) - plain.blue.means(COLUMNS[rule])
     moved = moved[~np.isnan(moved)]
     return float(2 * moved.std() / math.sqrt(len(moved))) if len(moved) else None
 

@@ -35,6 +35,7 @@ def delta_s(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1] or len(right) not in (1, len(left)):
         raise ValueError(f"delta_s: shapes {left.shape} and {right.shape} do not belong together")
     out = np.empty(len(left))
+    odd = np.zeros(len(left), np.bool_)
     for start in range(0, len(left), _CHUNK):
         part = slice(start, start + _CHUNK)
         x = left[part].astype(np.float64)
@@ -42,10 +43,13 @@ def delta_s(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
         with np.errstate(all="ignore"):
             square = np.einsum("ij,ij->i", x, x) * np.einsum("ij,ij->i", y, y)
             cosine = np.einsum("ij,ij->i", x, np.broadcast_to(y, x.shape)) / np.sqrt(square)
-        bad = np.flatnonzero(~(np.isfinite(cosine) & (square > 0) & (square < np.inf)))
-        if len(bad):
-            cosine[bad] = _careful_cosine(x[bad], np.broadcast_to(y, x.shape)[bad])
+            odd[part] = ~((square > 0) & (square < np.inf) & np.isfinite(cosine))
         out[part] = 1.0 - cosine
+    rows = np.flatnonzero(odd)
+    for start in range(0, len(rows), _CHUNK):
+        at = rows[start : start + _CHUNK]
+        x, y = left[at].astype(np.float64), (right if len(right) == 1 else right[at]).astype(np.float64)
+        out[at] = 1.0 - _careful_cosine(x, np.broadcast_to(y, x.shape))
     return np.clip(out, 0.0, 1.0, out=out)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,7 @@ from switchover.text import finite
 TIE = 1e-9
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moved:
+class Moved(NamedTuple):
     """One question whose figure differs between the arms."""
 
     question: str
@@ -121,7 +120,8 @@ def compare(
     better = difference if higher_is_better else -difference
     order = np.argsort(better, kind="stable")
     order = order[np.abs(better[order]) > TIE]
-    moved = [Moved(question=questions[both[i]], blue=float(b[both[i]]), green=float(g[both[i]])) for i in order]
+    at = both[order].tolist()
+    moved = list(map(Moved, map(questions.__getitem__, at), b[at].tolist(), g[at].tolist()))
     effect, interval, spread = _centre(difference, centre, confidence, reach)
     losses = int(np.count_nonzero(better < -TIE))
     wins = int(np.count_nonzero(better > TIE))

@@ -46,6 +46,8 @@ class Selection:
 
     def only(self, questions: Bools) -> Selection:
         """The rows of some questions (n_questions,)."""
+        if questions.all():
+            return self
         return Selection(self._evidence, self._where & questions[self._evidence.question])
 
     def count(self, which: Bools) -> int:

@@ -39,11 +39,11 @@ class AnswerMatchRule(AnswerRule):
 
     def figure(self, side: Side) -> Floats:
         """Match of each question: half its shared tokens (F1), half its nearness (1 - ΔS)."""
-        return (figures.means(side, "answer_f1") + 1 - figures.means(side, "answer_ds")) / 2
+        return (side.means("answer_f1") + 1 - side.means("answer_ds")) / 2
 
     def beside(self, plain: Figures) -> str:
         """Both halves, of both arms."""
         sides = plain.green, plain.blue
-        f1 = [figure(figures.mean_of(figures.means(side, "answer_f1"))) for side in sides]
-        ds = [figure(figures.mean_of(figures.means(side, "answer_ds"))) for side in sides]
+        f1 = [figure(figures.mean_of(side.means("answer_f1"))) for side in sides]
+        ds = [figure(figures.mean_of(side.means("answer_ds"))) for side in sides]
         return f"token F1 {f1[0]}, Blue {f1[1]}; ΔS {ds[0]}, Blue {ds[1]}"

@@ -128,7 +128,7 @@ class IdRule(BesideBlue):
 
     def figure(self, side: Side) -> Floats:
         """The mean of the column over each question's probes."""
-        found: Floats = side.average(self.column)
+        found: Floats = side.means(self.column)
         return found
 
     def asked(self, seen: Acceptance | HoldSoFar) -> bool:

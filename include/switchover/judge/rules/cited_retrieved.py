@@ -8,14 +8,10 @@ from pydantic import Field
 
 from switchover.judge.rules.beside_blue import AnswerRule
 from switchover.judge.settings import Questions, Share
-from switchover.lazy import lazy
 
 if TYPE_CHECKING:
-    from switchover.judge import figures
     from switchover.judge.evidence import Floats
     from switchover.judge.figures import Side
-else:
-    figures = lazy("switchover.judge.figures")
 
 
 class CitedRetrievedRule(AnswerRule):
@@ -40,4 +36,4 @@ class CitedRetrievedRule(AnswerRule):
 
     def figure(self, side: Side) -> Floats:
         """Share of the citations of each question that name a hit."""
-        return figures.means(side, "cited_retrieved")
+        return side.means("cited_retrieved")

@@ -8,14 +8,10 @@ from pydantic import Field
 
 from switchover.judge.rules.beside_blue import AnswerRule
 from switchover.judge.settings import Questions, Share
-from switchover.lazy import lazy
 
 if TYPE_CHECKING:
-    from switchover.judge import figures
     from switchover.judge.evidence import Floats
     from switchover.judge.figures import Side
-else:
-    figures = lazy("switchover.judge.figures")
 
 
 class CitedRightRule(AnswerRule):
@@ -38,4 +34,4 @@ class CitedRightRule(AnswerRule):
 
     def figure(self, side: Side) -> Floats:
         """Share of right citations of each question; a missing one is not right."""
-        return figures.means(side, "cited_right")
+        return side.means("cited_right")

@@ -14,12 +14,10 @@ from switchover.lazy import lazy
 if TYPE_CHECKING:
     import numpy as np
 
-    from switchover.judge import figures
     from switchover.judge.evidence import Floats
     from switchover.judge.figures import Figures, Side
 else:
     np = lazy("numpy")
-    figures = lazy("switchover.judge.figures")
 
 
 class DsAnchorRule(AnswerRule):
@@ -43,7 +41,7 @@ class DsAnchorRule(AnswerRule):
 
     def figure(self, side: Side) -> Floats:
         """Mean ΔS_anchor of each answerable question."""
-        return np.where(np.isnan(side.coverage), np.nan, figures.means(side, "ds_anchor"))
+        return np.where(np.isnan(side.coverage), np.nan, side.means("ds_anchor"))
 
     def beside(self, plain: Figures) -> str:
         """Median and p95 of the probes of answerable questions, of both arms."""

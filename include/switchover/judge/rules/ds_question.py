@@ -83,8 +83,8 @@ class DsQuestionRule(ByVectors, Rule):
         if self.margin is None or not blue > self.spec("accept").bound:
             return found
         pairs = second_form.Pairs(
-            green=plain.green.average("ds_question"),
-            blue=plain.blue.average("ds_question"),
+            green=plain.green.means("ds_question"),
+            blue=plain.blue.means("ds_question"),
         )
         return second_form.second_form(
             found, seen=seen, spec=self.spec("accept"), blue=blue, margin=self.margin, pairs=pairs

@@ -8,14 +8,10 @@ from pydantic import Field
 
 from switchover.judge.rules.beside_blue import AnswerRule
 from switchover.judge.settings import Questions, Share
-from switchover.lazy import lazy
 
 if TYPE_CHECKING:
-    from switchover.judge import figures
     from switchover.judge.evidence import Floats
     from switchover.judge.figures import Side
-else:
-    figures = lazy("switchover.judge.figures")
 
 
 class NoCitationRule(AnswerRule):
@@ -38,4 +34,4 @@ class NoCitationRule(AnswerRule):
 
     def figure(self, side: Side) -> Floats:
         """Share of the answers to each answerable question that cite nothing."""
-        return figures.means(side, "uncited")
+        return side.means("uncited")
