@@ -57,6 +57,8 @@ def test_a_run_in_its_hold_is_brought_back_and_says_who_asked(world: World) -> N
     assert (back.row.state, back.row.reason) == (State.ROLLED_BACK, "break-glass by ada")
     assert back.writers == ["ingest process"]
     assert (world.live, world.frozen) == ("docs_v1", False)
+    audited = [(record.kind, record.actor) for record in world.ledger.audit.records(run=driver.id)]
+    assert audited == [("break_glass", "ada"), ("end", "person:ada")]
     told = [row["text"] for row in world.ledger.journal.events(driver.id)]
     assert any("seized from 'docs:1'" in text for text in told)
 

@@ -58,6 +58,7 @@ def test_blue_is_removed_with_its_manifest_and_that_is_written_down(world: World
     switch = promoted(world)
     assert "index 'docs_v1' is removed; 'docs_v2' has been live since" in gone(world)
     assert world.sql("SELECT to_regclass('docs_v1')") == [(None,)]
+    assert [record.kind for record in world.ledger.audit.records(run=switch.id)] == ["end", "retire", "retire"]
     assert world.sql(MANIFESTS) == [("docs_v2",)]
     told = [(row["actor"], row["text"]) for row in world.ledger.journal.events(switch.id)]
     assert ("test, by hand", "removing index 'docs_v1' for good") in told

@@ -64,6 +64,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("watchdog", "watchdog", "roll back what nobody drives any more: one small process outside Airflow"),
     ("build", "build", "build an arm's index, or go on with a build that was interrupted; progress goes to stderr"),
     ("index", "index", "read an arm's index whole, or take over one that was not built by us"),
+    ("audit", "audit", "verify the chain of audit records, or write it to a file"),
     ("report", "report", "everything about one switchover"),
 )
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from switchover.ledger.approvals import Approvals
+from switchover.ledger.audit import Audit
 from switchover.ledger.database import Database
 from switchover.ledger.evidence import EvidenceStore
 from switchover.ledger.fingerprints import Fingerprints
@@ -39,6 +40,7 @@ class Ledger:
         self.listing = Listing(database=self.database)
         self.trends = Trends(database=self.database)
         self.approvals = Approvals(database=self.database)
+        self.audit = Audit(database=self.database)
         self.receipts = Receipts(database=self.database)
         self.watchdogs = Watchdogs(database=self.database)
         self.fingerprints = Fingerprints(database=self.database)

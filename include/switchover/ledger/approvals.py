@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from switchover.approval import Person
+from switchover.ledger.audit import append
 from switchover.ledger.database import Database
 from switchover.ledger.tables import NOW
 from switchover.ledger.tables import approval as table
@@ -38,7 +39,11 @@ class Approvals:
         who = {"answered_by": str(by), "answered_by_id": by.id} if by is not None else {}
         values = {"answer": answer, **who, "answered_at": NOW}
         with self._db.transaction() as connection:
-            connection.execute(sa.update(table).where(condition).values(values))
+            update = sa.update(table).where(condition).values(values).returning(table.c.subject)
+            subject = connection.execute(update).scalar_one_or_none()
+            if subject is not None:
+                facts = {"gate": gate, "person_number": person_number, "subject": subject, "answer": answer, **who}
+                append(connection, run, "approval", actor=str(by or "nobody"), facts=facts)
 
     def of(self, run: str, *, gate: str | None = None) -> list[Row]:
         """The questions of a run, in the order of the asking."""

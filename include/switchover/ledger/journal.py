@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 
 from switchover.judge.traffic import Looked, sample_from_json
 from switchover.ledger import tables
+from switchover.ledger.audit import append
 from switchover.ledger.database import Database
 from switchover.ledger.leases import Held, nobody, require_held
 from switchover.ledger.samples import figures_alone
@@ -43,9 +44,12 @@ class Journal:
         """Steps in the order they began."""
         return self._rows(_of(tables.step, run).order_by(tables.step.c.started_at))
 
-    def say(self, run: str, text: str, *, actor: str) -> None:
-        """Append one line to the audit trail."""
-        self._execute(sa.insert(tables.event).values(run=run, actor=actor, text=text), nobody)
+    def say(self, run: str, text: str, *, actor: str, audited: str | None = None) -> None:
+        """Append one line to the audit trail; ``audited``: also a record of this kind to the audit chain."""
+        with self._db.transaction() as connection:
+            connection.execute(sa.insert(tables.event).values(run=run, actor=actor, text=text))
+            if audited is not None:
+                append(connection, run, audited, actor=actor, facts={"text": text})
 
     def events(self, run: str) -> list[Row]:
         """The audit trail, oldest first."""

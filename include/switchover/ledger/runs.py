@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from switchover.errors import BadInput, StateConflict
 from switchover.ledger import tables
+from switchover.ledger.audit import append, append_end
 from switchover.ledger.database import Database
 from switchover.ledger.leases import FROZEN, LIVES, Held, Lease, nobody, require, require_held
 from switchover.ledger.run_row import RunRow, Undriven
@@ -202,15 +203,19 @@ class Runs:
         with self._db.transaction() as connection:
             require(connection, lease)
             moved = connection.execute(sa.update(table).where(condition).values(values)).rowcount
+            if moved and to in ENDED:
+                append_end(connection, id, actor=lease.holder)
         row = self.get(id)
         if not moved and row.state is not to:
             raise StateConflict(_too_late(row, to))
         return row
 
-    def decide(self, id: str, decision: Decision, *, lease: Lease, reason: str, **changes: Any) -> RunRow:
+    def decide(
+        self, id: str, decision: Decision, *, lease: Lease, reason: str, person: str | None = None, **changes: Any
+    ) -> RunRow:
         """Write the decision down once; the first one stands, and so does why a stuck run is stuck.
 
-        ``LeaseLost`` as for ``move``.
+        ``LeaseLost`` as for ``move``. ``person`` broke the glass, which is an audit record also when another stands.
         """
         condition = sa.and_(_this(id, lease), table.c.decision.is_(None))
         values = {
@@ -224,7 +229,10 @@ class Runs:
         }
         with self._db.transaction() as connection:
             require(connection, lease)
-            connection.execute(sa.update(table).where(condition).values(values))
+            decided = connection.execute(sa.update(table).where(condition).values(values)).rowcount
+            if person is not None:
+                facts = {"asked": decision.value, "first": bool(decided), "reason": reason}
+                append(connection, id, "break_glass", actor=person, facts=facts)
         return self.get(id)
 
     def leave_out(self, id: str, names: Mapping[str, str], *, lease: Lease) -> None:

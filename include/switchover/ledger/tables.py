@@ -11,8 +11,6 @@ from switchover.judge.evidence_row import ANSWERS
 from switchover.ledger.any_type import AnyJson, AnyText
 
 metadata = sa.MetaData()
-
-
 NOW = sa.func.clock_timestamp()
 
 
@@ -305,4 +303,17 @@ watchdog = sa.Table(
     sa.Column("sees", AnyText, nullable=False, server_default=""),
     _at("started_at", required=True),
     _at("looked_at", required=True),
+)
+
+# No foreign key: a record outlives its run. The body is text: its very bytes are hashed.
+audit = sa.Table(
+    "switchover_audit",
+    metadata,
+    sa.Column("service", AnyText, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    *(
+        sa.Column(name, AnyText, nullable=name == "run")
+        for name in ("kind", "run", "actor", "body", "previous", "hash")
+    ),
+    _at("at", required=True),
 )

@@ -18,6 +18,7 @@ from switchover.report.summary import markdown
 from switchover.text import shown
 
 ROWS = "evidence.csv"
+CHAIN = "audit.jsonl"
 CSV_COLUMNS = tuple(name for name in NAMES if name != "hits")
 
 
@@ -48,6 +49,12 @@ def evidence_csv(ledger: Ledger, id: str) -> str:
     return shown(out.getvalue().replace("\r\n", "\n"))
 
 
+def audit_lines(ledger: Ledger, id: str) -> str:
+    """The run's own records of the audit chain, a line each; none where the ledger has no chain yet."""
+    found = ledger.audit.records(run=id) if ledger.audit.ready() else ()
+    return "".join(f"{record.line}\n" for record in found)
+
+
 def _cell(value: Any) -> Any:
     """A cell that no spreadsheet runs as a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
@@ -56,7 +63,7 @@ def _cell(value: Any) -> Any:
 def write_evidence(ledger: Ledger, id: str, put: Callable[[str, bytes], None]) -> list[str]:
     """Write the evidence bundle through ``put(name, bytes)``, each file when it is made; returns the names."""
     names = []
-    for name, text in (*bundle(review(ledger, id)), (ROWS, evidence_csv(ledger, id))):
+    for name, text in (*bundle(review(ledger, id)), (ROWS, evidence_csv(ledger, id)), (CHAIN, audit_lines(ledger, id))):
         put(name, text.encode())
         names.append(name)
     return sorted(names)
@@ -70,6 +77,7 @@ def bundle_zip(found: Review, ledger: Ledger) -> Iterator[bytes]:
             archive.writestr(name, text)
             yield out.take()
         archive.writestr(ROWS, evidence_csv(ledger, found.row.id))
+        archive.writestr(CHAIN, audit_lines(ledger, found.row.id))
     yield out.take()
 
 

@@ -69,7 +69,8 @@ def break_glass(*, plan: Plan, edge: Edge, actor: str, person: str, run: str | N
     switch = Switch.open(edge=edge, ledger=plan.ledger, id=id, actor=actor, holder=f"person:{person}")
     switch.leadership.take(seize=True)
     try:
-        if switch.decide(Decision.ROLL_BACK, reason=f"break-glass by {person}").decision is Decision.PROMOTE:
+        why = f"break-glass by {person}"
+        if switch.decide(Decision.ROLL_BACK, reason=why, person=person).decision is Decision.PROMOTE:
             raise _refusal(switch.read(), ledger)
         mend_readers(switch, plan, person=person)
         writers = finish.rollback(switch)

@@ -42,10 +42,10 @@ def retire(*, plan: Plan, edge: Edge, index: str, actor: str) -> str:
                 f"index {index!r}: is also the index of {', '.join(map(repr, shared))}, so it would go with it;"
                 " nothing was removed"
             )
-        ledger.journal.say(run.id, f"removing index {index!r} for good", actor=actor)
+        ledger.journal.say(run.id, f"removing index {index!r} for good", actor=actor, audited="retire")
         _remove(store, index)
         line = f"index {index!r} is removed; {run.green!r} has been live since {run.ended_at:%Y-%m-%d %H:%M} UTC"
-        ledger.journal.say(run.id, line, actor=actor)
+        ledger.journal.say(run.id, line, actor=actor, audited="retire")
     return line
 
 

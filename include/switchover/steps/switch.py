@@ -125,9 +125,9 @@ class Switch(World):
             self.tell(TOLD[to], leading=False)  # it led when it wrote that; an end lets the lease go
         return row
 
-    def decide(self, decision: Decision, *, reason: str) -> RunRow:
+    def decide(self, decision: Decision, *, reason: str, person: str | None = None) -> RunRow:
         """Write the decision down, under the lease that this process leads under; the first one stands."""
-        return self.ledger.runs.decide(self.id, decision, lease=self.leadership.lease, reason=reason)
+        return self.ledger.runs.decide(self.id, decision, lease=self.leadership.lease, reason=reason, person=person)
 
 
 class Note:
