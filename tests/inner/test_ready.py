@@ -123,9 +123,10 @@ def test_the_example_of_the_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_deployment_of_the_page_asks_for_its_own_arm() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    spec = yaml.safe_load(block)["spec"]
+    deployment, plan = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+    spec = deployment["spec"]
     (container,) = spec["template"]["spec"]["containers"]
     arm = spec["template"]["metadata"]["labels"]["arm"]
     assert container["readinessProbe"]["httpGet"]["path"] == f"/healthz/ready?arm={arm}"
+    assert plan["arms"][arm]["ready"].format(arm=arm) == f"/healthz/ready?arm={arm}", "the plan asks the same probe"
     assert container["readinessProbe"]["timeoutSeconds"] > 5
