@@ -9,7 +9,7 @@ READY    := $(VENV)/.ready
 SOURCES  := bench dags docs include plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-mapping bench-build bench-verify bench-ttr test-crash bench-review screenshots test-browser simulate-hold lock clean test-approvals test-hold test-schedules
+.PHONY: help install servers kube-apiserver weaviate demo stop test test-fast test-matrix test-writers check format docs capabilities bench-flip bench-fence bench-judge bench-mapping bench-build bench-verify bench-ttr test-crash bench-review bench-peers screenshots test-browser simulate-hold lock clean test-approvals test-hold test-schedules
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ test-crash: $(READY) ## kill everything at every side effect under a real Airflo
 
 bench-judge: $(READY) ## one JSON line: a million evidence rows against all rules, beside numpy's floor and pandas
 	@$(BIN)/python bench/bench_judge.py
+
+bench-peers: $(READY) ## one JSON line a cell and method: simulated holds judged by our rules and by the ways of others (minutes)
+	@$(BIN)/python bench/bench_peers.py $(if $(RECORD),--record $(RECORD))
 
 bench-review: $(READY) ## one JSON line: the review page with 10,000 runs and with 200,000 evidence rows, beside a bare page
 	@$(BIN)/python bench/bench_review.py

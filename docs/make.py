@@ -76,6 +76,7 @@ SIGNALS_HEAD = """| case | %s |
 
 FIRES = "## When it fires\n"
 
+PEERS_BEGIN = "<!-- made by `make bench-peers` -->\n"
 CRASH_BEGIN = "<!-- made by `make test-crash` -->\n"
 CRASH_HEAD = """| killed or clicked | at | ended | recovered by | seconds | moves | twice, lost | seen wrong | right |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -124,6 +125,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "your-own-index.md": _with_table("your-own-index", INDEXES_HEAD + _index_rows()),
         ROOT / "docs" / "signals.md": _with_table("signals", _signal_rows()),
         ROOT / "docs" / "crash.md": _with_crashes((ROOT / "docs" / "crash.md").read_text()),
+        ROOT / "docs" / "peers.md": _with_peers((ROOT / "docs" / "peers.md").read_text()),
         ROOT / "docs" / "states.md": STATES_INTRO + "\n" + _states() + DECISIONS_INTRO + _decisions(),
         ROOT / "include" / "plans" / "plan.schema.json": json.dumps(plan_schema(), indent=2) + "\n",
         **{ROOT / "docs" / "rules" / f"{rule.name}.md": _with_first_steps(rule) for rule in RULE_KINDS.values()},
@@ -217,6 +219,31 @@ def _with_crashes(page: str) -> str:
     ]
     before, rest = page.split(CRASH_BEGIN, 1)
     return before + CRASH_BEGIN + CRASH_HEAD + "\n".join(rows) + "\n" + TABLE_END + rest.split(TABLE_END, 1)[1]
+
+
+def _with_peers(page: str) -> str:
+    """The page with a table for each cell of what the benchmark of peers found last."""
+    cells: dict[str, list[Any]] = {}
+    for line in json.loads((ROOT / "docs" / "peers.json").read_text()):
+        cells.setdefault(line["cell"], []).append(line)
+    tables = "\n".join(_peers(cell, lines) for cell, lines in cells.items())
+    before, rest = page.split(PEERS_BEGIN, 1)
+    return before + PEERS_BEGIN + tables + TABLE_END + rest.split(TABLE_END, 1)[1]
+
+
+def _peers(cell: str, lines: list[Any]) -> str:
+    heads = {"false_stops_per_1000": "false stops of 1,000"}
+    heads |= {"within_3": "caught in 3", "median_looks": "looks", "missed": "missed"}
+    shown = [key for key in heads if any(line[key] is not None for line in lines)]
+    head = f"| {cell} | {' | '.join(heads[key] for key in shown)} |\n{'| --- ' * (1 + len(shown))}|\n"
+    rows = (f"| {line['method']} | {' | '.join(_peer_figure(key, line[key]) for key in shown)} |\n" for line in lines)
+    return head + "".join(rows)
+
+
+def _peer_figure(key: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.3g} %" if key in ("within_3", "missed") else f"{value:g}"
 
 
 def _ended(cell: Mapping[str, Any]) -> str:
