@@ -12,6 +12,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.dag_processing.processor import _serialize_dags
 from airflow.sdk import DAG, RetryAction
 from airflow.sdk.exceptions import AirflowTaskTimeout
+from bench import bench_parse
 from structlog import get_logger
 
 from tests.airflow.conftest import ROOT
@@ -55,6 +56,10 @@ def test_the_checklist_in_its_order(dag: DAG) -> None:
     assert dag.get_task("acceptance_gate").downstream_task_ids == {"flip", "abort"}
     assert dag.get_task("gate").downstream_task_ids == {"unfreeze", "rollback"}
     assert dag.get_task("restore").upstream_task_ids == {"unfreeze", "rollback", "abort"}
+
+
+def test_the_bench_makes_empty_dags_with_as_many_tasks(dag: DAG) -> None:
+    assert len(dag.tasks) == bench_parse.TASKS
 
 
 def test_a_plan_that_asks_nobody_has_the_checklist_and_nothing_else(dag: DAG) -> None:
