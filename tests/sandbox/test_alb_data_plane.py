@@ -93,25 +93,31 @@ async def until(client: httpx.AsyncClient, arm: str) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_every_request_is_answered_by_one_arm_while_the_listener_moves(balancer: Balancer) -> None:
+async def answered_while_moved(client: httpx.AsyncClient, pointer: Pointer, *, moves: int) -> Counter[str]:
+    """Who answered how often while the pointer was moved there and back, asked by eight at once."""
     seen: Counter[str] = Counter()
     stop = asyncio.Event()
+    await until(client, BLUE)
+
+    async def ask() -> None:
+        while not stop.is_set():
+            answer = await client.get("/")
+            seen[answer.text if answer.is_success else f"HTTP {answer.status_code}"] += 1
+
+    asking = [asyncio.create_task(ask()) for _ in range(8)]
+    for number in range(moves):
+        before, after = (BLUE, GREEN) if number % 2 == 0 else (GREEN, BLUE)
+        change = Change(before=before, after=after, epoch=1, actor="test")
+        assert (await asyncio.to_thread(pointer.apply, change)).changed
+        await until(client, after)
+    stop.set()
+    await asyncio.gather(*asking)
+    return seen
+
+
+async def test_every_request_is_answered_by_one_arm_while_the_listener_moves(balancer: Balancer) -> None:
     async with services(balancer.ports), httpx.AsyncClient(base_url=balancer.url, trust_env=False) as client:
-        await until(client, BLUE)
-
-        async def ask() -> None:
-            while not stop.is_set():
-                answer = await client.get("/")
-                seen[answer.text if answer.is_success else f"HTTP {answer.status_code}"] += 1
-
-        asking = [asyncio.create_task(ask()) for _ in range(8)]
-        for number in range(6):
-            before, after = (BLUE, GREEN) if number % 2 == 0 else (GREEN, BLUE)
-            change = Change(before=before, after=after, epoch=1, actor="test")
-            assert (await asyncio.to_thread(balancer.pointer.apply, change)).changed
-            await until(client, after)
-        stop.set()
-        await asyncio.gather(*asking)
+        seen = await answered_while_moved(client, balancer.pointer, moves=6)
     assert set(seen) == {BLUE, GREEN}
     assert sum(seen.values()) > 100
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
-from collections import Counter
 from pathlib import Path
 
 import httpx
-from tests.sandbox.test_alb_data_plane import BLUE, GREEN, services, until
+from tests.sandbox.test_alb_data_plane import BLUE, GREEN, answered_while_moved, services
 from tests.servers import here, short_lived_keeper
 
 from sandbox.demo.planes.k8s_service import create_service, pod_of
@@ -21,7 +19,6 @@ from sandbox.servers.base import lasting_port
 from switchover.edge import clients
 from switchover.edge.connection import Connection
 from switchover.edge.edge import Edge
-from switchover.pointers import Change
 from switchover.pointers.k8s_service import ServiceSpec
 
 SPEC = ServiceSpec(
@@ -41,8 +38,6 @@ async def test_every_request_is_answered_by_one_arm_while_the_selector_moves(kub
     ports, port = {BLUE: lasting_port(), GREEN: lasting_port()}, lasting_port()
     pods = [f"--pod={pod_of(arm)}={number}" for arm, number in ports.items()]
     place = ["--connection", "cluster", "--namespace", SPEC.namespace, "--service", SPEC.service]
-    seen: Counter[str] = Counter()
-    stop = asyncio.Event()
     with short_lived_keeper() as keeper:
         proxy = here(lambda keeper: start_proxy(keeper, port=port), keeper)
         argv = [sys.executable, "-m", "sandbox.servers.k8s_data_plane", *place, *pods, "--out", str(proxy.data)]
@@ -50,21 +45,7 @@ async def test_every_request_is_answered_by_one_arm_while_the_selector_moves(kub
         env = {**os.environ, "AIRFLOW_CONN_CLUSTER": text, "PYTHONPATH": "include"}
         keeper.start(Spec(name="follower", argv=argv, env=env, cwd=str(Path.cwd())))
         async with services(ports), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            await until(client, BLUE)
-
-            async def ask() -> None:
-                while not stop.is_set():
-                    answer = await client.get("/")
-                    seen[answer.text if answer.is_success else f"HTTP {answer.status_code}"] += 1
-
-            asking = [asyncio.create_task(ask()) for _ in range(8)]
-            for number in range(4):
-                before, after = (BLUE, GREEN) if number % 2 == 0 else (GREEN, BLUE)
-                change = Change(before=before, after=after, epoch=1, actor="test")
-                assert (await asyncio.to_thread(pointer.apply, change)).changed
-                await until(client, after)
-            stop.set()
-            await asyncio.gather(*asking)
+            seen = await answered_while_moved(client, pointer, moves=4)
     edge.close()
     assert set(seen) == {BLUE, GREEN}
     assert sum(seen.values()) > 100

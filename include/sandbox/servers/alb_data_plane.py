@@ -11,7 +11,7 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,22 @@ def start_proxy(keeper: KeeperClient, *, port: int) -> Server:
     return start_envoy(keeper, bootstrap=follow_files(data, port))
 
 
+def look_until_ended(look: Callable[[], None], *, silence: tuple[type[Exception], ...], name: str) -> None:
+    """Look again and again until SIGTERM or SIGINT. ``silence``: the API did not answer; it is asked again."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    silent = False
+    while not stop.wait(LOOK_S):
+        try:
+            look()
+            silent = False
+        except silence as error:
+            if not silent:
+                print(f"{name}: {error}; the last routes stay", file=sys.stderr, flush=True)
+            silent = True
+
+
 def main() -> None:
     """Follow until SIGTERM or SIGINT; an API that does not answer is asked again."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.servers.alb_data_plane", description="Follow a listener.")
@@ -129,23 +145,12 @@ def main() -> None:
     parser.add_argument("--listener", required=True, metavar="ARN")
     parser.add_argument("--out", type=Path, required=True, help="Envoy's directory")
     args = parser.parse_args()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
         api = clients.aws(environment_connections()(args.connection), "elbv2")
     except SwitchoverError as error:
         sys.exit(f"alb_data_plane: {error}")
     follower = Follower(listener=Listener(api=api, arn=args.listener), out=args.out)
-    silent = False
-    while not stop.wait(LOOK_S):
-        try:
-            follower.look()
-            silent = False
-        except (BotoCoreError, ClientError) as error:
-            if not silent:
-                print(f"alb_data_plane: {error}; the last routes stay", file=sys.stderr, flush=True)
-            silent = True
+    look_until_ended(follower.look, silence=(BotoCoreError, ClientError), name="alb_data_plane")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ machine a pod stands for. Without an answer of the API the last routes stay, as 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 import urllib3
 
 from sandbox.processes import ports
-from sandbox.servers.alb_data_plane import LOOK_S, cluster, forward
+from sandbox.servers.alb_data_plane import cluster, forward, look_until_ended
 from sandbox.servers.envoy import CLUSTER_TYPE, CLUSTERS, ROUTES, ROUTES_TYPE, publish, routes
 from switchover.edge import clients
 from switchover.edge.connection import environment_connections
@@ -82,9 +80,6 @@ def main() -> None:
     parser.add_argument("--pod", action="append", required=True, metavar="NAME=PORT", help="what a pod stands for")
     parser.add_argument("--out", type=Path, required=True, help="Envoy's directory")
     args = parser.parse_args()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
         client = clients.kubernetes(environment_connections()(args.connection))
     except SwitchoverError as error:
@@ -93,15 +88,7 @@ def main() -> None:
     endpoints = Endpoints(client=client, namespace=args.namespace, service=args.service)
     follower = Follower(endpoints=endpoints, ports_of=named, out=args.out)
     follower.begin()
-    silent = False
-    while not stop.wait(LOOK_S):
-        try:
-            follower.look()
-            silent = False
-        except (client_error(), urllib3.exceptions.HTTPError) as error:
-            if not silent:
-                print(f"k8s_data_plane: {error}; the last routes stay", file=sys.stderr, flush=True)
-            silent = True
+    look_until_ended(follower.look, silence=(client_error(), urllib3.exceptions.HTTPError), name="k8s_data_plane")
 
 
 def client_error() -> type[Exception]:
