@@ -81,9 +81,8 @@ def _serialise(dag: DAG) -> None:
     from airflow.serialization.serialized_objects import DagSerialization
 
     read = DagSerialization.from_dict(DagSerialization.to_dict(dag))
-    if (
-        dag.schedule is not None
-    ):  # else there is no next run, and asking writes a line of log for each DAG at each parse
+    # Without a schedule there is no next run, and asking writes a line of log for each DAG at each parse.
+    if dag.schedule is not None:
         read.next_dagrun_info(last_automated_run_info=None)
 
 
