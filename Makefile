@@ -42,7 +42,7 @@ stop: $(READY) ## end a demo that KEEP=1 left running
 	@$(BIN)/python -m sandbox.demo.run --stop
 
 test: check ## everything, with real servers and two real demos
-	$(BIN)/pytest -q -n 3 --durations=40
+	$(BIN)/pytest -q -n 2 --durations=40
 
 test-fast: $(READY) ## the inner ring, and the contracts of what PostgreSQL holds
 	$(BIN)/pytest -q tests/inner

@@ -1,7 +1,6 @@
-"""Which tests stay together when three processes share the suite (``pytest -n 3``): those that use one server.
+"""Which tests stay together when two processes share the suite (``pytest -n 2``): those that use one server.
 
-Three, because a third of the time of a test is waiting, also on two cores. Everything that runs a whole Airflow is one
-group and begins first: two at once would starve each other. A group is
+Everything that runs a whole Airflow is one group and begins first: two at once would starve each other. A group is
 told from a test's id alone, because that is all that the process which hands them out knows.
 """
 
