@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from switchover.edge.clients import TIMEOUT_S
 from switchover.edge.edge import Edge
-from switchover.errors import BadInput, Unreachable
+from switchover.errors import BadInput, SwitchoverError, Unreachable
 from switchover.text import one_line
 
 #: The server gives up before the client does, so that its answer says what it did.
@@ -84,6 +84,18 @@ class SearchApi:
         if answer.status >= 500 or (answer.status in BUSY and kind != "cluster_block_exception"):
             raise Unreachable(said)
         raise BadInput(f"{said}; this request changed nothing")
+
+    def every_shard(
+        self, what: str, method: str, path: str, body: Any, *, absent: type[SwitchoverError], **params: str
+    ) -> dict[str, Any]:
+        """An answer of every shard; ``absent`` when there is no such index. ``what``: whose answer, for messages."""
+        answer = self.call(method, path, body, params=params)
+        if not answer.ok:
+            raise absent(f"{what}: {answer.error[1]}")
+        shards = answer.body["_shards"]
+        if shards["successful"] != shards["total"] or answer.body.get("timed_out"):
+            raise Unreachable(f"{what}: {shards['successful']} of {shards['total']} shards answered")
+        return dict(answer.body)
 
     def change(self, method: str, path: str, body: Any) -> Answer:
         """A request that changes the cluster's state: done when every node has acknowledged it.

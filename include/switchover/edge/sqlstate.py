@@ -14,8 +14,9 @@ else:
 # Connection, resources, the system under the server, the server going down or coming up, a time limit of its own.
 _AWAY = ("08", "53", "58", "57P", "57014")
 READ_ONLY, NEEDED, LOCK_NOT_GRANTED, TOO_LARGE = "25006", "2BP01", "55P03", "54000"
+NO_TABLE = "42P01"  # there is none of this name
 REFUSED = (
-    "42P01",  # no such table
+    NO_TABLE,
     "42703",  # no such column
     "42501",  # no right
     "42601",  # a table whose name is a word of SQL

@@ -75,8 +75,8 @@ class QdrantCollections:
         """See :class:`CollectionStore`. In the order of the ids."""
         asked: dict[str, Any] = {"limit": size, "with_payload": self._fields, "with_vectors": self._wanted}
         while True:
-            scroll = partial(_scroll, name=name, asked=asked)
-            points, after = self._server.ask(f"collection {name}", scroll)
+            page = partial(scroll, name=name, asked=asked)
+            points, after = self._server.ask(f"collection {name}", page)
             yield [self._stored(point) for point in points]
             if after is None:
                 return
@@ -92,17 +92,12 @@ class QdrantCollections:
         return [self._stored(point) for point in points]
 
     def documents(self, name: str, field: str, docs: Sequence[str]) -> set[str]:
-        """See :class:`CollectionStore`. A payload may have them as texts or as whole numbers."""
-        from qdrant_client import models
-
-        whole = [int(doc) for doc in docs if doc.lstrip("-").isdecimal()]
-        lists: list[list[Any]] = [[*docs], whole] if whole else [[*docs]]
-        wanted = [models.FieldCondition(key=field, match=models.MatchAny(any=values)) for values in lists]
+        """See :class:`CollectionStore`."""
         found: set[str] = set()
         asked: dict[str, Any] = {"limit": PAGE, "with_payload": [field], "with_vectors": False}
-        asked["scroll_filter"] = models.Filter(should=wanted)
+        asked["scroll_filter"] = any_of(field, docs)
         while True:
-            points, after = self._server.ask(f"collection {name}", partial(_scroll, name=name, asked=asked))
+            points, after = self._server.ask(f"collection {name}", partial(scroll, name=name, asked=asked))
             found |= {str(value) for point in points for value in values_at(point.payload or {}, field)}
             if after is None or found >= {*docs}:
                 return found
@@ -136,6 +131,15 @@ class QdrantCollections:
         return Stored(id=str(point.id), text=text, revision=revision[0] if revision else None, vector=vector)
 
 
+def any_of(field: str, values: Sequence[str]) -> Any:
+    """The filter for points whose payload has one of these values, as a text or as a whole number."""
+    from qdrant_client import models
+
+    whole = [int(value) for value in values if value.lstrip("-").isdecimal()]
+    lists: list[list[Any]] = [[*values], whole] if whole else [[*values]]
+    return models.Filter(should=[models.FieldCondition(key=field, match=models.MatchAny(any=each)) for each in lists])
+
+
 def values_at(payload: Mapping[str, Any], path: str) -> list[Any]:
     """What a filter on this path compares, as ``metadata.source``; each value of a list by itself."""
     from qdrant_client.local.payload_value_extractor import value_by_key
@@ -150,5 +154,6 @@ def value_at(payload: Mapping[str, Any], path: str) -> Any:
     return next(iter(value_by_key(dict(payload), path, flat=False) or []), None)
 
 
-def _scroll(client: Any, *, name: str, asked: Mapping[str, Any]) -> Any:
+def scroll(client: Any, *, name: str, asked: Mapping[str, Any]) -> Any:
+    """A page of points, and where the next one begins."""
     return client.scroll(name, **asked)

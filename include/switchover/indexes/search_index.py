@@ -246,13 +246,7 @@ class SearchIndex:
 
     def _ask(self, target: str, method: str, path: str, body: Any, **params: str) -> dict[str, Any]:
         """An answer of every shard; ``TargetRefused`` when there is no such index."""
-        answer = self._api.call(method, path, body, params=params)
-        if not answer.ok:
-            raise TargetRefused(f"{self._what(target)}: {answer.error[1]}")
-        shards = answer.body["_shards"]
-        if shards["successful"] != shards["total"] or answer.body.get("timed_out"):
-            raise Unreachable(f"{self._what(target)}: {shards['successful']} of {shards['total']} shards answered")
-        return dict(answer.body)
+        return self._api.every_shard(self._what(target), method, path, body, absent=TargetRefused, **params)
 
     def _meta(self, target: str) -> Mapping[str, Any] | None:
         """``_meta`` of the mapping; ``None`` when there is no index of that very name."""

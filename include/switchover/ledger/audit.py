@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from switchover.edge.fields import storable
-from switchover.edge.sqlstate import REFUSED, state_of
+from switchover.edge.sqlstate import NO_TABLE, REFUSED, state_of
 from switchover.ledger import tables
 from switchover.ledger.chain import FIRST, AuditRecord
 from switchover.ledger.database import Database
@@ -61,7 +61,9 @@ def append(connection: sa.Connection, run: str, kind: str, *, actor: str, facts:
     except sa.exc.ProgrammingError as error:
         if state_of(error.orig) not in REFUSED:
             raise
-        why = f"not in the audit chain ({kind}): {first_line(error.orig)}; `switchover ledger init` creates its table"
+        absent = state_of(error.orig) == NO_TABLE
+        next = "`switchover ledger init` creates its table" if absent else "docs/audit.md has the rights it needs"
+        why = f"not in the audit chain ({kind}): {first_line(error.orig)}; {next}"
         connection.execute(sa.insert(tables.event).values(run=run, actor=actor, text=why))
 
 

@@ -46,6 +46,7 @@ class RunRow:
     intended: bool = False
     left_out: Mapping[str, str] | None = None
     judge: Mapping[str, Any] | None = None  # the calibration of the judge encoder
+    holdings: Mapping[str, Any] | None = None  # what both indexes held before the freeze
     back_of: str | None = None  # this run is a way back: the promoted run that it takes back
 
     @property

@@ -37,6 +37,7 @@ run = sa.Table(
     sa.Column("plan_digest", AnyText, nullable=False),
     sa.Column("gold_digest", AnyText),
     sa.Column("judge", AnyJson),  # what the judge encoder is worth on the gold set
+    sa.Column("holdings", AnyJson),  # what both indexes held before the freeze, and the gold set that was looked up
     sa.Column("approved_hash", AnyText),
     sa.Column("blue_hash", AnyText),
     sa.Column("left_out", AnyJson),  # readers that a person left out of the proof: name -> who, and why

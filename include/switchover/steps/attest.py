@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from switchover.errors import SwitchoverError
 from switchover.indexes import Index
 from switchover.indexes.attest import Attested, Say, attest, audit
 from switchover.indexes.receipt import Proof
 from switchover.ledger import Ledger, RunRow
 from switchover.steps.act import proceed
 from switchover.steps.checks import Check
+from switchover.steps.holdings import counted
 from switchover.steps.switch import Switch
 from switchover.steps.world import Arms
 
@@ -24,10 +26,20 @@ def attest_green(switch: Switch) -> str:
     """
     with switch.step("attest") as note:
         proceed(switch)
-        note.text = _told_green(switch, switch.read())
+        row = switch.read()
+        note.text = _told_green(switch, row)
         switch.say(note.text)
+        switch.say(_told_holdings(switch, row))
         proceed(switch)
         return note.text
+
+
+def _told_holdings(switch: Switch, row: RunRow) -> str:
+    """What both indexes hold; what cannot be counted now is counted again when it is judged."""
+    try:
+        return counted(switch, row).line
+    except SwitchoverError as error:
+        return f"not counted yet: {error}"
 
 
 def _told_green(switch: Switch, row: RunRow) -> str:

@@ -15,7 +15,7 @@ from switchover.ledger import RunRow
 from switchover.protocol import State
 from switchover.steps.act import proceed
 from switchover.steps.caches import canaries_of, prime_green
-from switchover.steps.holdings import holdings_of
+from switchover.steps.holdings import counted
 from switchover.steps.switch import Switch
 
 PHASE = "warm"
@@ -38,7 +38,7 @@ def warm(switch: Switch) -> list[Verdict]:
             traffic=False,
             canaries=asyncio.run(canaries_of(switch, row)),
             judge=switch.calibration,
-            holdings=holdings_of(switch, row),
+            holdings=counted(switch, row),
         )
         switch.ledger.journal.judged(
             switch.id, gate="acceptance", tick=rounds - 1, verdicts=[verdict.to_json() for verdict in verdicts]

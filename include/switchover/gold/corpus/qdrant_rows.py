@@ -13,7 +13,7 @@ from switchover.gold.corpus.base import Blue
 from switchover.gold.corpus.table import whole_documents
 from switchover.gold.jsonl import MAX_DOCUMENT, MIB
 from switchover.gold.records import CORPUS
-from switchover.indexes.qdrant import QdrantIndexSpec, value_at
+from switchover.indexes.qdrant import QdrantIndexSpec, any_of, scroll, value_at
 from switchover.pointers.qdrant import Missing, QdrantStore, qdrant_place
 
 PAGE = 500  # points
@@ -65,14 +65,9 @@ class QdrantDocuments:
             yield from self._documents(ordered[first : first + ASKED])
 
     def _documents(self, docs: Sequence[str]) -> Iterator[tuple[str, str]]:
-        from qdrant_client import models
-
-        whole = [int(doc) for doc in docs if doc.lstrip("-").isdecimal()]
-        lists: list[list[Any]] = [[*docs], whole] if whole else [[*docs]]
-        wanted = [models.FieldCondition(key=self._doc, match=models.MatchAny(any=values)) for values in lists]
         fields = [name for name in (self._doc, self._text, self._start) if name is not None]
         pieces, held = [], 0
-        for payload in self._payloads(fields, models.Filter(should=wanted)):
+        for payload in self._payloads(fields, any_of(self._doc, docs)):
             piece = self._piece(payload)
             held += len(piece.text)
             if held > 2 * MAX_DOCUMENT:
@@ -93,15 +88,11 @@ class QdrantDocuments:
         asked: dict[str, Any] = {"limit": PAGE, "with_payload": [*fields], "with_vectors": False, "scroll_filter": of}
         while True:
             try:
-                scroll = partial(_scroll, name=self._name, asked=asked)
-                points, after = self._server.ask(f"collection {self._name}", scroll, missing=True)
+                page = partial(scroll, name=self._name, asked=asked)
+                points, after = self._server.ask(f"collection {self._name}", page, missing=True)
             except Missing:
                 raise GoldError(f"{self._what}: is not there") from None
             yield from (point.payload or {} for point in points)
             if after is None:
                 return
             asked["offset"] = after
-
-
-def _scroll(client: Any, *, name: str, asked: Mapping[str, Any]) -> Any:
-    return client.scroll(name, **asked)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from switchover.edge.edge import Edge
 from switchover.edge.names import search_name
 from switchover.edge.search_api import SearchApi, quoted, search_api
-from switchover.errors import GoldError, Unreachable
+from switchover.errors import GoldError
 from switchover.gold.corpus.base import Blue
 from switchover.gold.corpus.table import whole_documents
 from switchover.indexes.search import SearchIndexSpec
@@ -88,10 +88,4 @@ class SearchDocuments:
 
     def _ask(self, path: str, body: Any, **params: str) -> dict[str, Any]:
         """A page of every shard."""
-        answer = self._api.call("POST", path, body, params=params)
-        if not answer.ok:
-            raise GoldError(f"{self._what}: {answer.error[1]}")
-        shards = answer.body["_shards"]
-        if shards["successful"] != shards["total"] or answer.body.get("timed_out"):
-            raise Unreachable(f"{self._what}: {shards['successful']} of {shards['total']} shards answered")
-        return dict(answer.body)
+        return self._api.every_shard(self._what, "POST", path, body, absent=GoldError, **params)

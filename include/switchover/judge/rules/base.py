@@ -161,7 +161,7 @@ class Rule(Part):
 
 
 class HoldingsRule(Rule):
-    """Base of the rules of what the indexes hold, counted once, at the warm gate. Writers are frozen from then on."""
+    """Base of the rules of what the indexes hold. Counted before the freeze, judged at the warm gate."""
 
     name = short = measures = minimum_of = not_in_power = "a base"
     first_steps: ClassVar[tuple[str, ...]] = ("",)
