@@ -146,6 +146,20 @@ def test_a_ledger_without_the_table_ends_its_runs_says_so_and_gets_it(ledger: Le
     assert audit_lines(ledger, "docs:1") == f"{chain(ledger)[0].line}\n"
 
 
+def test_a_missing_right_is_not_told_with_the_cure_of_a_missing_table(ledger: Ledger) -> None:
+    """The database's own state of a missing right, raised by a trigger: the test's login has every right."""
+    run_sql(
+        ledger,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'permission denied' USING ERRCODE = '42501'; END $$;"
+        " CREATE TRIGGER refuse BEFORE INSERT ON switchover_audit EXECUTE FUNCTION refuse()",
+    )
+    ended(ledger)
+    assert ledger.runs.get("docs:1").state is State.ABORTED
+    (event,) = ledger.journal.events("docs:1")
+    assert event["text"] == "not in the audit chain (end): permission denied; docs/audit.md has the rights it needs"
+
+
 @pytest.fixture
 def three(ledger: Ledger, fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     for number in range(3):
